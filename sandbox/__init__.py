@@ -1,0 +1,1 @@
+"""A formally verified tool-calling sandbox for AI agents."""

@@ -1,0 +1,1 @@
+"""One module a framework, each imported only when used."""

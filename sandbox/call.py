@@ -1,0 +1,153 @@
+"""The values that flow from a model's bytes to a result: Call, Decision, Permit, Outcome, Receipt, Result.
+
+All are frozen. A `Call` exists only as the product of `parse`; a `Permit` only as the product of a
+decision whose reservation is committed; an `Outcome` only as the product of `execute`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+
+from sandbox.ir import Json
+
+Value: TypeAlias = bool | int | str | tuple["Value", ...]
+"""A canonical value: decimals as scaled integers, paths, enums and text as str, lists as tuples."""
+
+Verdict: TypeAlias = Literal["allow", "ask", "deny"]
+EngineVerdict: TypeAlias = Literal["allow", "ask", "deny", "fault"]
+Status: TypeAlias = Literal["ok", "error", "timeout", "out_of_memory", "output_limit", "killed", "sandbox_failure"]
+Isolation: TypeAlias = Literal["container", "host"]
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A tool call, parsed once. `args` is read-only and lacks absent optionals.
+
+    `canonical` is the JSON text (JCS) of `{"args": ..., "tool": ...}` that is digested, shown to a person and
+    sent to the container; `digest` its SHA-256 in hex.
+    """
+
+    tool: str
+    args: Mapping[str, Value]
+    canonical: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """What `parse` answers to bytes that are no call of this contract. `reason` is one printable line."""
+
+    reason_code: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Engines:
+    """Each engine's own verdict; None where it was not asked."""
+
+    evaluator: EngineVerdict | None = None
+    solver: EngineVerdict | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The gate's verdict on one raw call, before any human.
+
+    `rule` is the first in file order of the deciding kind ('' for the default and for what did not parse),
+    `fired` every rule that was true. `call` is None for what did not parse.
+    """
+
+    verdict: Verdict
+    reason_code: str
+    reason: str
+    rule: str = ""
+    fired: tuple[str, ...] = ()
+    call: Call | None = None
+    engines: Engines = field(default_factory=Engines)
+    approvers: int = 0
+    expires_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Permit:
+    """The permission to run one call once. The only thing that `execute` accepts; it re-checks every field.
+
+    Digests are SHA-256 in hex, times Unix milliseconds. `nonce` was written in the transaction that made the
+    reservation and is consumed by the execution. `epoch` is the kill switch's at the time of the decision.
+    """
+
+    nonce: str
+    call: Call
+    contract_digest: str
+    session_digest: str
+    run_digest: str
+    image_digest: str
+    source_digest: str
+    expires_at_ms: int
+    epoch: int
+    approved_by: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One path in a workspace that a call changed. `path` is relative; `digest` is of the new content, if any."""
+
+    path: str
+    kind: Literal["added", "modified", "deleted"]
+    type: Literal["file", "directory"]
+    mode: int
+    size: int
+    digest: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of an execution. `result` is the tool's JSON; `started` whether a container had started.
+
+    `reason_code` is `ok`, `tool.error`, `limit.*`, `changes.refused` or `sandbox_failure.*`.
+    """
+
+    status: Status
+    reason_code: str
+    reason: str
+    result: Json = None
+    stdout: str = ""
+    stderr: str = ""
+    truncated: bool = False
+    duration_ms: int = 0
+    changes: tuple[Change, ...] = ()
+    started: bool = True
+    exit_code: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What was bound to what, for the record and for the caller. Digests are SHA-256 in hex."""
+
+    call_digest: str
+    contract_digest: str
+    run_digest: str
+    image_digest: str
+    source_digest: str
+    isolation: Isolation
+    runtime: str
+    nonce: str
+    record_sequence: int
+    record_digest: str
+    approved_by: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What `Gate.call` returns for a call that ran and ended `ok`."""
+
+    decision: Decision
+    outcome: Outcome
+    receipt: Receipt
+
+    @property
+    def value(self) -> Json:
+        """The tool's own JSON result."""
+        return self.outcome.result

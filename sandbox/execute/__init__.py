@@ -1,0 +1,1 @@
+"""The execution of a permitted call: one disposable container, observed, limited and killable."""

@@ -1,0 +1,695 @@
+"""The intermediate representation: sorts, expressions and the Contract. Frozen, closed, digestible.
+
+A spec is compiled into a `Contract`; its rules are `Expr` trees over one small language. That language
+has two meanings, `evaluate` (closures) and `encode` (Z3 terms), written arm for arm over the unions below.
+
+Numbers are mathematical integers. A decimal of scale s is the integer `value * 10**s`; the scale stays in
+the variable's sort so that values can be shown, and `lang` has inserted every rescaling that is needed.
+No expression can fail: `lang` refuses what could (absent optionals, indices, divisors).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, field, fields
+from typing import Final, Literal, TypeAlias, get_args
+
+from sandbox.errors import Place
+
+VERDICTS: Final = ("deny", "ask", "allow")
+"""The gate's verdicts from the strictest; the order is that of the enum `decision` in properties."""
+
+NOWHERE: Final = Place("", 0, 0)
+
+# --- sorts -------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class BoolSort:
+    """True or false."""
+
+
+@dataclass(frozen=True, slots=True)
+class IntSort:
+    """A mathematical integer."""
+
+
+@dataclass(frozen=True, slots=True)
+class DecimalSort:
+    """An exact decimal with `scale` digits behind the point, held as a scaled integer."""
+
+    scale: int
+
+
+@dataclass(frozen=True, slots=True)
+class StringSort:
+    """Code points up to U+2FFFF, none of them NUL or a surrogate."""
+
+
+@dataclass(frozen=True, slots=True)
+class TextSort:
+    """Any valid Unicode; rules see only its size, in code points."""
+
+
+@dataclass(frozen=True, slots=True)
+class EnumSort:
+    """One of `values`, in the declared order."""
+
+    values: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ListSort:
+    """A finite sequence of `item`s, at most `max_size` long (what parse enforces and proofs unroll to)."""
+
+    item: BoolSort | IntSort | DecimalSort | StringSort | EnumSort
+    max_size: int
+
+
+ScalarSort: TypeAlias = BoolSort | IntSort | DecimalSort | StringSort | EnumSort
+Sort: TypeAlias = ScalarSort | TextSort | ListSort
+
+# --- expressions -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Const:
+    """A literal: bool, int (also a scaled decimal) or str (also an enum value)."""
+
+    value: bool | int | str
+    sort: ScalarSort
+
+
+@dataclass(frozen=True, slots=True)
+class Arg:
+    """The canonical value of an argument of the call that is judged."""
+
+    name: str
+    sort: Sort
+
+
+@dataclass(frozen=True, slots=True)
+class Has:
+    """Whether the optional argument `name` is present."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """A state variable, at its effective value before the call."""
+
+    name: str
+    sort: ScalarSort
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """A name that the gate supplies: `tool`, and in properties `decision` and `rule`."""
+
+    name: str
+    sort: ScalarSort
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """The variable of an enclosing quantifier; `lang` gives each quantifier its own name."""
+
+    name: str
+    sort: ScalarSort
+
+
+@dataclass(frozen=True, slots=True)
+class Not:
+    """Negation."""
+
+    operand: Expr
+
+
+@dataclass(frozen=True, slots=True)
+class And:
+    """Conjunction; of nothing, true."""
+
+    operands: tuple[Expr, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Or:
+    """Disjunction; of nothing, false."""
+
+    operands: tuple[Expr, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Ite:
+    """`condition ? then : otherwise`; both arms of one sort."""
+
+    condition: Expr
+    then: Expr
+    otherwise: Expr
+
+
+@dataclass(frozen=True, slots=True)
+class Eq:
+    """Equality of two scalars of one sort."""
+
+    left: Expr
+    right: Expr
+
+
+@dataclass(frozen=True, slots=True)
+class Lt:
+    """Strictly less: integers, or strings by code points."""
+
+    left: Expr
+    right: Expr
+
+
+@dataclass(frozen=True, slots=True)
+class Le:
+    """Less or equal: integers, or strings by code points."""
+
+    left: Expr
+    right: Expr
+
+
+@dataclass(frozen=True, slots=True)
+class Add:
+    """Sum of two integers."""
+
+    left: Expr
+    right: Expr
+
+
+@dataclass(frozen=True, slots=True)
+class Sub:
+    """Difference of two integers."""
+
+    left: Expr
+    right: Expr
+
+
+@dataclass(frozen=True, slots=True)
+class Neg:
+    """The opposite of an integer."""
+
+    operand: Expr
+
+
+@dataclass(frozen=True, slots=True)
+class Mul:
+    """An integer times an integer constant."""
+
+    operand: Expr
+    factor: int
+
+
+@dataclass(frozen=True, slots=True)
+class Div:
+    """An integer by a positive constant, truncating toward zero (as in CEL; not Python's floor)."""
+
+    operand: Expr
+    divisor: int
+
+
+@dataclass(frozen=True, slots=True)
+class Mod:
+    """The remainder of `Div`, with the sign of the dividend (as in CEL; not Python's)."""
+
+    operand: Expr
+    divisor: int
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """Code points of a string or text, items of a list."""
+
+    operand: Expr
+
+
+@dataclass(frozen=True, slots=True)
+class StartsWith:
+    """Whether `subject` begins with `part`."""
+
+    subject: Expr
+    part: Expr
+
+
+@dataclass(frozen=True, slots=True)
+class EndsWith:
+    """Whether `subject` ends with `part`."""
+
+    subject: Expr
+    part: Expr
+
+
+@dataclass(frozen=True, slots=True)
+class Contains:
+    """Whether `part` occurs in `subject`."""
+
+    subject: Expr
+    part: Expr
+
+
+@dataclass(frozen=True, slots=True)
+class Matches:
+    """Whether a part of `subject` is in the pattern's language (RE2's partial match, as in CEL)."""
+
+    subject: Expr
+    pattern: str
+
+
+@dataclass(frozen=True, slots=True)
+class Lower:
+    """`lowerAscii`: A-Z become a-z. Stands only directly under `Eq`, a part test or `Matches` with a constant."""
+
+    operand: Expr
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """Whether `item` is an element of the list argument `of`."""
+
+    item: Expr
+    of: Expr
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """Element `position` of a list; `lang` has shown that it is there."""
+
+    of: Expr
+    position: int
+
+
+@dataclass(frozen=True, slots=True)
+class All:
+    """Whether `body` holds of every element; of an empty list, true."""
+
+    variable: Bound
+    over: Expr
+    body: Expr
+
+
+@dataclass(frozen=True, slots=True)
+class Exists:
+    """Whether `body` holds of some element; of an empty list, false."""
+
+    variable: Bound
+    over: Expr
+    body: Expr
+
+
+@dataclass(frozen=True, slots=True)
+class ExistsOne:
+    """Whether `body` holds of exactly one element (position)."""
+
+    variable: Bound
+    over: Expr
+    body: Expr
+
+
+Expr: TypeAlias = (
+    Const
+    | Arg
+    | Has
+    | State
+    | Fact
+    | Bound
+    | Not
+    | And
+    | Or
+    | Ite
+    | Eq
+    | Lt
+    | Le
+    | Add
+    | Sub
+    | Neg
+    | Mul
+    | Div
+    | Mod
+    | Size
+    | StartsWith
+    | EndsWith
+    | Contains
+    | Matches
+    | Lower
+    | Member
+    | Index
+    | All
+    | Exists
+    | ExistsOne
+)
+
+TRUE: Final = Const(value=True, sort=BoolSort())
+FALSE: Final = Const(value=False, sort=BoolSort())
+
+# --- argument types: how untrusted JSON becomes a canonical value -------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class BoolType:
+    """JSON true or false."""
+
+
+@dataclass(frozen=True, slots=True)
+class IntType:
+    """A JSON integer with inclusive bounds."""
+
+    minimum: int
+    maximum: int
+
+
+@dataclass(frozen=True, slots=True)
+class DecimalType:
+    """A JSON number or string; bounds are inclusive and scaled integers (None: unbounded)."""
+
+    scale: int
+    minimum: int | None
+    maximum: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class StringType:
+    """A JSON string; sizes in code points; `pattern` is a full match."""
+
+    pattern: str | None
+    min_size: int
+    max_size: int
+
+
+@dataclass(frozen=True, slots=True)
+class TextType:
+    """A JSON string that rules see only by its size in code points."""
+
+    max_size: int
+
+
+@dataclass(frozen=True, slots=True)
+class EnumType:
+    """A JSON string that is one of `values`."""
+
+    values: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PathType:
+    """A JSON string, canonically an absolute POSIX path; relative input is taken below `under`."""
+
+    under: str | None
+
+
+ItemType: TypeAlias = BoolType | IntType | DecimalType | StringType | EnumType | PathType
+
+
+@dataclass(frozen=True, slots=True)
+class ListType:
+    """A JSON array of `items`; sizes in items."""
+
+    items: ItemType
+    min_size: int
+    max_size: int
+    unique: bool
+
+
+ArgType: TypeAlias = ItemType | TextType | ListType
+
+
+@dataclass(frozen=True, slots=True)
+class Argument:
+    """A declared argument of a tool."""
+
+    name: str
+    type: ArgType
+    optional: bool = False
+    secret: bool = False
+
+
+# --- the contract ------------------------------------------------------------------------------------
+
+RuleKind: TypeAlias = Literal["deny", "ask", "allow"]
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One rule. `approvers` and `expires_ms` matter for `ask` only. `text` is the author's own expression."""
+
+    id: str
+    kind: RuleKind
+    when: Expr
+    reason: str = ""
+    approvers: int = 1
+    expires_ms: int = 900_000
+    text: str = ""
+    place: Place = field(default=NOWHERE, compare=False, metadata={"digest": False})
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """`variable` becomes `value`, evaluated on the old state, in the permit's transaction."""
+
+    variable: str
+    value: Expr
+
+
+@dataclass(frozen=True, slots=True)
+class Period:
+    """How a budget renews: `reset` is tumbling and aligned to UTC, `window` slides."""
+
+    kind: Literal["reset", "window"]
+    length_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Variable:
+    """A state variable. `initial` is a scaled integer for a decimal; windows begin at 0."""
+
+    name: str
+    sort: BoolSort | IntSort | DecimalSort | EnumSort
+    initial: bool | int | str
+    period: Period | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RunTool:
+    """A Python function that runs in the container."""
+
+    module: str
+    function: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunArgv:
+    """A program and its words; a word is a constant or the one argument it stands for (`{args.x}`)."""
+
+    words: tuple[str | ArgWord, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ArgWord:
+    """A whole word that is replaced by an argument's value; a list is spliced, an absent one dropped."""
+
+    argument: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunHost:
+    """A host callable: it runs outside of any container, for the stated reason."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Workspace:
+    """A folder of the host that a call sees as `/workspace`.
+
+    `source` is as written, relative to the spec file (so that a digest is the same on every machine); size in bytes.
+    """
+
+    source: str
+    mode: Literal["ro", "rw"]
+    size: int = 256 * 1024 * 1024
+    entries: int = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkGrant:
+    """A host and port that a call may reach (through the broker; none is reachable without it)."""
+
+    host: str
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What runs and all that it is granted. Sizes in bytes, times in milliseconds, cpus in thousandths."""
+
+    what: RunTool | RunArgv | RunHost
+    image: str | None = None
+    workspace: Workspace | None = None
+    network: tuple[NetworkGrant, ...] = ()
+    timeout_ms: int = 10_000
+    memory: int = 128 * 1024 * 1024
+    millicpus: int = 1_000
+    pids: int = 64
+    output: int = 256 * 1024
+    files: int = 1_024
+    file_size: int = 64 * 1024 * 1024
+    tmpfs: int = 16 * 1024 * 1024
+    min_isolation: Literal["container", "gvisor", "vm"] = "container"
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """What the agent may ask for by this name, and under which rules. No rule true: deny."""
+
+    name: str
+    arguments: tuple[Argument, ...]
+    rules: tuple[Rule, ...]
+    then: tuple[Assignment, ...] = ()
+    run: Run | None = None
+    description: str = ""
+    effects: tuple[str, ...] = ()
+    place: Place = field(default=NOWHERE, compare=False, metadata={"digest": False})
+
+
+@dataclass(frozen=True, slots=True)
+class Contract:
+    """A compiled spec. Tools and variables are in the order of the file.
+
+    `file` is the absolute path of the spec; relative names in it are resolved from its folder.
+    """
+
+    name: str
+    tools: tuple[Tool, ...]
+    variables: tuple[Variable, ...] = ()
+    owner: str = ""
+    description: str = ""
+    require_proofs: str | None = None
+    file: str = field(default="", compare=False, metadata={"digest": False})
+
+    def tool(self, name: str) -> Tool | None:
+        """The tool of exactly this name, or None."""
+        return next((tool for tool in self.tools if tool.name == name), None)
+
+    def variable(self, name: str) -> Variable | None:
+        """The state variable of exactly this name, or None."""
+        return next((variable for variable in self.variables if variable.name == name), None)
+
+
+# --- properties --------------------------------------------------------------------------------------
+
+PropertyKind: TypeAlias = Literal["never", "always", "possible"]
+
+
+@dataclass(frozen=True, slots=True)
+class Property:
+    """What must never, must always, or can happen. `tools` names those it ranges over (empty for `always`)."""
+
+    id: str
+    kind: PropertyKind
+    condition: Expr
+    tools: tuple[str, ...] = ()
+    mentions_decision: bool = False
+    why: str = ""
+    text: str = ""
+    place: Place = field(default=NOWHERE, compare=False, metadata={"digest": False})
+
+
+# --- sorts of things ---------------------------------------------------------------------------------
+
+
+def sort_of(type_: ArgType) -> Sort:
+    """The sort that rules see for a value of this argument type."""
+    match type_:
+        case BoolType():
+            return BoolSort()
+        case IntType():
+            return IntSort()
+        case DecimalType(scale=scale):
+            return DecimalSort(scale)
+        case StringType() | PathType():
+            return StringSort()
+        case TextType():
+            return TextSort()
+        case EnumType(values=values):
+            return EnumSort(values)
+        case ListType(items=items, max_size=max_size):
+            return ListSort(item_sort_of(items), max_size)
+
+
+def item_sort_of(type_: ItemType) -> ScalarSort:
+    """The sort of one list item of this type."""
+    match type_:
+        case BoolType():
+            return BoolSort()
+        case IntType():
+            return IntSort()
+        case DecimalType(scale=scale):
+            return DecimalSort(scale)
+        case StringType() | PathType():
+            return StringSort()
+        case EnumType(values=values):
+            return EnumSort(values)
+
+
+# --- digest and transport ----------------------------------------------------------------------------
+
+_NODES: Final = {
+    cls.__name__: cls
+    for cls in (
+        *get_args(Sort),
+        ListSort,
+        *get_args(Expr),
+        *get_args(ArgType),
+        Argument,
+        Rule,
+        Assignment,
+        Period,
+        Variable,
+        RunTool,
+        RunArgv,
+        ArgWord,
+        RunHost,
+        Workspace,
+        NetworkGrant,
+        Run,
+        Tool,
+        Contract,
+        Property,
+    )
+}
+
+Json: TypeAlias = bool | int | float | str | list["Json"] | dict[str, "Json"] | None
+
+
+def to_json(node: object) -> Json:
+    """A node as plain JSON: `{"@": class, field: value}`; places, files and other non-digested fields left out."""
+    if node is None or isinstance(node, bool | int | str):
+        return node
+    if isinstance(node, tuple):
+        return [to_json(item) for item in node]
+    name = type(node).__name__
+    if _NODES.get(name) is not type(node):
+        message = f"`{name}` is not a node of the intermediate representation"
+        raise TypeError(message)
+    digested = (f.name for f in fields(node) if f.metadata.get("digest", True))  # type: ignore[arg-type]  # checked above
+    return {"@": name, **{key: to_json(getattr(node, key)) for key in digested}}
+
+
+def from_json(value: Json) -> object:
+    """The inverse of `to_json`, for our own worker process; an unknown class is a KeyError."""
+    if isinstance(value, list):
+        return tuple(from_json(item) for item in value)
+    if not isinstance(value, dict):
+        return value
+    arguments = {key: from_json(item) for key, item in value.items() if key != "@"}
+    return _NODES[str(value["@"])](**arguments)
+
+
+def digest(node: object) -> str:
+    """SHA-256 (hex) of a node's JSON with sorted keys: equal for equal meaning, whatever file it came from."""
+    text = json.dumps(to_json(node), sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return hashlib.sha256(text.encode()).hexdigest()
