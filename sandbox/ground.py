@@ -1,0 +1,183 @@
+"""The solver's answer about one ground call: substitute the values into the proved terms, and simplify.
+
+The terms are built once per tool, from the same IR and by the same `encode` that the prover uses; so what is asked
+here is about the very formula that was proved. Only the literal `true` counts: a term that is left over, for
+whatever reason, is a fault.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+import z3
+
+from sandbox.encode import Environment, ListTerm, Term, constant, literal, plain, scalar, symbols
+from sandbox.errors import Fault
+from sandbox.ir import VERDICTS, Contract, EnumSort, ListSort, ScalarSort, Sort, TextSort, Tool, sort_of
+from sandbox.machine import verdict_of
+
+if TYPE_CHECKING:
+    from sandbox.call import EngineVerdict, Value
+
+MAX_CHECKS_PER_CONTEXT: Final = 5_000
+"""A Z3 context keeps what it has seen; it is thrown away after so many checks."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What the evaluator claims of one call. A text argument is given by its size."""
+
+    tool: str
+    args: Mapping[str, Value]
+    state: Mapping[str, Value]
+    verdict: str
+    updates: Mapping[str, Value]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The solver's own verdict, and what is wrong ('' if it agrees in the verdict and in every update)."""
+
+    verdict: EngineVerdict
+    objection: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Terms:
+    """One tool: its symbols, the claim of each verdict, and each assigned value equated with a free `next_x`."""
+
+    env: Environment
+    claims: Mapping[str, z3.BoolRef]
+    updates: Mapping[str, tuple[z3.ExprRef, z3.BoolRef]]
+
+
+class GroundChecker:
+    """Answers questions about one contract in a Z3 context of its own. Not thread-safe."""
+
+    def __init__(self, contract: Contract) -> None:
+        self._contract = contract
+        self._ctx = z3.Context()
+        self._terms: dict[str, _Terms] = {}
+        self._checks = 0
+
+    def answer(self, question: Question) -> Answer:
+        """The solver's own verdict on the call, and whether it confirms the evaluator's claim."""
+        tool = self._contract.tool(question.tool)
+        if tool is None:
+            return Answer("fault", "the solver does not know the tool")
+        self._renew()
+        terms = self._terms_of(tool)
+        values = substitution(self._contract, tool, terms.env, question)
+        verdict = self._verdict(terms, values, question.verdict)
+        if verdict != question.verdict:
+            return Answer(verdict, f"the evaluator says `{question.verdict}` and the solver `{verdict}`")
+        if verdict == "deny":
+            return Answer(verdict, "")
+        return Answer(verdict, self._objection_to_updates(tool, terms, values, question.updates))
+
+    def _verdict(self, terms: _Terms, values: _Pairs, claimed: str) -> EngineVerdict:
+        for verdict in (claimed, *VERDICTS):
+            if verdict in terms.claims and reduces_to_true(terms.claims[verdict], values):
+                return verdict  # type: ignore[return-value]  # a member of VERDICTS
+        return "fault"
+
+    def _objection_to_updates(self, tool: Tool, terms: _Terms, values: _Pairs, claimed: Mapping[str, Value]) -> str:
+        if set(claimed) != set(terms.updates):
+            return "the evaluator assigns other variables than the spec"
+        for name, (following, equal) in terms.updates.items():
+            variable = self._contract.variable(name)
+            if variable is None:
+                return f"`{name}` is no state variable"
+            pair = (following, literal(claimed[name], variable.sort, self._ctx))
+            if not reduces_to_true(equal, [*values, pair]):
+                return f"the evaluator would store another value of `{name}` in `{tool.name}` than the solver"
+        return ""
+
+    def _terms_of(self, tool: Tool) -> _Terms:
+        if tool.name not in self._terms:
+            self._terms[tool.name] = self._build(tool)
+        return self._terms[tool.name]
+
+    def _build(self, tool: Tool) -> _Terms:
+        free = symbols(self._contract, tool, self._ctx)
+        env = Environment(self._ctx, free.args, free.present, free.state, tool_fact(self._contract, tool, self._ctx))
+        updates = {}
+        for assignment in tool.then:
+            variable = self._contract.variable(assignment.variable)
+            if variable is None:
+                message = f"`{assignment.variable}` is no state variable"
+                raise Fault(message)
+            following = constant(f"next_{assignment.variable}", variable.sort, self._ctx)
+            updates[assignment.variable] = (following, following == scalar(assignment.value, env))
+        verdict = scalar(verdict_of(tool), env)
+        claims = {name: verdict == position for position, name in enumerate(VERDICTS)}
+        return _Terms(env, claims, updates)
+
+    def _renew(self) -> None:
+        self._checks += 1
+        if self._checks > MAX_CHECKS_PER_CONTEXT:
+            self._ctx, self._terms, self._checks = z3.Context(), {}, 1
+
+
+_Pairs: TypeAlias = list[tuple[z3.ExprRef, z3.ExprRef]]
+
+
+def reduces_to_true(term: z3.BoolRef, values: _Pairs) -> bool:
+    """Whether the term, with the values put in, simplifies to the literal `true`; nothing else counts."""
+    ctx, count = term.ctx.ref(), len(values)
+    old, new = (z3.Ast * count)(), (z3.Ast * count)()
+    for position, (symbol, value) in enumerate(values):
+        old[position], new[position] = symbol.as_ast(), value.as_ast()
+    # The raw call: z3py's own `substitute` re-checks every pair, which costs seven times the substitution.
+    ground = z3.BoolRef(z3.Z3_substitute(ctx, term.as_ast(), count, old, new), term.ctx)
+    return bool(z3.is_true(z3.BoolRef(z3.Z3_simplify(ctx, ground.as_ast()), term.ctx)))
+
+
+def substitution(contract: Contract, tool: Tool, env: Environment, question: Question) -> _Pairs:
+    """Each free constant of the tool's terms with its value in this call; what is absent gets some value."""
+    pairs: _Pairs = []
+    for argument in tool.arguments:
+        sort = sort_of(argument.type)
+        there = argument.name in question.args
+        if argument.optional:
+            pairs.append((env.present[argument.name], z3.BoolVal(val=there, ctx=env.ctx)))
+        pairs += value_pairs(env.args[argument.name], question.args.get(argument.name), sort, env.ctx)
+    for variable in contract.variables:
+        pairs.append((env.state[variable.name], literal(question.state[variable.name], variable.sort, env.ctx)))
+    return pairs
+
+
+def value_pairs(term: Term, value: Value | None, sort: Sort, ctx: z3.Context) -> _Pairs:
+    """The constants of one argument with their values; None is an absent one."""
+    if isinstance(term, ListTerm) and isinstance(sort, ListSort):
+        return list_pairs(term, () if value is None else value, sort, ctx)
+    if value is None:
+        return [(term, plain(sort, ctx))]
+    if isinstance(sort, TextSort):
+        return [(term, z3.IntVal(value, ctx))]
+    return [(term, literal(value, sort, ctx))]
+
+
+def list_pairs(term: ListTerm, value: Value, sort: ListSort, ctx: z3.Context) -> _Pairs:
+    """The length and every position of a list; those beyond its end get some value."""
+    if not isinstance(value, tuple) or len(value) > len(term.items):
+        message = "a list is longer than its type allows"
+        raise Fault(message)
+    filler = plain(sort.item, ctx)
+    items = [literal(item, sort.item, ctx) for item in value]
+    items += [filler] * (len(term.items) - len(items))
+    return [(term.length, z3.IntVal(len(value), ctx)), *zip(term.items, items, strict=True)]
+
+
+def tool_fact(contract: Contract, tool: Tool, ctx: z3.Context) -> Mapping[str, z3.ExprRef]:
+    """The fact `tool`, constant in a rule."""
+    sort: ScalarSort = EnumSort(tuple(each.name for each in contract.tools))
+    return {"tool": literal(tool.name, sort, ctx)}
+
+
+def with_text_sizes(tool: Tool, args: Mapping[str, Value]) -> dict[str, Value]:
+    """The arguments as the solver is told of them: a text is its size, everything else itself."""
+    texts = {a.name for a in tool.arguments if isinstance(sort_of(a.type), TextSort)}
+    return {name: len(value) if name in texts and isinstance(value, str) else value for name, value in args.items()}
