@@ -1,0 +1,41 @@
+"""The seam between the gate and whatever executes a permitted call."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from sandbox.call import Outcome, Permit
+from sandbox.ir import Contract, Tool
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """What would run, as it is now; a permit binds these digests (SHA-256, hex). `runtime` is for the receipt."""
+
+    run_digest: str
+    image_digest: str
+    source_digest: str
+    runtime: str
+
+
+class Runner(Protocol):
+    """Executes permitted calls, each in a place of its own that is gone when `run` returns."""
+
+    def prepare(self, contract: Contract, tool: Tool) -> Prepared:
+        """What a permit for this tool must bind; starts nothing.
+
+        Raises:
+            EnvironmentLacking: no engine, no image, no broker, no such isolation; the message says how to get it.
+            UsageError: the tool has no `run`, runs on the host, or its module or workspace is not fit to run.
+        """
+        ...
+
+    def run(self, permit: Permit, contract: Contract, tool: Tool, now_ms: int) -> Outcome:
+        """Runs the permitted call once and tells what came of it.
+
+        The permit is checked again first: `permit.*` reason codes and `started=False` say that nothing ran.
+        Failures of the machinery are the outcome `sandbox_failure`; the only exception is an interruption
+        (KeyboardInterrupt), and even then no container is left.
+        """
+        ...
