@@ -175,9 +175,3 @@ def tool_fact(contract: Contract, tool: Tool, ctx: z3.Context) -> Mapping[str, z
     """The fact `tool`, constant in a rule."""
     sort: ScalarSort = EnumSort(tuple(each.name for each in contract.tools))
     return {"tool": literal(tool.name, sort, ctx)}
-
-
-def with_text_sizes(tool: Tool, args: Mapping[str, Value]) -> dict[str, Value]:
-    """The arguments as the solver is told of them: a text is its size, everything else itself."""
-    texts = {a.name for a in tool.arguments if isinstance(sort_of(a.type), TextSort)}
-    return {name: len(value) if name in texts and isinstance(value, str) else value for name, value in args.items()}

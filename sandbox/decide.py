@@ -1,0 +1,154 @@
+"""Contract x state x call -> decision. Pure, but for the solver process that is asked; never raises.
+
+The evaluator decides; the solver must confirm its verdict and every value that would be stored, by reducing the
+proved terms to the literal `true`. Anything else is a fault, and a fault is a denial.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol, cast
+
+from sandbox.call import Call, Decision, Engines, EngineVerdict, Value, Verdict
+from sandbox.evaluate import Closure, Env, Test, evaluate, truth
+from sandbox.ir import Contract, Rule, Tool
+from sandbox.machine import Scalar, rule_of, verdict_of
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What the evaluator says of a call: verdict, deciding rule ('' for the default), rules that fired, next values."""
+
+    verdict: Verdict
+    rule: str
+    fired: tuple[str, ...]
+    updates: Mapping[str, Scalar]
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """A decision, and what `then` would store if the call is permitted (empty for a denial)."""
+
+    decision: Decision
+    updates: Mapping[str, Scalar] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Confirmation:
+    """The solver's own verdict; its objection to the evaluator's claim, and the objection's code ('' for none)."""
+
+    verdict: EngineVerdict
+    objection: str = ""
+    reason_code: str = ""
+
+
+class Solver(Protocol):
+    """The second engine. Never raises; what goes wrong is a confirmation of `fault`."""
+
+    def confirm(self, call: Call, state: Mapping[str, Scalar], claim: Claim) -> Confirmation:
+        """The solver's own verdict on the call, and its objection to the claim ('' for none)."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class EnginePair:
+    """Both engines. `solver` is None under `engine: evaluator`; `always_ask` asks it after a deny, too."""
+
+    evaluator: Evaluator
+    solver: Solver | None
+    always_ask: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _CompiledTool:
+    tool: Tool
+    verdict: Closure
+    rule: Closure
+    fires: tuple[tuple[str, Test], ...]
+    then: tuple[tuple[str, Closure], ...]
+
+
+class Evaluator:
+    """The first engine: a contract's rules as closures, compiled once. Thread-safe."""
+
+    def __init__(self, contract: Contract) -> None:
+        self.contract = contract
+        self._names = tuple(tool.name for tool in contract.tools)
+        self._tools = {tool.name: _compile(tool) for tool in contract.tools}
+
+    def claim(self, call: Call, state: Mapping[str, Scalar]) -> Claim:
+        """The evaluator's verdict on a parsed call at an effective state."""
+        compiled = self._tools[call.tool]
+        env = Env(call.args, cast("Mapping[str, Value]", state), {"tool": call.tool})
+        verdict = cast("Verdict", compiled.verdict(env))
+        rule = cast("str", compiled.rule(env))
+        fired = tuple(name for name, fires in compiled.fires if fires(env))
+        if verdict == "deny":
+            return Claim(verdict, rule, fired, {})
+        return Claim(verdict, rule, fired, {name: cast("Scalar", value(env)) for name, value in compiled.then})
+
+    def rules(self, call: Call, state: Mapping[str, Scalar]) -> tuple[tuple[Rule, bool], ...]:
+        """Each rule of the call's tool, in file order, with its value."""
+        compiled = self._tools[call.tool]
+        env = Env(call.args, cast("Mapping[str, Value]", state), {"tool": call.tool})
+        return tuple((rule, fires(env)) for rule, (_, fires) in zip(compiled.tool.rules, compiled.fires, strict=True))
+
+    def tool(self, name: str) -> Tool:
+        """The tool of a parsed call."""
+        return self._tools[name].tool
+
+
+def decide(engines: EnginePair, call: Call, state: Mapping[str, Scalar]) -> Judgement:
+    """The verdict on a parsed call at an effective (ticked) state. Never raises: every failure is a denial."""
+    try:
+        claim = engines.evaluator.claim(call, state)
+    except Exception as error:  # noqa: BLE001  # fail closed: whatever the evaluator met, the call is denied
+        return _faulted(call, Engines("fault", None), "fault.internal", f"the evaluator failed: {type(error).__name__}")
+    if engines.solver is None or (claim.verdict == "deny" and not engines.always_ask):
+        return _judged(engines.evaluator.tool(call.tool), call, claim, None)
+    try:
+        confirmation = engines.solver.confirm(call, state, claim)
+    except Exception as error:  # noqa: BLE001  # fail closed: a solver that cannot answer confirms nothing
+        heard = Engines(claim.verdict, "fault")
+        return _faulted(call, heard, "fault.internal", f"the solver failed: {type(error).__name__}")
+    if confirmation.objection or confirmation.verdict != claim.verdict:
+        heard = Engines(claim.verdict, confirmation.verdict)
+        return _faulted(call, heard, confirmation.reason_code or "fault.disagreement", confirmation.objection)
+    return _judged(engines.evaluator.tool(call.tool), call, claim, confirmation.verdict)
+
+
+def _compile(tool: Tool) -> _CompiledTool:
+    fires = tuple((rule.id, truth(rule.when)) for rule in tool.rules)
+    then = tuple((assignment.variable, evaluate(assignment.value)) for assignment in tool.then)
+    return _CompiledTool(tool, evaluate(verdict_of(tool)), evaluate(rule_of(tool)), fires, then)
+
+
+def _judged(tool: Tool, call: Call, claim: Claim, solver: EngineVerdict | None) -> Judgement:
+    rule = next((rule for rule in tool.rules if rule.id == claim.rule), None)
+    decision = Decision(
+        verdict=claim.verdict,
+        reason_code=f"rule.{claim.verdict}" if rule else "default_deny",
+        reason=_reason(tool, claim, rule),
+        rule=claim.rule,
+        fired=claim.fired,
+        call=call,
+        engines=Engines(claim.verdict, solver),
+        approvers=rule.approvers if rule and claim.verdict == "ask" else 0,
+        expires_ms=rule.expires_ms if rule and claim.verdict == "ask" else 0,
+    )
+    return Judgement(decision, claim.updates)
+
+
+def _reason(tool: Tool, claim: Claim, rule: Rule | None) -> str:
+    if rule is None:
+        return f"no rule of `{tool.name}` allows this call"
+    stated = f": {rule.reason}" if rule.reason else f": {rule.text}" if rule.text else ""
+    others = [name for name in claim.fired if name != rule.id]
+    also = f" (also true: {', '.join(f'`{name}`' for name in others)})" if others else ""
+    verb = {"deny": "denied by", "ask": "a person is asked by", "allow": "allowed by"}[claim.verdict]
+    return f"{verb} rule `{rule.id}`{stated}{also}"
+
+
+def _faulted(call: Call, heard: Engines, reason_code: str, reason: str) -> Judgement:
+    return Judgement(Decision("deny", reason_code, reason or "the two engines disagree", call=call, engines=heard))
