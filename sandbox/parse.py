@@ -1,0 +1,280 @@
+"""Untrusted bytes become one canonical `Call`, or are `Rejected` with a reason. Nothing here ever raises.
+
+No second parser sees the original: rules, people, the record and the container get the canonical value.
+Every reason is one printable ASCII line that names the place and says what is accepted.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final, TypeAlias
+
+from sandbox import strict_json
+from sandbox.call import Call, Rejected, Value
+from sandbox.canonical import (
+    canonical_json,
+    canonical_path,
+    is_string,
+    is_text,
+    quoted,
+    show_decimal,
+    show_value,
+    text_digest,
+)
+from sandbox.ir import (
+    ArgType,
+    Argument,
+    BoolType,
+    Contract,
+    DecimalType,
+    EnumType,
+    IntType,
+    Json,
+    ListType,
+    PathType,
+    StringType,
+    TextType,
+    Tool,
+)
+from sandbox.strict_json import JsonNumber, Tree
+
+__all__ = ["canonical_json", "canonical_path", "parse_call", "parse_value", "show_value"]
+
+FEW_NAMES: Final = 16
+"""Names that a reason lists; more would be no help to whoever reads it."""
+SHOWN_DIGITS: Final = 40
+"""Digits of a bound that a reason repeats."""
+
+_FIELDS: Final = ("tool", "args")
+_INTEGER: Final = re.compile(r"-?(0|[1-9][0-9]*)")
+_DECIMAL: Final = re.compile(r"(-?)(0|[1-9][0-9]*)(?:\.([0-9]+))?")
+_JSON_NAMES: Final = {bool: "a boolean", str: "a string", JsonNumber: "a number", list: "an array", dict: "an object"}
+
+_Parsed: TypeAlias = Value | Rejected
+
+
+def parse_call(raw: bytes | str | Mapping[str, object], contract: Contract) -> Call | Rejected:
+    """The call of `contract` that `raw` is, with canonical arguments; else why it is none."""
+    try:
+        tree = strict_json.read(raw)
+        return tree if isinstance(tree, Rejected) else _call(tree, contract)
+    except Exception as error:  # noqa: BLE001  # the edge: whatever goes wrong inside is a refusal, never a pass
+        return Rejected("fault.internal", f"internal error `{type(error).__name__}` while the call was parsed")
+
+
+def _call(tree: Tree, contract: Contract) -> Call | Rejected:
+    if type(tree) is not dict:
+        return Rejected("parse.shape", f"{_what(tree)} stands where an object with `tool` and `args` is accepted")
+    for field in tree:
+        if field not in _FIELDS:
+            return Rejected(
+                "parse.unknown_field", f"unknown field {quoted(field)}; only `tool` and `args` are accepted"
+            )
+    for field in _FIELDS:
+        if field not in tree:
+            return Rejected("parse.missing_field", f"the field `{field}` is missing")
+    name, raw_args = tree["tool"], tree["args"]
+    if type(name) is not str:
+        return Rejected("parse.shape", f"`tool` is {_what(name)}; a string is accepted")
+    if type(raw_args) is not dict:
+        return Rejected("parse.shape", f"`args` is {_what(raw_args)}; an object is accepted")
+    tool = contract.tool(name)
+    if tool is None:
+        return Rejected("unknown_tool", f"unknown tool {quoted(name)}; {_choices('the tools are', contract.tools)}")
+    args = _arguments(raw_args, tool)
+    return args if isinstance(args, Rejected) else _canonical_call(tool, args)
+
+
+def _arguments(raw: dict[str, Tree], tool: Tool) -> dict[str, Value] | Rejected:
+    declared = {argument.name for argument in tool.arguments}
+    for name in raw:
+        if name not in declared:
+            choices = _choices("the arguments are", tool.arguments)
+            return Rejected("parse.unknown_argument", f"unknown argument {quoted(name)}; {choices}")
+    args: dict[str, Value] = {}
+    for argument in tool.arguments:
+        if argument.name not in raw:
+            if argument.optional:
+                continue
+            return Rejected("parse.missing_argument", f"the argument `{argument.name}` is missing")
+        value = parse_value(raw[argument.name], argument.type)
+        if isinstance(value, Rejected):
+            return Rejected(value.reason_code, f"argument `{argument.name}`{_joined(value.reason)}")
+        args[argument.name] = value
+    return args
+
+
+def _canonical_call(tool: Tool, args: dict[str, Value]) -> Call:
+    types = {argument.name: argument.type for argument in tool.arguments}
+    shown: dict[str, Json] = {name: show_value(value, types[name]) for name, value in args.items()}
+    canonical = canonical_json({"args": shown, "tool": tool.name})
+    return Call(tool.name, MappingProxyType(args), canonical, text_digest(canonical))
+
+
+# --- one value, arm for arm over the types -----------------------------------------------------------
+
+
+def parse_value(raw: Tree, type_: ArgType) -> Value | Rejected:
+    """The canonical value of one argument, or `Rejected` with an argument-level code and no name in its reason."""
+    if raw is None:
+        return Rejected("parse.null", "null is no value; leave an optional argument out")
+    match type_:
+        case BoolType():
+            return raw if type(raw) is bool else _wrong_type(raw, "true or false")
+        case IntType():
+            return _int(raw, type_)
+        case DecimalType():
+            return _decimal(raw, type_)
+        case StringType():
+            return _string(raw, type_)
+        case TextType():
+            return _text(raw, type_)
+        case EnumType(values=values):
+            return _enum(raw, values)
+        case PathType(under=under):
+            return canonical_path(raw, under) if type(raw) is str else _wrong_type(raw, "a path as a string")
+        case ListType():
+            return _list(raw, type_)
+
+
+def _int(raw: Tree, type_: IntType) -> _Parsed:
+    accepted = "an integer without fraction or exponent"
+    if type(raw) is not JsonNumber:
+        return _wrong_type(raw, accepted)
+    if raw == "-0" or not _INTEGER.fullmatch(raw):
+        return Rejected("parse.type", f"{quoted(raw)} is not accepted; {accepted} is")
+    value = int(raw)
+    if type_.minimum <= value <= type_.maximum:
+        return value
+    return Rejected("parse.range", f"{quoted(raw)} is out of range; {_range(str(type_.minimum), str(type_.maximum))}")
+
+
+def _decimal(raw: Tree, type_: DecimalType) -> _Parsed:
+    accepted = "a decimal number without exponent, such as 12.34 or '12.34',"
+    if type(raw) is not JsonNumber and type(raw) is not str:
+        return _wrong_type(raw, accepted)
+    if len(raw) > strict_json.MAX_DIGITS + len("-."):
+        return Rejected("parse.number", f"a number has more than {strict_json.MAX_DIGITS} digits")
+    parts = _DECIMAL.fullmatch(raw)
+    if parts is None:
+        return Rejected("parse.type", f"{quoted(raw)} is not accepted; {accepted} is")
+    sign, whole, fraction = parts[1], parts[2], parts[3] or ""
+    if len(whole) + len(fraction) > strict_json.MAX_DIGITS:
+        return Rejected("parse.number", f"a number has more than {strict_json.MAX_DIGITS} digits")
+    if len(fraction) > type_.scale:
+        return Rejected(
+            "parse.scale", f"{quoted(raw)} has too many digits; {type_.scale} behind the point are accepted"
+        )
+    value = int(whole + fraction.ljust(type_.scale, "0"))
+    if sign and value == 0:
+        return Rejected("parse.type", f"{quoted(raw)} is not accepted; zero has no sign")
+    value = -value if sign else value
+    low = None if type_.minimum is None else show_decimal(type_.minimum, type_.scale)
+    high = None if type_.maximum is None else show_decimal(type_.maximum, type_.scale)
+    below = type_.minimum is not None and value < type_.minimum
+    above = type_.maximum is not None and value > type_.maximum
+    if below or above:
+        return Rejected("parse.range", f"{quoted(raw)} is out of range; {_range(low, high)}")
+    return value
+
+
+def _string(raw: Tree, type_: StringType) -> _Parsed:
+    if type(raw) is not str:
+        return _wrong_type(raw, "a string")
+    if not type_.min_size <= len(raw) <= type_.max_size:
+        return _wrong_size(len(raw), type_.min_size, type_.max_size, "characters")
+    if not is_string(raw):
+        return Rejected("parse.unicode", "NUL, lone surrogates and characters above U+2FFFF are not accepted")
+    if type_.pattern is not None and not _matches(type_.pattern, raw):
+        return Rejected("parse.pattern", f"{quoted(raw)} does not match; the pattern is {quoted(type_.pattern)}")
+    return raw
+
+
+def _matches(pattern: str, text: str) -> bool:
+    from sandbox.regex import full_matcher  # noqa: PLC0415  # RE2 loads only where a pattern is declared
+
+    return full_matcher(pattern)(text)
+
+
+def _text(raw: Tree, type_: TextType) -> _Parsed:
+    if type(raw) is not str:
+        return _wrong_type(raw, "a string")
+    if len(raw) > type_.max_size:
+        return _wrong_size(len(raw), 0, type_.max_size, "characters")
+    if not is_text(raw):
+        return Rejected("parse.unicode", "NUL and lone surrogates are not accepted")
+    return raw
+
+
+def _enum(raw: Tree, values: tuple[str, ...]) -> _Parsed:
+    if type(raw) is not str:
+        return _wrong_type(raw, "one of the declared strings")
+    if raw in values:
+        return raw
+    names = ", ".join(quoted(value) for value in values) if len(values) <= FEW_NAMES else "one of the declared strings"
+    return Rejected("parse.enum", f"{quoted(raw)} is none of the values; accepted: {names}")
+
+
+def _list(raw: Tree, type_: ListType) -> _Parsed:
+    if type(raw) is not list:
+        return _wrong_type(raw, "an array")
+    if not type_.min_size <= len(raw) <= type_.max_size:
+        return _wrong_size(len(raw), type_.min_size, type_.max_size, "items")
+    items: list[Value] = []
+    for index, raw_item in enumerate(raw):
+        item = parse_value(raw_item, type_.items)
+        if isinstance(item, Rejected):
+            return Rejected(item.reason_code, f", item {index}: {item.reason}")
+        items.append(item)
+    if type_.unique and len(set(items)) != len(items):
+        again = _first_repeated(items)
+        return Rejected("parse.unique", f", item {again}: the same value stands before it; each is accepted once")
+    return tuple(items)
+
+
+def _first_repeated(items: list[Value]) -> int:
+    seen: dict[Value, int] = {}
+    return next(index for index, item in enumerate(items) if seen.setdefault(item, index) != index)
+
+
+# --- reasons -----------------------------------------------------------------------------------------
+
+
+def _joined(reason: str) -> str:
+    return reason if reason.startswith(", item ") else f": {reason}"
+
+
+def _what(raw: Tree) -> str:
+    return "null" if raw is None else _JSON_NAMES[type(raw)]
+
+
+def _wrong_type(raw: Tree, accepted: str) -> Rejected:
+    return Rejected("parse.type", f"{_what(raw)} is not accepted; {accepted} is")
+
+
+def _wrong_size(size: int, low: int, high: int, unit: str) -> Rejected:
+    return Rejected("parse.size", f"{size} {unit} are not accepted; {low} to {high} are")
+
+
+def _range(low: str | None, high: str | None) -> str:
+    match low, high:
+        case None, str():
+            return f"at most {_short(high)} is accepted"
+        case str(), None:
+            return f"at least {_short(low)} is accepted"
+        case _:
+            return f"{_short(low or '')} to {_short(high or '')} is accepted"
+
+
+def _short(digits: str) -> str:
+    return digits if len(digits) <= SHOWN_DIGITS else f"{digits[:SHOWN_DIGITS]}..."
+
+
+def _choices(lead: str, named: tuple[Tool, ...] | tuple[Argument, ...]) -> str:
+    if not named:
+        return f"{lead} none"
+    if len(named) > FEW_NAMES:
+        return f"there are {len(named)}, see the tool's description"
+    return f"{lead} {', '.join(f'`{each.name}`' for each in named)}"
