@@ -1,0 +1,108 @@
+"""Patterns as RE2 runs them: what decides at run time.
+
+RE2 never sees an author's text; it gets a rendering of our own tree, in which every character is a number
+and no shorthand, flag or default is left to differ on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Final, Protocol, TypeAlias
+
+import re2
+
+from sandbox.regex.alphabet import MAX_CODE_POINT, Ranges
+from sandbox.regex.parser import parse
+from sandbox.regex.syntax import Begin, Chars, Choice, Concat, End, Node, PatternError, Repeat
+
+Matcher: TypeAlias = Callable[[str], bool]
+
+MAX_MEMORY: Final = 8 << 20
+"""Bytes that one compiled pattern may use; beyond it RE2 refuses, or matches without its cache, still linearly."""
+MAX_CACHED: Final = 1_024
+"""Compiled patterns that are kept: more than the specs of one process have."""
+
+_LAST_UNICODE: Final = 0x10FFFF
+
+
+class _Compiled(Protocol):
+    """The part of `re2`'s compiled pattern that is used."""
+
+    def fullmatch(self, text: str) -> object | None: ...
+    def search(self, text: str) -> object | None: ...
+
+
+@lru_cache(maxsize=MAX_CACHED)
+def full_matcher(text: str) -> Matcher:
+    """Whether a whole string is in the pattern's language. Raises PatternError for a text outside the dialect.
+
+    The matcher raises UnicodeEncodeError on a lone surrogate: such a string must not have come this far.
+    """
+    compiled = _compile(text)
+    return lambda subject: compiled.fullmatch(subject) is not None
+
+
+@lru_cache(maxsize=MAX_CACHED)
+def search_matcher(text: str) -> Matcher:
+    """Whether some part of a string is in the pattern's language; else as `full_matcher`."""
+    compiled = _compile(text)
+    return lambda subject: compiled.search(subject) is not None
+
+
+def render(node: Node) -> str:
+    """The tree as RE2 text that means the same under RE2's defaults."""
+    match node:
+        case Chars(ranges=ranges):
+            return _rendered_class(ranges)
+        case Begin():
+            return r"\A"
+        case End():
+            return r"\z"
+        case Concat(items=items):
+            return f"(?:{''.join(render(item) for item in items)})"
+        case Choice(options=options):
+            return f"(?:{'|'.join(render(option) for option in options)})"
+        case Repeat(body=body, low=low, high=high):
+            return f"(?:{render(body)}){_rendered_counts(low, high)}"
+
+
+def _compile(text: str) -> _Compiled:
+    options = re2.Options()
+    options.max_mem = MAX_MEMORY
+    options.log_errors = False
+    options.never_capture = True
+    try:
+        compiled: _Compiled = re2.compile(render(parse(text)), options)
+    except re2.error as error:
+        message = f"RE2 refuses the pattern: {_reason(error)}; make it smaller"
+        raise PatternError(message, 0) from error
+    return compiled
+
+
+def _rendered_class(ranges: Ranges) -> str:
+    if len(ranges) == 1 and ranges[0][0] == ranges[0][1]:
+        return f"\\x{{{ranges[0][0]:X}}}"
+    return f"[{''.join(_rendered_range(low, high) for low, high in ranges)}]"
+
+
+def _rendered_range(low: int, high: int) -> str:
+    """A class that reaches our last character is a negated one: in RE2 it goes on to Unicode's last."""
+    return f"\\x{{{low:X}}}-\\x{{{_LAST_UNICODE if high == MAX_CODE_POINT else high:X}}}"
+
+
+def _rendered_counts(low: int, high: int | None) -> str:
+    match low, high:
+        case 0, None:
+            return "*"
+        case 1, None:
+            return "+"
+        case _, None:
+            return f"{{{low},}}"
+        case _:
+            return f"{{{low},{high}}}"
+
+
+def _reason(error: Exception) -> str:
+    reason = error.args[0] if error.args else ""
+    return reason.decode("utf-8", "replace") if isinstance(reason, bytes) else str(reason)
