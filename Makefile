@@ -14,23 +14,24 @@ demo: setup      ## the whole promise on real input: proofs, refuted mistakes, a
 	@$(BIN)/python scripts/demo.py
 
 test: setup      ## every test, with branch coverage of the package
-	@$(BIN)/python scripts/run_tests.py
+	$(PYTEST) -n auto --dist loadgroup --cov --cov-report=term
 
 check: setup     ## ruff, mypy strict, and the import table
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(PYTEST) -q --no-cov tests/unit/test_architecture.py
+	$(PYTEST) -q tests/unit/test_architecture.py
 
 prove: setup     ## every property proved, every mistake refuted
 	$(BIN)/sandbox prove
-	@$(BIN)/python scripts/refute_mistakes.py
+	@$(BIN)/python scripts/refute.py
 
 bench: setup     ## the figures, as ratios within one run
 	@$(BIN)/python benchmarks/run.py
 
 deep: setup      ## what takes longer than CI may: the same tests with many more examples
-	@$(BIN)/python scripts/run_tests.py --deep
+	$(PYTEST) -n auto --dist loadgroup --hypothesis-profile=deep
+	$(BIN)/sandbox prove --solver both --timeout 600
 
 lock: setup      ## resolve pyproject.toml anew into requirements.lock
 	scripts/lock

@@ -1,0 +1,63 @@
+"""What every test shares: how Hypothesis searches, where container tests run, and that they leave nothing behind."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import docker
+import pytest
+from docker.errors import DockerException
+from hypothesis import HealthCheck, settings
+
+OWNER_LABEL = "sandbox.owner.pid"
+DEEP_FACTOR = 20  # how many times more examples `make deep` searches than `make test`
+
+REPEATABLE = settings(deadline=None, print_blob=True, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("repeatable", REPEATABLE)
+settings.register_profile("deep", REPEATABLE, derandomize=False, max_examples=100 * DEEP_FACTOR)
+settings.load_profile("repeatable")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Container tests take turns in one worker; deep tests run, and every search is longer, in `make deep` only."""
+    deep = config.getoption("hypothesis_profile") == "deep"
+    if not deep:
+        config.hook.pytest_deselected(items=[item for item in items if item.get_closest_marker("deep")])
+        items[:] = [item for item in items if not item.get_closest_marker("deep")]
+    for item in items:
+        if item.get_closest_marker("containers"):
+            item.add_marker(pytest.mark.xdist_group("containers"))
+            item.add_marker(pytest.mark.usefixtures("nothing_left"))
+        if deep:
+            search_longer(item)
+
+
+def search_longer(item: pytest.Item) -> None:
+    """Multiplies the examples of a test that set its own number, which a profile would not reach."""
+    test = getattr(item, "obj", None)
+    own = getattr(test, "_hypothesis_internal_use_settings", None)
+    if own is not None and own.max_examples < settings.get_profile("deep").max_examples:
+        longer = settings(own, max_examples=own.max_examples * DEEP_FACTOR, derandomize=False)
+        test._hypothesis_internal_use_settings = longer
+
+
+@pytest.fixture(scope="session")
+def engine() -> Iterator[docker.DockerClient]:
+    """The real Docker engine. A machine without one fails the test: what was not run is not shown."""
+    try:
+        client = docker.from_env()
+        client.ping()
+    except DockerException as error:
+        pytest.fail(f"no Docker engine answers ({error}): run `make setup`")
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def nothing_left(engine: docker.DockerClient) -> Iterator[None]:
+    """After the test no container that belongs to this process is there, running or stopped."""
+    yield
+    mine = {"label": f"{OWNER_LABEL}={os.getpid()}"}
+    left = [container.name for container in engine.containers.list(all=True, filters=mine)]
+    assert not left, f"containers were left behind: {left}"
