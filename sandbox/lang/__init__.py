@@ -1,0 +1,37 @@
+"""The language of expressions: source text -> typed IR, every refusal with file, line and column.
+
+A statically typed, total subset of CEL (https://cel.dev) with exact decimals. Whatever is outside of it is refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from sandbox.errors import SpecError
+from sandbox.ir import Expr, Sort
+from sandbox.lang import check, syntax
+from sandbox.lang.scope import Constant, Digits, Items, Scope, Truth, Word
+from sandbox.lang.source import Refused, SourceFile, SourceText
+
+__all__ = [
+    "Constant",
+    "Digits",
+    "Items",
+    "Scope",
+    "SourceFile",
+    "SourceText",
+    "Truth",
+    "Word",
+    "compile_expression",
+]
+
+
+def compile_expression(source: SourceText, scope: Scope, expected: Sort | None) -> Expr:
+    """The typed IR of an expression, at exactly the sort `expected` where one is given.
+
+    Raises SpecError with one problem, at its place in the file, for everything that LANGUAGE does not allow.
+    """
+    try:
+        return check.lower(syntax.parse(source.text), source, scope, expected)
+    except Refused as refused:
+        raise SpecError((source.problem(refused.offset, refused.message),)) from None

@@ -1,0 +1,26 @@
+"""What LANGUAGE has and this version has not: refused by name, in one place, never ignored."""
+
+from __future__ import annotations
+
+from typing import Final
+
+NOT_YET: Final = "not supported in this version"
+
+TYPES: Final = frozenset({"record", "url", "email", "argv", "shell", "timestamp", "duration", "set", "map"})
+"""Types of arguments, list items and state."""
+
+SPEC_KEYS: Final = frozenset({"types", "session", "extends", "server"})
+TOOL_KEYS: Final = frozenset({"returns", "changes", "after", "on_success"})
+ARGUMENT_KEYS: Final = frozenset({"default", "secret", "fields", "schemes"})
+STATE_KEYS: Final = frozenset({"items", "key", "value", "max_size"})
+PROPERTY_KEYS: Final = frozenset({"needs", "within", "flow"})
+NETWORK_KEYS: Final = frozenset({"to", "methods", "max_request", "max_response", "credential"})
+SCOPES: Final = frozenset({"principal", "session"})
+
+KEYS: Final = SPEC_KEYS | TOOL_KEYS | ARGUMENT_KEYS | STATE_KEYS | PROPERTY_KEYS | NETWORK_KEYS
+
+NAMES: Final = frozenset({"session", "now", "origin", "result", "outcome", "change"})
+"""Names in expressions."""
+
+FUNCTIONS: Final = frozenset({"getHours", "getMinutes", "getDayOfWeek", "add", "remove", "timestamp", "duration", "origin"})
+"""Functions and methods in expressions."""

@@ -1,0 +1,90 @@
+"""What the names of an expression mean, and what is known at a point inside of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import TypeAlias
+
+from sandbox.ir import Argument, BoolSort, DecimalSort, EnumSort, IntSort, ScalarSort
+
+
+@dataclass(frozen=True, slots=True)
+class Digits:
+    """A constant number: `value` without its point, `digits` behind the point (0: an int)."""
+
+    value: int
+    digits: int
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """A constant string. It may yet become a value of an enum."""
+
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class Truth:
+    """A constant bool."""
+
+    value: bool
+
+
+Scalar: TypeAlias = Digits | Word | Truth
+
+
+@dataclass(frozen=True, slots=True)
+class Items:
+    """A list of constants."""
+
+    items: tuple[Scalar, ...]
+
+
+Constant: TypeAlias = Scalar | Items
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What names mean. `arguments` has, for each tool that the expression ranges over, its arguments by name.
+
+    `tool` is set in a rule, where it is a constant; in a property it is None and `tool` is one of `facts`.
+    `tools` are all tools of the contract, in its order.
+    """
+
+    tools: tuple[str, ...] = ()
+    arguments: Mapping[str, Mapping[str, Argument]] = field(default_factory=dict)
+    state: Mapping[str, BoolSort | IntSort | DecimalSort | EnumSort] = field(default_factory=dict)
+    constants: Mapping[str, Constant] = field(default_factory=dict)
+    facts: Mapping[str, EnumSort] = field(default_factory=dict)
+    tool: str | None = None
+
+    def names(self) -> tuple[str, ...]:
+        """Every name that may stand alone or before a point."""
+        roots = ("args",) if self.arguments else ()
+        states = ("state",) if self.state else ()
+        tool = ("tool",) if self.tool is not None else ()
+        return (*roots, *states, *tool, *self.facts, *self.constants)
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What holds wherever a sub-expression is evaluated, because of what stands before it.
+
+    `tools` are those that the call can be for, `present` the optional arguments that are there, `sizes` list
+    arguments and sizes that they have at least, `bound` the variables of the quantifiers around.
+    """
+
+    tools: tuple[str, ...]
+    present: frozenset[str] = frozenset()
+    sizes: frozenset[tuple[str, int]] = frozenset()
+    bound: Mapping[str, tuple[str, ScalarSort]] = field(default_factory=dict)
+
+    def also(self, other: Known) -> Known:
+        """Both together."""
+        tools = tuple(tool for tool in self.tools if tool in other.tools)
+        return replace(self, tools=tools, present=self.present | other.present, sizes=self.sizes | other.sizes)
+
+    def with_bound(self, name: str, fresh: str, sort: ScalarSort) -> Known:
+        """Inside of a quantifier over `name`, which is called `fresh` in the IR."""
+        return replace(self, bound={**self.bound, name: (fresh, sort)})
