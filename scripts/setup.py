@@ -29,7 +29,7 @@ NOTES = ROOT / ".setup"  # logs, and what was done last; ignored by git
 LOCK = ROOT / "requirements.lock"
 DEFAULT_SOCKET = "/var/run/docker.sock"
 DAEMON_LOG = Path("/var/log/sandbox-dockerd.log")
-IMAGE_SOURCES = ("sandbox/execute/image.py", "sandbox/execute/guest.py")  # what the image is made from
+RECIPE = ROOT / "sandbox" / "execute" / "image.py"
 
 ENGINE_PACKAGES = ("docker.io", "iptables", "ca-certificates")
 IMAGE_PACKAGES = ("mmdebstrap",)
@@ -46,29 +46,25 @@ class LackingError(Exception):
 
 @dataclass(frozen=True)
 class Engine:
-    """Where the Docker engine is asked for: a socket of this machine, or an address that only the SDK can use."""
+    """The Docker engine behind a socket of this machine."""
 
-    socket: str | None
+    socket: str
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Engine:
-        """Reads `DOCKER_HOST` as the Docker SDK does."""
-        host = environment.get("DOCKER_HOST", "")
-        if not host:
-            return cls(DEFAULT_SOCKET)
-        return cls(host.removeprefix("unix://") if host.startswith("unix://") else None)
+        """Reads `DOCKER_HOST`. Raises LackingError where it names another machine: folders could not be mounted."""
+        host = environment.get("DOCKER_HOST") or f"unix://{DEFAULT_SOCKET}"
+        if not host.startswith("unix://"):
+            message = f"DOCKER_HOST=`{host}` is not on this machine: unset it, or name a socket here (unix:///path)"
+            raise LackingError(message)
+        return cls(host.removeprefix("unix://"))
 
     def answers(self) -> bool:
         """Whether an engine is there. Raises LackingError where it is and this user may not use it."""
-        if self.socket is None:
-            return quiet_run([str(PYTHON), "-c", "import docker; docker.from_env(timeout=5).ping()"])
         return self.status("/_ping") == http.client.OK
 
     def has_image(self, identity: str) -> bool:
         """Whether the engine still has the image with this id."""
-        if self.socket is None:
-            program = "import sys, docker; docker.from_env(timeout=5).images.get(sys.argv[1])"
-            return quiet_run([str(PYTHON), "-c", program, identity])
         return self.status(f"/images/{identity}/json") == http.client.OK
 
     def status(self, path: str) -> int | None:
@@ -77,7 +73,7 @@ class Engine:
         with socket.socket(socket.AF_UNIX) as link:
             link.settimeout(PING_SECONDS)
             try:
-                link.connect(self.socket or DEFAULT_SOCKET)
+                link.connect(self.socket)
                 connection.sock = link
                 connection.request("GET", path)
                 return connection.getresponse().status
@@ -93,16 +89,12 @@ class Engine:
 
 def main() -> int:
     """Runs the steps in order; returns the exit code."""
-    engine = Engine.from_environment(os.environ)
-    steps: tuple[tuple[str, Callable[[], str]], ...] = (
-        ("environment", make_environment),
-        ("engine", lambda: find_engine(engine)),
-        ("image", lambda: build_image(engine)),
-    )
     try:
+        engine = Engine.from_environment(os.environ)
         with alone():
-            for name, step in steps:
-                report(name, step)
+            report("environment", make_environment)
+            report("engine", lambda: find_engine(engine))
+            report("image", lambda: build_image(engine))
     except LackingError as error:
         print(f"setup: {error}", file=sys.stderr)
         return EXIT_LACKING
@@ -263,9 +255,9 @@ def is_process(pid_file: Path, program: str) -> bool:
 
 def build_image(engine: Engine) -> str:
     """The default image, built where the engine does not have it or where its recipe has changed."""
-    if not (ROOT / IMAGE_SOURCES[0]).exists():
+    if not (ROOT / "sandbox/cli/image.py").exists():
         return "no recipe"
-    recipe = digest_of(*(ROOT / source for source in IMAGE_SOURCES if (ROOT / source).exists()))
+    recipe = digest_of(RECIPE)
     note = NOTES / "image.json"
     known = json.loads(read_note(note) or "{}")
     if known.get("recipe") == recipe and engine.has_image(known["image"]):
@@ -273,12 +265,11 @@ def build_image(engine: Engine) -> str:
     if shutil.which("mmdebstrap") is None:
         if not may_install():
             raise LackingError(how_to_get(IMAGE_PACKAGES))
-        apt_install(missing_packages())
+        apt_install(IMAGE_PACKAGES)
     command = [str(VENV / "bin" / "sandbox"), "image", "build", "--json"]
-    output = logged_run(command, NOTES / "image.log", "sandbox doctor says what is missing")
-    identity = str(json.loads(output)["image"])
-    write_note(note, json.dumps({"recipe": recipe, "image": identity}))
-    return f"built {identity.removeprefix('sha256:')[:12]}"
+    image = json.loads(logged_run(command, NOTES / "image.log", "mend that, then again"))
+    write_note(note, json.dumps({"recipe": recipe, "image": image["image"]}))
+    return f"{'built' if image['built'] else 'found'} {image['tag']}"
 
 
 # --- Debian packages
