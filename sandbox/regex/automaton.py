@@ -5,15 +5,15 @@ Positions (Glushkov) as bit sets, then the subset construction. One extra positi
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
 
 from sandbox.regex.alphabet import ANY, MAX_CODE_POINT, SURROGATES, Ranges
+from sandbox.regex.dominance import bits, dominated, either
 from sandbox.regex.syntax import Begin, Chars, Choice, Concat, End, Node, PatternError, Repeat
 
-MAX_CELLS: Final = 1 << 18
+MAX_CELLS: Final = 1 << 20
 """Entries of the table before it is minimised: bounds the time (about a second) and memory of a hostile pattern."""
 MAX_SUBSETS: Final = 4_096
 """Rows of that table; a pattern whose minimal automaton is small needs far fewer."""
@@ -66,13 +66,13 @@ class _Positions:
             case Choice(options=options):
                 parts = [self.build(option) for option in options]
                 return _Fragment(
-                    _either(p.first for p in parts), _either(p.last for p in parts), any(p.nullable for p in parts)
+                    either(p.first for p in parts), either(p.last for p in parts), any(p.nullable for p in parts)
                 )
             case Repeat(body=body, low=low, high=high):
                 return self._repeat(body, low, high)
 
     def link(self, last: int, first: int) -> None:
-        for position in _bits(last):
+        for position in bits(last):
             self.follow[position] |= first
 
     def _concat(self, parts: list[_Fragment]) -> _Fragment:
@@ -97,52 +97,61 @@ class _Positions:
             self.link(copies[-1].last, copies[-1].first)
         nullable = low == 0 or copies[0].nullable
         ends = copies if nullable else copies[low - 1 :]
-        return _Fragment(copies[0].first, _either(end.last for end in ends), nullable)
+        return _Fragment(copies[0].first, either(end.last for end in ends), nullable)
 
 
 def determinise(node: Node) -> tuple[Alphabet, Table]:
-    """The reachable subset automaton of an anchor-free tree. Raises PatternError where a bound is exceeded."""
+    """The reachable subset automaton of an anchor-free tree. Raises PatternError where a bound is exceeded.
+
+    Where the plain construction exceeds one, it is tried again on subsets without the positions that others dominate.
+    """
     positions = _Positions()
     whole = positions.build(node)
     positions.follow[0] = whole.first
     accepting = whole.last | (1 if whole.nullable else 0)
     alphabet, members = _partition(positions.ranges)
-    universal = _universal(positions, accepting)
+    table = _subsets(positions, accepting, members, _universal(positions, accepting))
+    if table is None:
+        table = _subsets(positions, accepting, members, dominated(positions.ranges, positions.follow, accepting))
+    if table is None:
+        message = "the pattern's automaton is too large; shorten or anchor what stands beside an unbounded part"
+        raise PatternError(message, 0)
+    return alphabet, table
+
+
+def _subsets(positions: _Positions, accepting: int, members: list[int], weaker: dict[int, int]) -> Table | None:
+    """The subset construction, or None beyond a bound; `weaker` tells which positions another makes superfluous."""
+    most = min(MAX_SUBSETS, MAX_CELLS // len(members))
+    strong = either(1 << position for position in weaker)
     rows: list[tuple[int, ...]] = []
     numbers = {1: 0}
     waiting = [1]
     for subset in waiting:
-        reach = _either(positions.follow[position] for position in _bits(subset))
+        reach = either(positions.follow[position] for position in bits(subset))
         row = []
         for member in members:
             target = reach & member
-            if target & universal:
-                target = universal & -universal
-            if target not in numbers:
-                numbers[target] = len(waiting)
+            for position in bits(target & strong):
+                if target >> position & 1:
+                    target &= ~weaker[position]
+            row.append(numbers.setdefault(target, len(waiting)))
+            if row[-1] == len(waiting):
                 waiting.append(target)
-                _check_size(len(waiting), alphabet.size)
-            row.append(numbers[target])
+        if len(waiting) > most:
+            return None
         rows.append(tuple(row))
-    return alphabet, Table(tuple(rows), frozenset(state for subset, state in numbers.items() if subset & accepting))
+    return Table(tuple(rows), frozenset(state for subset, state in numbers.items() if subset & accepting))
 
 
-def _check_size(states: int, classes: int) -> None:
-    if states > MAX_SUBSETS or states * classes > MAX_CELLS:
-        message = (
-            f"the pattern's automaton exceeds {states - 1} states before it is minimised; "
-            "shorten what follows an unbounded or repeated part"
-        )
-        raise PatternError(message, 0)
-
-
-def _universal(positions: _Positions, accepting: int) -> int:
-    """Positions from which every string is accepted: once in one of them, the others no longer matter."""
-    return _either(
-        1 << position
+def _universal(positions: _Positions, accepting: int) -> dict[int, int]:
+    """Positions from which every string is accepted: once in one of them, no other matters."""
+    every = (1 << len(positions.ranges)) - 1
+    found = {
+        position: every
         for position, ranges in enumerate(positions.ranges)
         if ranges == ANY and (positions.follow[position] & accepting) >> position & 1
-    )
+    }
+    return {position: every & ~(1 << position) for position in found}
 
 
 def _partition(ranges: list[Ranges]) -> tuple[Alphabet, list[int]]:
@@ -163,19 +172,5 @@ def _partition(ranges: list[Ranges]) -> tuple[Alphabet, list[int]]:
         signature ^= changes[start]
         classes.append(numbers.setdefault(signature, len(numbers)))
     masks = list(holders.values())
-    members = [_either(masks[index] for index in _bits(signature)) for signature in numbers]
+    members = [either(masks[index] for index in bits(signature)) for signature in numbers]
     return Alphabet(starts, tuple(classes), len(numbers)), members
-
-
-def _bits(mask: int) -> Iterator[int]:
-    while mask:
-        lowest = mask & -mask
-        yield lowest.bit_length() - 1
-        mask ^= lowest
-
-
-def _either(masks: Iterator[int]) -> int:
-    whole = 0
-    for mask in masks:
-        whole |= mask
-    return whole
