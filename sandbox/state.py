@@ -1,0 +1,342 @@
+"""Budgets, reservations and the kill switch, in SQLite: all or nothing, across threads, processes and crashes.
+
+All of a contract's state is one row, with a version that counts every write. A reservation holds the state before
+its permit: `cancel` puts that back only while nothing else has been written since. A nonce moves through its
+statuses once, and never back:
+
+    reserved, running -> interrupted    the owner process is gone: the budget stays spent
+    reserved, running -> cancelled      the container provably never started, and nothing was written since
+    reserved, running -> failed         what was spent stays spent
+    reserved -> running -> settled
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Final, Literal, TypeAlias, get_args
+
+from sandbox.errors import Fault, UsageError
+from sandbox.ir import Contract
+from sandbox.machine import StoredState, initial_state
+from sandbox.state_document import check_fit, document_digest, read_document, shape_of, write_document
+from sandbox.state_file import Row, corrupt, open_file, open_memory, path_of, run
+
+STATE_VARIABLE: Final = "SANDBOX_STATE"
+DEFAULT_FILE: Final = ".sandbox/state.db"
+
+Status: TypeAlias = Literal["reserved", "running", "settled", "failed", "cancelled", "interrupted"]
+
+_STATUSES: Final[tuple[Status, ...]] = get_args(Status)
+_NEXT: Final[Mapping[Status, frozenset[Status]]] = {
+    "reserved": frozenset({"running", "failed", "interrupted"}),
+    "running": frozenset({"settled", "failed", "interrupted"}),
+}
+_BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
+_COLUMNS: Final = (
+    "nonce, contract_name, tool, call_digest, before, created_ms, status, version_after, owner_pid, owner_start"
+)
+
+
+def process_start(pid: int) -> str:
+    """What tells a living process from every other that ever had its id; '' if there is none."""
+    try:
+        state, *fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return "" if state in "ZX" else f"{_BOOT_ID.read_text().strip()}:{fields[18]}"
+    except OSError:
+        return ""
+
+
+def _own_start() -> str:
+    return process_start(os.getpid())
+
+
+@dataclass(frozen=True, slots=True)
+class Reservation:
+    """A permit's trace in the state: `before` is kept while the call is unfinished, `version_after` set by the store."""
+
+    nonce: str
+    contract_name: str
+    tool: str
+    call_digest: str
+    before: StoredState | None
+    created_ms: int
+    status: Status = "reserved"
+    version_after: int = 0
+    owner_pid: int = field(default_factory=os.getpid)
+    owner_start: str = field(default_factory=_own_start)
+
+
+class Store:
+    """One database. Threads share it; a process that forks opens its own."""
+
+    def __init__(self, connection: sqlite3.Connection, path: Path | None) -> None:
+        self._connection = connection
+        self._path = path
+        self._pid = os.getpid()
+        self._lock = threading.Lock()
+        self._owner: int | None = None
+
+    @classmethod
+    def open(cls, url: str | None, spec_file: str) -> Store:
+        """The store at `url`, else at $SANDBOX_STATE, else `.sandbox/state.db` beside the spec; made if missing.
+
+        Raises UsageError for a URL or a place that cannot be used, Fault for a database that cannot be read.
+        """
+        url = url or os.environ.get(STATE_VARIABLE)
+        path = path_of(url) if url else Path(spec_file).absolute().parent / DEFAULT_FILE
+        return cls(open_file(path), path)
+
+    @classmethod
+    def in_memory(cls) -> Store:
+        """A state that is thrown away on close; it has no file and no record."""
+        return cls(open_memory(), None)
+
+    @property
+    def audit_path(self) -> Path:
+        """Where the record of this state stands: `state.db` has `state.audit.jsonl`."""
+        if self._path is None:
+            message = "a state in memory has no record; open the gate on a `sqlite:///` URL"
+            raise UsageError(message)
+        return self._path.with_suffix(".audit.jsonl")
+
+    def transaction(self) -> AbstractContextManager[Transaction]:
+        """What happens inside is written when the block ends, all of it, or on an exception none of it.
+
+        Only one transaction is open at a time, in this process and in all others; it cannot be nested.
+        """
+        return self._transaction()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[Transaction]:
+        self._check_owner()
+        with self._lock, self._owned():
+            run(self._connection, "BEGIN IMMEDIATE")
+            transaction = Transaction(self._connection)
+            try:
+                yield transaction
+                run(self._connection, "COMMIT")
+            finally:
+                transaction.end()
+                if self._connection.in_transaction:
+                    run(self._connection, "ROLLBACK")
+
+    def _check_owner(self) -> None:
+        if self._pid != os.getpid():
+            message = "the state was opened before a fork; open it again in the child process"
+            raise Fault(message, "state.forked")
+        if self._owner == threading.get_ident():
+            message = "a transaction is already open in this thread"
+            raise Fault(message, "state.nested")
+
+    @contextmanager
+    def _owned(self) -> Iterator[None]:
+        self._owner = threading.get_ident()
+        try:
+            yield
+        finally:
+            self._owner = None
+
+    def close(self) -> None:
+        """Let go of the database; a second time does nothing."""
+        with self._lock:
+            if self._pid == os.getpid():  # a forked child that closed would drop its parent's locks
+                self._connection.close()
+
+
+class Transaction:
+    """What can be read and written between BEGIN and COMMIT; of no use after that."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection: sqlite3.Connection | None = connection
+
+    def end(self) -> None:
+        """Called by the store."""
+        self._connection = None
+
+    # --- state -----------------------------------------------------------------------------------
+
+    def load(self, contract: Contract, now_ms: int) -> StoredState:
+        """The state as last written, not yet ticked; a new variable of the spec stands at `initial`.
+
+        Raises UsageError if a stored variable is gone from the spec or means something else there.
+        """
+        rows = self._run("SELECT document, digest FROM state WHERE contract = ?", contract.name)
+        if not rows:
+            return initial_state(contract, now_ms)
+        document, digest = str(rows[0][0]), rows[0][1]
+        if digest != document_digest(document):
+            what = f"the stored state of `{contract.name}` does not have its digest"
+            raise corrupt(what)
+        shapes, stored = read_document(document)
+        check_fit(contract, shapes, stored)
+        fresh = initial_state(contract, max(now_ms, stored.clock_ms))
+        return StoredState(
+            {**fresh.values, **stored.values},
+            {**fresh.epochs, **stored.epochs},
+            {**fresh.events, **stored.events},
+            stored.clock_ms,
+        )
+
+    def save(self, contract: Contract, state: StoredState) -> None:
+        """Write the state; its version goes up by one."""
+        shapes = {variable.name: shape_of(variable) for variable in contract.variables}
+        self._write(contract.name, write_document(shapes, state))
+
+    def _write(self, contract_name: str, document: str) -> None:
+        self._run(
+            "INSERT INTO state VALUES (?, 1, ?, ?) ON CONFLICT (contract) DO UPDATE SET"
+            " version = version + 1, document = excluded.document, digest = excluded.digest",
+            contract_name,
+            document,
+            document_digest(document),
+        )
+
+    def version(self, contract_name: str) -> int:
+        """How often the state of this contract has been written; 0 where it never was."""
+        rows = self._run("SELECT version FROM state WHERE contract = ?", contract_name)
+        return _int(rows[0][0]) if rows else 0
+
+    # --- reservations ----------------------------------------------------------------------------
+
+    def reserve(self, reservation: Reservation) -> None:
+        """Note a permit, after its state was saved in this transaction; a nonce that was ever used is a Fault."""
+        if reservation.status != "reserved":
+            message = f"a reservation begins `reserved`, not `{reservation.status}`"
+            raise Fault(message)
+        if self.reservation(reservation.nonce) is not None:
+            raise _used(reservation.nonce)
+        before = None if reservation.before is None else write_document({}, reservation.before)
+        self._run(
+            "INSERT INTO reservations VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            reservation.nonce,
+            reservation.contract_name,
+            reservation.tool,
+            reservation.call_digest,
+            "reserved",
+            self.version(reservation.contract_name),
+            before,
+            reservation.created_ms,
+            reservation.owner_pid,
+            reservation.owner_start,
+        )
+
+    def reservation(self, nonce: str) -> Reservation | None:
+        """The reservation with this nonce, in whatever status."""
+        rows = self._run(f"SELECT {_COLUMNS} FROM reservations WHERE nonce = ?", nonce)  # noqa: S608  # constant text
+        return _read_reservation(rows[0]) if rows else None
+
+    def advance(self, nonce: str, *, expect: Status, to: Status) -> None:
+        """Move a reservation on; Fault if it is not in `expect`, so that nothing is used twice."""
+        if to not in _NEXT.get(expect, frozenset()):
+            message = f"a reservation does not go from `{expect}` to `{to}`"
+            raise Fault(message)
+        self._move(nonce, expect, to)
+
+    def _move(self, nonce: str, expect: Status, to: Status) -> None:
+        kept = "before" if to in _NEXT else "NULL"
+        moved = self._run(
+            f"UPDATE reservations SET status = ?, before = {kept} WHERE nonce = ? AND status = ? RETURNING nonce",  # noqa: S608  # constant text
+            to,
+            nonce,
+            expect,
+        )
+        if not moved:
+            raise _used(nonce)
+
+    def cancel(self, contract: Contract, nonce: str) -> bool:
+        """Give back what an unfinished call spent; the caller vouches that its container never started.
+
+        True: the state is as before its permit (the clock stays). False: something was written since, so the
+        budget stays spent, and the reservation ends `failed`. Fault if the call was finished already.
+        """
+        reservation = self.reservation(nonce)
+        if reservation is None or reservation.status not in _NEXT or reservation.contract_name != contract.name:
+            raise _used(nonce)
+        before = reservation.before
+        if before is None or reservation.version_after != self.version(contract.name):
+            self._move(nonce, reservation.status, "failed")
+            return False
+        clock = self.load(contract, before.clock_ms).clock_ms
+        self.save(contract, replace(before, clock_ms=max(clock, before.clock_ms)))
+        self._move(nonce, reservation.status, "cancelled")
+        return True
+
+    def unfinished(self) -> tuple[Reservation, ...]:
+        """Reservations that are `reserved` or `running` although the process that made them is gone."""
+        live = "status IN ('reserved', 'running') ORDER BY created_ms, nonce"
+        rows = self._run(f"SELECT {_COLUMNS} FROM reservations WHERE {live}")  # noqa: S608  # constant text
+        return tuple(each for each in map(_read_reservation, rows) if not _owner_lives(each))
+
+    # --- the kill switch -------------------------------------------------------------------------
+
+    def kill_epoch(self) -> int:
+        """How often the kill switch was thrown; a permit of an earlier epoch is void."""
+        return self._meta("kill_epoch")
+
+    def stopped(self) -> bool:
+        """Whether the kill switch is on."""
+        return self._meta("stopped") != 0
+
+    def stop(self) -> None:
+        """Throw the kill switch: every outstanding permit is void, for good."""
+        self._run("UPDATE meta SET value = value + 1 WHERE name = 'kill_epoch'")
+        self._run("UPDATE meta SET value = 1 WHERE name = 'stopped'")
+
+    def resume(self) -> None:
+        """Turn the kill switch off; permits from before stay void."""
+        self._run("UPDATE meta SET value = 0 WHERE name = 'stopped'")
+
+    def _meta(self, name: str) -> int:
+        rows = self._run("SELECT value FROM meta WHERE name = ?", name)
+        if not rows:
+            what = f"`{name}` is missing"
+            raise corrupt(what)
+        return _int(rows[0][0])
+
+    def _run(self, statement: str, *parameters: str | int | None) -> list[Row]:
+        if self._connection is None:
+            message = "the transaction has ended"
+            raise Fault(message, "state.ended")
+        return run(self._connection, statement, *parameters)
+
+
+def _used(nonce: str) -> Fault:
+    message = f"the permit `{nonce}` is unknown or was used already"
+    return Fault(message, "permit.used")
+
+
+def _owner_lives(reservation: Reservation) -> bool:
+    return reservation.owner_start != "" and reservation.owner_start == process_start(reservation.owner_pid)
+
+
+def _int(value: str | int | None) -> int:
+    if isinstance(value, int):
+        return value
+    what = "a number is none"
+    raise corrupt(what)
+
+
+def _read_reservation(row: Row) -> Reservation:
+    nonce, contract_name, tool, call_digest, before, created_ms, status, version_after, owner_pid, owner_start = row
+    known = next((each for each in _STATUSES if each == status), None)
+    if known is None:
+        what = "a reservation has an unknown status"
+        raise corrupt(what)
+    return Reservation(
+        nonce=str(nonce),
+        contract_name=str(contract_name),
+        tool=str(tool),
+        call_digest=str(call_digest),
+        before=read_document(before)[1] if isinstance(before, str) else None,
+        created_ms=_int(created_ms),
+        status=known,
+        version_after=_int(version_after),
+        owner_pid=_int(owner_pid),
+        owner_start=str(owner_start),
+    )

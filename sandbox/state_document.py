@@ -1,0 +1,99 @@
+"""A contract's state as one JSON document, and whether a stored one still fits the spec.
+
+Integers are decimal text: SQLite's integers and many JSON readers have bounds, budgets have none.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+
+from sandbox.errors import UsageError
+from sandbox.ir import BoolSort, Contract, DecimalSort, EnumSort, IntSort, Json, Variable
+from sandbox.machine import Scalar, StoredState
+from sandbox.state_file import corrupt
+
+
+def document_digest(document: str) -> str:
+    """SHA-256 (hex): SQLite does not notice a digit that rots."""
+    return hashlib.sha256(document.encode()).hexdigest()
+
+
+def shape_of(variable: Variable) -> str:
+    """What a stored number or name of this variable means; an enum's values may change while the stored one stays."""
+    period = f" {variable.period.kind} {variable.period.length_ms}" if variable.period else ""
+    match variable.sort:
+        case BoolSort():
+            return f"bool{period}"
+        case IntSort():
+            return f"int{period}"
+        case DecimalSort(scale=scale):
+            return f"decimal {scale}{period}"
+        case EnumSort():
+            return f"enum{period}"
+
+
+def check_fit(contract: Contract, shapes: Mapping[str, str], stored: StoredState) -> None:
+    """UsageError if a stored variable is gone from the spec (or renamed), or means something else there."""
+    for name, shape in sorted(shapes.items()):
+        variable = contract.variable(name)
+        if variable is None:
+            gone = f"the variable `{name}` is gone from the spec"
+            raise _misfit(contract, gone)
+        if shape_of(variable) != shape:
+            changed = f"`{name}` was stored as `{shape}`, and the spec says `{shape_of(variable)}`"
+            raise _misfit(contract, changed)
+        if isinstance(variable.sort, EnumSort) and stored.values.get(name) not in variable.sort.values:
+            unknown = f"the stored value of `{name}` is none of its values in the spec"
+            raise _misfit(contract, unknown)
+
+
+def _misfit(contract: Contract, what: str) -> UsageError:
+    remedy = "restore the declaration, or choose another state with --state to begin with all budgets at `initial`"
+    message = f"the stored state of `{contract.name}` does not fit the spec: {what}; {remedy}"
+    return UsageError(message, "state.misfit")
+
+
+def write_document(shapes: Mapping[str, str], state: StoredState) -> str:
+    """The document of a state whose variables mean what `shapes` says."""
+    document: Json = {
+        "shapes": dict(shapes),
+        "values": {name: _write_scalar(value) for name, value in state.values.items()},
+        "epochs": {str(length): str(number) for length, number in state.epochs.items()},
+        "events": {name: [[str(when), str(amount)] for when, amount in each] for name, each in state.events.items()},
+        "clock_ms": str(state.clock_ms),
+    }
+    return json.dumps(document, sort_keys=True, separators=(",", ":"))
+
+
+def _write_scalar(value: Scalar) -> Json:
+    return {"int": str(value)} if type(value) is int else value
+
+
+def read_document(text: str) -> tuple[dict[str, str], StoredState]:
+    """The inverse of `write_document`; Fault for anything else."""
+    try:
+        document = json.loads(text)
+        shapes = {str(name): str(shape) for name, shape in document["shapes"].items()}
+        return shapes, StoredState(
+            {name: _read_scalar(value) for name, value in document["values"].items()},
+            {int(length): int(number) for length, number in document["epochs"].items()},
+            {
+                name: tuple((int(when), int(amount)) for when, amount in each)
+                for name, each in document["events"].items()
+            },
+            int(document["clock_ms"]),
+        )
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        what = "a stored document cannot be read"
+        raise corrupt(what) from error
+
+
+def _read_scalar(value: object) -> Scalar:
+    if isinstance(value, bool | str):
+        return value
+    if isinstance(value, dict):
+        return int(value["int"])
+    message = "neither bool, str nor int"
+    raise TypeError(message)
