@@ -278,9 +278,9 @@ def disjunction(terms: list[z3.BoolRef], ctx: z3.Context) -> z3.BoolRef:
 def literal(value: Value, sort: Sort, ctx: z3.Context) -> z3.ExprRef:
     """The term of one canonical value; exact for every code point."""
     match sort:
-        case BoolSort():
-            return z3.BoolVal(val=bool(value), ctx=ctx)
-        case IntSort() | DecimalSort() if isinstance(value, int):
+        case BoolSort() if isinstance(value, bool):
+            return z3.BoolVal(val=value, ctx=ctx)
+        case IntSort() | DecimalSort() if isinstance(value, int) and not isinstance(value, bool):
             return z3.IntVal(value, ctx)
         case StringSort() if isinstance(value, str):
             return z3_string(value, ctx)
@@ -322,9 +322,9 @@ def read(model: z3.ModelRef, term: z3.ExprRef, sort: ScalarSort | TextSort) -> V
         case BoolSort():
             return bool(z3.is_true(found))
         case StringSort():
-            return python_string(found)
+            return str(python_string(found))
         case EnumSort(values=values):
-            return values[found.as_long()]
+            return values[int(found.as_long())]
         case _:
             return int(found.as_long())
 

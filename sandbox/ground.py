@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 MAX_CHECKS_PER_CONTEXT: Final = 5_000
 """A Z3 context keeps what it has seen; it is thrown away after so many checks."""
 
+SIMPLIFIER_PASSES: Final = 2
+"""What Z3's rewriter does not reduce in two passes is a fault; no operator of the language needs a third."""
+
 
 @dataclass(frozen=True, slots=True)
 class Question:
@@ -131,8 +134,19 @@ def reduces_to_true(term: z3.BoolRef, values: _Pairs) -> bool:
     for position, (symbol, value) in enumerate(values):
         old[position], new[position] = symbol.as_ast(), value.as_ast()
     # The raw call: z3py's own `substitute` re-checks every pair, which costs seven times the substitution.
-    ground = z3.BoolRef(z3.Z3_substitute(ctx, term.as_ast(), count, old, new), term.ctx)
-    return bool(z3.is_true(z3.BoolRef(z3.Z3_simplify(ctx, ground.as_ast()), term.ctx)))
+    return is_literally_true(z3.BoolRef(z3.Z3_substitute(ctx, term.as_ast(), count, old, new), term.ctx))
+
+
+def is_literally_true(ground: z3.BoolRef) -> bool:
+    """Whether a ground term simplifies to `true`, in one pass or two.
+
+    The order of strings needs the second: `"" < "a"` is rewritten to `not ("" = "a")` and left there by the first.
+    """
+    for _ in range(SIMPLIFIER_PASSES):
+        ground = z3.BoolRef(z3.Z3_simplify(ground.ctx.ref(), ground.as_ast()), ground.ctx)
+        if z3.is_true(ground) or z3.is_false(ground):
+            return bool(z3.is_true(ground))
+    return False
 
 
 def substitution(contract: Contract, tool: Tool, env: Environment, question: Question) -> _Pairs:

@@ -1,0 +1,51 @@
+"""One expression, one environment, both meanings: what the differential tests compare."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import z3
+
+from sandbox.call import Value
+from sandbox.encode import Environment, ListTerm, Term, encode, literal, plain
+from sandbox.evaluate import Env, evaluate
+from sandbox.ground import SIMPLIFIER_PASSES
+from sandbox.ir import Expr, ListSort, Sort
+
+CTX = z3.Context()
+
+
+def evaluated(expr: Expr, args: Mapping[str, Value], state: Mapping[str, Value] | None = None) -> Value:
+    """What the expression is when it runs."""
+    return evaluate(expr)(Env(args, state or {}))
+
+
+def encoded(
+    expr: Expr,
+    sorts: Mapping[str, Sort],
+    args: Mapping[str, Value],
+    state: Mapping[str, Value] | None = None,
+    state_sorts: Mapping[str, Sort] | None = None,
+) -> object:
+    """What the solver makes of it: a bool, an int, or the left-over term where it does not reduce."""
+    env = Environment(
+        CTX,
+        {name: term(args.get(name), sort) for name, sort in sorts.items()},
+        {name: z3.BoolVal(name in args, CTX) for name in sorts},
+        {name: literal(value, (state_sorts or {})[name], CTX) for name, value in (state or {}).items()},
+    )
+    found = encode(expr, env)
+    for _ in range(SIMPLIFIER_PASSES):
+        found = z3.simplify(found)
+    if z3.is_true(found) or z3.is_false(found):
+        return z3.is_true(found)
+    return found.as_long() if z3.is_int_value(found) else found
+
+
+def term(value: Value | None, sort: Sort) -> Term:
+    """A value as a ground term; an absent one is any value."""
+    if isinstance(sort, ListSort):
+        items = [literal(item, sort.item, CTX) for item in (value or ())]
+        filler = [plain(sort.item, CTX)] * (sort.max_size - len(items))
+        return ListTerm(z3.IntVal(len(items), CTX), (*items, *filler))
+    return plain(sort, CTX) if value is None else literal(value, sort, CTX)
