@@ -58,7 +58,7 @@ def _own_start() -> str:
 
 @dataclass(frozen=True, slots=True)
 class Reservation:
-    """A permit's trace in the state: `before` is kept while the call is unfinished, `version_after` set by the store."""
+    """A permit's trace in the state; `before` is kept until the call is finished, `version_after` set by the store."""
 
     nonce: str
     contract_name: str

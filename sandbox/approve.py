@@ -1,0 +1,188 @@
+"""Humans: who is asked, what they are shown, and what counts as their yes.
+
+An approval is a fact about one call's digest. It opens nothing by itself: the call is decided again, with its
+reservation, after it. Whatever is not a clear yes, on time, to exactly this call, is a refusal.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import pwd
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final, Protocol, TextIO
+
+from sandbox.call import Call, Decision
+from sandbox.canonical import canonical_json, printable
+from sandbox.ir import Json, Tool
+
+DIGEST_PREFIX: Final = 8
+"""Hex digits of the call's digest that a person types: nobody approves by habit, or what was typed ahead."""
+MAX_ANSWER: Final = 256
+"""Characters of an answer that are read."""
+
+
+@dataclass(frozen=True, slots=True)
+class ApprovalRequest:
+    """A call that waits, why, until when (Unix milliseconds), and how many different people are needed."""
+
+    call: Call
+    decision: Decision
+    tool: Tool
+    expires_at_ms: int
+    needed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Approval:
+    """`approver` says yes to the call with this digest, until `expires_at_ms`."""
+
+    call_digest: str
+    approver: str
+    expires_at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """`approver` says no, or did not say yes."""
+
+    approver: str
+    reason: str
+
+
+class Approver(Protocol):
+    """One person, or what stands for one. It may take its time; an exception counts as a refusal."""
+
+    def review(self, request: ApprovalRequest) -> Approval | Refused:
+        """The answer to exactly this request."""
+        ...
+
+
+def ask(approver: Approver, request: ApprovalRequest, clock: Callable[[], int]) -> Approval | Refused:
+    """One approver's answer, held against the request; `clock` returns Unix milliseconds. Never raises."""
+    try:
+        answer = approver.review(request)
+    except Exception as error:  # noqa: BLE001  # an approver that fails has not said yes
+        return Refused(type(approver).__name__, f"the approver failed: `{type(error).__name__}`")
+    match answer:
+        case Refused():
+            return answer
+        case Approval() if answer.call_digest != request.call.digest:
+            return Refused(answer.approver, "the approval is for another call")
+        case Approval() if min(answer.expires_at_ms, request.expires_at_ms) <= clock():
+            return Refused(answer.approver, "the approval came too late")
+        case Approval() if answer.approver:
+            return answer
+        case _:
+            return Refused(type(approver).__name__, "the approver gave no answer with a name")
+
+
+def collect(
+    approvers: Iterable[Approver], request: ApprovalRequest, clock: Callable[[], int]
+) -> tuple[Approval, ...] | Refused:
+    """The approvals of as many different people as are needed, or fewer if no more can be asked.
+
+    The first refusal ends it. A person who answers twice counts once.
+    """
+    given: dict[str, Approval] = {}
+    for approver in approvers:
+        if len(given) >= max(1, request.needed):
+            break
+        answer = ask(approver, request, clock)
+        if isinstance(answer, Refused):
+            return answer
+        given[answer.approver] = answer
+    return tuple(given.values())
+
+
+class ScriptedApprover:
+    """Answers without a person, for tests and for `--approve-as`: yes to all, or what `answers` says by digest."""
+
+    def __init__(self, name: str, answers: Mapping[str, bool] | None = None) -> None:
+        self._name = name
+        self._answers = answers
+
+    def review(self, request: ApprovalRequest) -> Approval | Refused:
+        """Yes, unless there are answers and none of them is a yes to this digest."""
+        digest = request.call.digest
+        if self._answers is not None and self._answers.get(digest) is not True:
+            return Refused(self._name, "refused by script")
+        return Approval(digest, self._name, request.expires_at_ms)
+
+
+class TerminalApprover:
+    """Shows the exact canonical value on a terminal and waits for a typed yes; all else is a no."""
+
+    def __init__(self, source: TextIO, sink: TextIO, name: str | None = None) -> None:
+        """Reads answers from `source`, writes to `sink`; `name` is by default that of the user who runs this."""
+        self._source = source
+        self._sink = sink
+        self._name = name or _user_name()
+
+    def review(self, request: ApprovalRequest) -> Approval | Refused:
+        """An approval only for the word `approve` and the digest's first digits, typed after the call was shown."""
+        prefix = request.call.digest[:DIGEST_PREFIX]
+        self._say(*_description(request, reveal=False))
+        prompt = f"type `approve {prefix}` to let it run, anything else to refuse: "
+        answer = self._ask(prompt)
+        if answer == "show" and _secrets(request.tool):
+            self._say(*_description(request, reveal=True))
+            answer = self._ask(prompt)
+        if answer == f"approve {prefix}":
+            return Approval(request.call.digest, self._name, request.expires_at_ms)
+        return Refused(self._name, "not approved at the terminal")
+
+    def _say(self, *lines: str) -> None:
+        self._sink.write("".join(f"{line}\n" for line in lines))
+
+    def _ask(self, prompt: str) -> str:
+        self._sink.write(prompt)
+        self._sink.flush()
+        try:
+            return self._source.readline(MAX_ANSWER).strip()
+        except (OSError, ValueError):  # a closed or undecodable stream says nothing
+            return ""
+
+
+def _description(request: ApprovalRequest, *, reveal: bool) -> list[str]:
+    """What is asked, on lines in which every character shows as itself or as its JSON escape."""
+    decision, call = request.decision, request.call
+    hidden = _secrets(request.tool)
+    shown = call.canonical if reveal or not hidden else _masked(call.canonical, hidden)
+    lines = [
+        f"tool      {printable(call.tool)}",
+        f"call      {printable(shown)}",
+        f"rule      {printable(decision.rule)}: {printable(decision.reason)}",
+        f"digest    {call.digest}",
+        f"approvals {request.needed} needed, before {_time(request.expires_at_ms)}",
+    ]
+    if not shown.isascii():
+        lines.insert(2, f"in ASCII  {json.dumps(json.loads(shown), separators=(',', ':'))}")
+    if hidden and not reveal:
+        lines.append("secret values are hidden; type `show` to see them")
+    return lines
+
+
+def _secrets(tool: Tool) -> frozenset[str]:
+    return frozenset(argument.name for argument in tool.arguments if argument.secret)
+
+
+def _masked(canonical: str, hidden: frozenset[str]) -> str:
+    document: dict[str, Json] = json.loads(canonical)
+    args = document["args"]
+    if isinstance(args, dict):
+        document["args"] = {name: "(secret)" if name in hidden else value for name, value in args.items()}
+    return canonical_json(document)
+
+
+def _time(moment_ms: int) -> str:
+    return f"{datetime.fromtimestamp(moment_ms / 1000, UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def _user_name() -> str:
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return f"uid {os.getuid()}"
