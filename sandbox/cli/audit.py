@@ -1,0 +1,95 @@
+"""`sandbox audit`: the record of what was decided and done."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import click
+
+from sandbox.audit import verify
+from sandbox.canonical import printable
+from sandbox.cli.output import json_option, print_document, state_option
+from sandbox.errors import UsageError
+from sandbox.state import DEFAULT_FILE, STATE_VARIABLE
+from sandbox.state_file import path_of
+
+RECORD_SUFFIX: Final = ".audit.jsonl"
+"""Instead of the state's own: `state.db` has `state.audit.jsonl`."""
+TAIL_LINES: Final = 20
+"""What `tail` shows: as much as fits a screen."""
+
+
+@click.group(name="audit", epilog="Example: sandbox audit verify specs/.sandbox/state.audit.jsonl")
+def command() -> None:
+    """The record of what was decided and done: JSON Lines, each bound to the one before by its digest."""
+
+
+@command.command(name="verify", epilog="Example: sandbox audit verify --state sqlite:///state.db")
+@click.argument("path", required=False)
+@state_option
+@json_option
+def verify_command(path: str | None, *, state: str | None, as_json: bool) -> int:
+    """Check the hash chain: exit code 1 if it is broken, with the place where."""
+    record = _record(path, state)
+    verified = verify(record)
+    if as_json:
+        print_document({"path": str(record), "verified": True, "records": verified.records, "head": verified.head})
+    else:
+        click.echo(f"{record}: {verified.records} records, unbroken; head {verified.head}")
+    return 0
+
+
+@command.command(name="show", epilog="Example: sandbox audit show --state sqlite:///state.db")
+@click.argument("path", required=False)
+@state_option
+def show_command(path: str | None, *, state: str | None) -> int:
+    """Print every record, one JSON object a line."""
+    for line in _lines(_record(path, state)):
+        click.echo(line)
+    return 0
+
+
+@command.command(name="tail", epilog="Example: sandbox audit tail --state sqlite:///state.db")
+@click.argument("path", required=False)
+@click.option("--lines", type=click.IntRange(min=1), default=TAIL_LINES, show_default=True)
+@state_option
+def tail_command(path: str | None, *, lines: int, state: str | None) -> int:
+    """Print the last records, one line of words each."""
+    for line in list(_lines(_record(path, state)))[-lines:]:
+        record = json.loads(line)
+        click.echo(printable(f"{record['sequence']:>6} {record['kind']:11} {json.dumps(record['body'])[:160]}"))
+    return 0
+
+
+def _record(path: str | None, state: str | None) -> Path:
+    """The named file, else the record of the named state, else that of the nearest `.sandbox/`."""
+    if path is not None:
+        record = Path(path)
+    elif url := state or os.environ.get(STATE_VARIABLE):
+        record = path_of(url).with_suffix(RECORD_SUFFIX)
+    else:
+        record = _nearest()
+    if not record.is_file():
+        message = f"there is no record at `{record}`"
+        raise UsageError(message)
+    return record
+
+
+def _nearest() -> Path:
+    here = Path.cwd()
+    for folder in (here, *here.parents):
+        record = (folder / DEFAULT_FILE).with_suffix(RECORD_SUFFIX)
+        if record.is_file():
+            return record
+    message = "no `.sandbox/` at or above the current folder; name the record, or its state with --state URL"
+    raise UsageError(message)
+
+
+def _lines(record: Path) -> Iterator[str]:
+    with record.open(encoding="utf-8", errors="replace", newline="\n") as file:
+        for line in file:
+            yield line.rstrip("\n")

@@ -1,0 +1,71 @@
+"""`sandbox decide`: a recorded list of model outputs, judged line by line without running anything."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import BinaryIO, Final
+
+import click
+
+from sandbox.cli.decision import decision_document, exit_code_of
+from sandbox.cli.output import json_option
+from sandbox.cli.session import session_option
+from sandbox.cli.times import Duration, Instant
+from sandbox.compile import load_contract
+from sandbox.decide import EnginePair
+from sandbox.engines import SolverWorker, engine_pair
+from sandbox.gate import wall_clock
+from sandbox.ir import Contract
+from sandbox.rehearsal import Rehearsal
+from sandbox.strict_json import MAX_MESSAGE_BYTES
+
+CHUNK_BYTES: Final = 64 * 1024
+"""What is read at once of a line that is too long to be a call, and thrown away."""
+
+
+@click.command(name="decide", epilog="Example: sandbox decide specs/payments.yaml --calls calls.jsonl --step 1h")
+@click.argument("spec")
+@click.option("--calls", type=click.File("rb"), default="-", help="Raw calls, one a line; default stdin.")
+@session_option
+@click.option("--now", type=Instant(), help="When the clock starts; default: now.")
+@click.option("--step", type=Duration(), default="0s", show_default=True, help="By how much it moves a line.")
+@json_option
+def command(
+    spec: str, *, calls: BinaryIO, session: dict[str, object], now: int | None, step: int, as_json: bool
+) -> int:
+    """Judge raw calls without running anything; prints one JSON object a line.
+
+    State flows from line to line as if every allowed call had succeeded; it is thrown away at the end.
+    Exit code: 5 if the gate itself failed on a line, else 1 if anything was denied, else 3 if anything was asked.
+    """
+    _ = session, as_json  # no session fact can be declared yet; JSON Lines are printed either way
+    contract = load_contract(spec)
+    engines = engine_pair(contract, always_ask=True)
+    try:
+        return _judge_lines(contract, engines, calls, wall_clock() if now is None else now, step)
+    finally:
+        if isinstance(engines.solver, SolverWorker):
+            engines.solver.close()
+
+
+def _judge_lines(contract: Contract, engines: EnginePair, calls: BinaryIO, start_ms: int, step_ms: int) -> int:
+    rehearsal = Rehearsal(contract, engines, start_ms)
+    codes = {0}
+    for number, raw in enumerate(read_lines(calls), start=1):
+        decision = rehearsal.advance(raw, start_ms + (number - 1) * step_ms)
+        click.echo(json.dumps({"line": number, **decision_document(decision)}, ensure_ascii=False))
+        codes.add(exit_code_of(decision))
+    return next(code for code in (5, 1, 3, 0) if code in codes)
+
+
+def read_lines(stream: BinaryIO) -> Iterator[bytes]:
+    r"""Lines ended by `\n` only, without it. Of a line too long to be a call only so much that parse refuses it."""
+    limit = MAX_MESSAGE_BYTES + 2
+    while line := stream.readline(limit):
+        if line.endswith(b"\n"):
+            yield line[:-1]
+            continue
+        while len(line) == limit and (rest := stream.readline(CHUNK_BYTES)) and not rest.endswith(b"\n"):
+            pass
+        yield line

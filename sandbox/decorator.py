@@ -1,0 +1,218 @@
+"""`@sandboxed`: a function of your own as the front of a tool that a spec describes.
+
+Calling the decorated function makes a raw call and sends it through the gate. What runs is what the spec's `run`
+names: where that is this very function, its module runs in the container and this process never calls the body;
+where it names something else, the body must be `...`; `run: {host: REASON}` keeps the callable, inside the gate.
+
+Of a container tool the raw function is dropped: nothing that is returned leads to it. Of a host tool the gate holds
+it, and here Python's limits end: code in the same process that is hostile can find any object (`gc`, frames).
+"""
+
+from __future__ import annotations
+
+import dis
+import inspect
+import threading
+from collections.abc import Callable, Mapping
+from decimal import Decimal
+from enum import Enum
+from pathlib import Path, PurePath
+from types import FunctionType
+from typing import Final, ParamSpec, TypeVar, cast
+
+from sandbox.compile import load_contract
+from sandbox.errors import UsageError
+from sandbox.execute.source import resolve_source
+from sandbox.gate import Gate
+from sandbox.ir import Contract, RunArgv, RunHost, RunTool, Tool
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+_STUB_INSTRUCTIONS: Final = frozenset(
+    {"RESUME", "NOP", "CACHE", "LOAD_CONST", "POP_TOP", "RETURN_VALUE", "RETURN_CONST", "RETURN_GENERATOR"}
+    | {"CALL_INTRINSIC_1", "RERAISE"}  # around every coroutine from Python 3.12 on
+)
+"""What `...` compiles to, also in a coroutine; no computation can be written with these alone."""
+
+_NAMED: Final = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+
+
+def sandboxed(gate: Gate | str | Path, *, tool: str | None = None) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Make the decorated function (sync or async) a call of `tool` through the gate; by default the tool of its name.
+
+    Given a path, the spec is loaded now and its gate opened at the first call.
+
+    Raises UsageError at decoration: no such tool, parameters that are not the spec's arguments, a body that would
+    never run, a generator; and SpecError for a wrong spec.
+    """
+    contract = gate.contract if isinstance(gate, Gate) else load_contract(gate)
+    opener = _Opener(gate)
+
+    def decorate(function: Callable[P, R]) -> Callable[P, R]:
+        declared = _declared(contract, function, tool)
+        signature = _checked_signature(function, declared)
+        _check_body(function, declared, contract)
+        if declared.run is not None and isinstance(declared.run.what, RunHost):
+            opener.attach(declared.name, function)
+        front = _async_front if inspect.iscoroutinefunction(function) else _front
+        return cast("Callable[P, R]", _dressed(front(opener, declared.name, signature), function, signature))
+
+    return decorate
+
+
+class _Opener:
+    """The gate, opened once and when first needed; host callables wait here only until then."""
+
+    def __init__(self, gate: Gate | str | Path) -> None:
+        self._gate = gate
+        self._waiting: list[tuple[str, Callable[..., object]]] = []
+        self._lock = threading.Lock()
+
+    def gate(self) -> Gate:
+        with self._lock:
+            if not isinstance(self._gate, Gate):
+                opened = Gate.open(self._gate)
+                for tool, function in self._waiting:
+                    opened.attach(tool, function)
+                self._waiting.clear()
+                self._gate = opened
+            return self._gate
+
+    def attach(self, tool: str, function: Callable[..., object]) -> None:
+        with self._lock:
+            if isinstance(self._gate, Gate):
+                self._gate.attach(tool, function)
+            else:
+                self._waiting.append((tool, function))
+
+
+def _front(opener: _Opener, tool: str, signature: inspect.Signature) -> Callable[..., object]:
+    def call(*args: object, **kwargs: object) -> object:
+        return opener.gate().call(raw_call(tool, signature.bind(*args, **kwargs).arguments)).value
+
+    return call
+
+
+def _async_front(opener: _Opener, tool: str, signature: inspect.Signature) -> Callable[..., object]:
+    async def call(*args: object, **kwargs: object) -> object:
+        result = await opener.gate().acall(raw_call(tool, signature.bind(*args, **kwargs).arguments))
+        return result.value
+
+    return call
+
+
+def raw_call(tool: str, arguments: Mapping[str, object]) -> dict[str, object]:
+    """A raw call from Python values: Decimal and path as text, an enum member as its value, a tuple as a list."""
+    return {"tool": tool, "args": {name: _raw_value(value) for name, value in arguments.items()}}
+
+
+def _raw_value(value: object) -> object:
+    match value:
+        case Enum():
+            return _raw_value(value.value)
+        case Decimal() if value.is_finite():
+            return format(value, "f")
+        case PurePath():
+            return str(value)
+        case list() | tuple():
+            return [_raw_value(item) for item in value]
+        case _:
+            return value
+
+
+def _declared(contract: Contract, function: Callable[..., object], name: str | None) -> Tool:
+    wanted = name or getattr(function, "__name__", "")
+    declared = contract.tool(wanted)
+    if declared is None:
+        known = ", ".join(f"`{tool.name}`" for tool in contract.tools) or "none"
+        message = f"`{contract.name}` has no tool `{wanted}` (it has {known}); name one with `tool=`"
+        raise UsageError(message)
+    return declared
+
+
+def _checked_signature(function: Callable[..., object], tool: Tool) -> inspect.Signature:
+    """The function's parameters, which must be the tool's arguments: same names, defaults only where optional."""
+    if not isinstance(function, FunctionType):
+        message = f"`@sandboxed` decorates plain functions, not `{type(function).__name__}`"
+        raise UsageError(message)
+    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+        message = f"`{function.__name__}` is a generator; a tool returns one result"
+        raise UsageError(message)
+    signature = inspect.signature(function)
+    for parameter in signature.parameters.values():
+        if parameter.kind not in _NAMED:
+            message = f"`{function.__name__}` takes `{parameter}`; a tool takes named arguments only"
+            raise UsageError(message)
+    _check_names(function.__name__, signature, tool)
+    return signature
+
+
+def _check_names(name: str, signature: inspect.Signature, tool: Tool) -> None:
+    declared = {argument.name: argument for argument in tool.arguments}
+    unknown = sorted(set(signature.parameters) - set(declared))
+    missing = sorted(set(declared) - set(signature.parameters))
+    if unknown or missing:
+        parts = [f"unknown {', '.join(f'`{n}`' for n in unknown)}"] * bool(unknown)
+        parts += [f"missing {', '.join(f'`{n}`' for n in missing)}"] * bool(missing)
+        message = f"the parameters of `{name}` are not the arguments of tool `{tool.name}`: {'; '.join(parts)}"
+        raise UsageError(message)
+    for argument in tool.arguments:
+        has_default = signature.parameters[argument.name].default is not inspect.Parameter.empty
+        if has_default != argument.optional:
+            remedy = "needs a default: it is optional" if argument.optional else "may have no default: it is required"
+            message = f"`{argument.name}` of `{name}` {remedy} in tool `{tool.name}`"
+            raise UsageError(message)
+
+
+def _check_body(function: Callable[..., object], tool: Tool, contract: Contract) -> None:
+    """Refuse a body that reads as if it ran and never would."""
+    what = tool.run.what if tool.run is not None else None
+    if isinstance(what, RunHost):
+        return
+    if isinstance(what, RunTool) and _is_that_function(function, what, contract, tool):
+        return
+    if _is_stub(cast("FunctionType", function)):
+        return
+    runs = {RunTool: "another function", RunArgv: "a program"}.get(type(what), "nothing")
+    message = (
+        f"the body of `{function.__qualname__}` would never run: the spec runs {runs} for `{tool.name}`; "
+        "write `...` as its body, or name this function in `run.tool`"
+    )
+    raise UsageError(message)
+
+
+def _is_that_function(function: Callable[..., object], what: RunTool, contract: Contract, tool: Tool) -> bool:
+    """Whether `run.tool` names this very function: its name, and the file that the spec's look-up finds."""
+    if function.__qualname__ != what.function or tool.run is None:
+        return False
+    origin = resolve_source(contract, tool.run).origin
+    source = inspect.getsourcefile(function)
+    if origin is None or source is None:
+        return False
+    module = origin.parent.joinpath(*what.module.split("."))
+    own = Path(source).resolve()
+    return own in {module.with_name(f"{module.name}.py").resolve(), (module / "__init__.py").resolve()}
+
+
+def _is_stub(function: FunctionType) -> bool:
+    """Whether the body is `...`, with or without a docstring."""
+    for instruction in dis.get_instructions(function):
+        if instruction.opname not in _STUB_INSTRUCTIONS:
+            return False
+        if instruction.opname in {"LOAD_CONST", "RETURN_CONST"} and instruction.argval is not None:
+            return False
+    return True
+
+
+def _dressed(
+    front: Callable[..., object], function: Callable[..., object], signature: inspect.Signature
+) -> Callable[..., object]:
+    """Name, documentation and signature of the function; never `__wrapped__`, which would lead to it."""
+    front.__name__ = function.__name__
+    front.__qualname__ = function.__qualname__
+    front.__doc__ = function.__doc__
+    front.__module__ = function.__module__
+    front.__annotations__ = dict(function.__annotations__)
+    front.__signature__ = signature  # type: ignore[attr-defined]  # what `inspect.signature` reads
+    return front

@@ -1,0 +1,555 @@
+"""The gate: the one path from a model's raw output to a result.
+
+::
+
+    raw -> parse -> judge -> prepare -> (approve) -> judge again + reserve   (one transaction)
+        -> intent -> consume -> execute -> settle -> outcome
+
+Every arrow fails closed. A denial, a missing approver or a missing engine spends nothing. Once a permit's nonce is
+consumed, its reservation stays whatever happens, unless the container provably never started.
+No transaction is open while a person thinks or a container runs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Literal, Self, TypeAlias, cast
+
+from sandbox import ir
+from sandbox.approve import Approval, ApprovalRequest, Approver, ask
+from sandbox.audit import AuditLog, Record
+from sandbox.call import Call, Decision, Outcome, Permit, Receipt, Rejected, Result
+from sandbox.canonical import json_digest
+from sandbox.compile import load_contract
+from sandbox.decide import EnginePair
+from sandbox.engines import SolverWorker, engine_pair
+from sandbox.errors import (
+    ApprovalNeeded,
+    Denied,
+    EnvironmentLacking,
+    Fault,
+    RecordBroken,
+    SandboxError,
+    SandboxFailure,
+    ToolError,
+    UsageError,
+)
+from sandbox.events import emit
+from sandbox.execute.runner import Prepared, Runner
+from sandbox.host import HostFunction, HostRunner
+from sandbox.ir import Contract, Json, RunHost, Tool
+from sandbox.parse import parse_call
+from sandbox.state import Reservation, Store
+from sandbox.step import denied, take_step
+from sandbox.trail import answer_body, decision_body, intent_body, interrupted_body, names, outcome_body
+
+PERMIT_LIFETIME_MS: Final = 30_000
+"""From the reservation to the start: a permit that waits longer was decided about another moment."""
+MAX_ROUNDS: Final = 3
+"""How often a call may be sent back to a person because the state had changed while the last one thought."""
+
+Clock: TypeAlias = Callable[[], int]
+Raw: TypeAlias = bytes | str | Mapping[str, object]
+Session: TypeAlias = Mapping[str, object]
+EngineSetting: TypeAlias = Literal["both", "evaluator"]
+
+
+def wall_clock() -> int:
+    """Unix milliseconds."""
+    return time.time_ns() // 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class _Way:
+    """One call on its way: what was asked, and what its permit will bind."""
+
+    call: Call
+    tool: Tool
+    runner: Runner
+    prepared: Prepared
+    session_digest: str
+
+
+class Gate:
+    """Judges raw calls against one contract, and runs those that are allowed. Safe to share between threads.
+
+    A context manager, sync and async. `decide` judges and never raises; `call` goes the whole way.
+    """
+
+    def __init__(
+        self,
+        contract: Contract,
+        store: Store,
+        audit: AuditLog,
+        engines: EnginePair,
+        *,
+        runner: Runner | None,
+        approvers: Sequence[Approver],
+        clock: Clock,
+    ) -> None:
+        self._contract = contract
+        self._digest = ir.digest(contract)
+        self._store = store
+        self._audit = audit
+        self._engines = engines
+        self._runner = runner
+        self._host = HostRunner()
+        self._approvers = tuple(approvers)
+        self._clock = clock
+        self._secret_key = secrets.token_bytes(32)
+        self._idle = threading.Condition()
+        self._running = 0
+        self._closed = False
+
+    @classmethod
+    def open(
+        cls,
+        spec: str | Path,
+        *,
+        state: str | None = None,
+        runner: Runner | None = None,
+        approver: Approver | Sequence[Approver] | None = None,
+        clock: Clock | None = None,
+        engine: EngineSetting = "both",
+        proved_digest: str | None = None,
+    ) -> Self:
+        """A gate on the spec at this path.
+
+        `state` is a URL (`sqlite:///relative`, `sqlite:////absolute`), by default $SANDBOX_STATE, else
+        `.sandbox/state.db` beside the spec. `runner` is by default one cold container a call. Without an `approver`
+        nothing that is asked runs. `clock` returns Unix milliseconds. `engine="evaluator"` leaves out the solver's
+        second opinion per call; it needs `proved_digest`, the digest of the contract that was fully proved.
+
+        Raises SpecError for a wrong spec, UsageError for a wrong argument, Fault for a state or record that is damaged.
+        """
+        contract = load_contract(spec)
+        _check_engine(contract, engine, proved_digest)
+        _check_proofs(contract)
+        moment = clock or wall_clock
+        store = Store.open(state, contract.file)
+        try:
+            _check_workspaces(contract, store.audit_path.parent)
+            audit = AuditLog(store.audit_path, moment)
+            engines = engine_pair(contract, solver=engine == "both")
+            gate = cls(contract, store, audit, engines, runner=runner, approvers=_each(approver), clock=moment)
+            gate._recover()  # the first thing that a new gate does
+        except BaseException:
+            store.close()
+            raise
+        return gate
+
+    @property
+    def contract(self) -> Contract:
+        """The compiled spec."""
+        return self._contract
+
+    # --- what users call -------------------------------------------------------------------------
+
+    def decide(self, raw: Raw) -> Decision:
+        """The verdict on a raw call as things stand now. Runs nothing, reserves nothing, never raises."""
+        try:
+            return self._judge(self._parse(raw))
+        except Exception as error:  # noqa: BLE001  # whatever went wrong, the answer is no
+            return self._fault(None, error)
+
+    def call(self, raw: Raw, session: Session | None = None) -> Result:
+        """Take a raw call the whole way; what is returned ran and ended `ok`.
+
+        Raises Denied or ApprovalNeeded (nothing ran), EnvironmentLacking (nothing could run, nothing was spent),
+        ToolError (it ran and did not end `ok`), or Fault and its kinds (ours).
+        """
+        result = self.attempt(raw, session)
+        match result.outcome.status:
+            case "ok":
+                return result
+            case "sandbox_failure" if not result.outcome.started:
+                raise EnvironmentLacking(result.outcome.reason, result.outcome.reason_code)
+            case "sandbox_failure":
+                raise SandboxFailure(result.outcome.reason, result.outcome.reason_code)
+            case _:
+                raise ToolError(result.outcome)
+
+    def attempt(self, raw: Raw, session: Session | None = None) -> Result:
+        """As `call`, but an outcome that is not `ok` is returned and not raised."""
+        session_digest = _session_digest(session)
+        with self._in_flight():
+            call = self._parse(raw)
+            decision = self._safely_judge(call)
+            if isinstance(call, Rejected) or decision.verdict == "deny":
+                raise self._refusal(decision)
+            way = self._prepare(call, session_digest)
+            decision, permit = self._obtain_permit(way, decision)
+            return self._carry_out(way, decision, permit)
+
+    async def acall(self, raw: Raw, session: Session | None = None) -> Result:
+        """As `call`, in a thread. If the awaiting task is cancelled the call still ends, settles and is recorded."""
+        return await asyncio.to_thread(self.call, raw, session)
+
+    def attach(self, tool: str, function: HostFunction) -> None:
+        """Make `function` what runs for a tool that the spec marks `run: {host: REASON}`. Once per tool."""
+        declared = self._contract.tool(tool)
+        if declared is None:
+            message = f"`{tool}` is no tool of `{self._contract.name}`"
+            raise UsageError(message)
+        self._host.attach(declared, function)
+
+    def close(self) -> None:
+        """Refuse further calls, wait for those on their way, and let go of the solver and the state."""
+        with self._idle:
+            already, self._closed = self._closed, True
+            self._idle.wait_for(lambda: self._running == 0)
+        if not already:
+            if isinstance(self._engines.solver, SolverWorker):
+                self._engines.solver.close()
+            self._store.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await asyncio.to_thread(self.close)
+
+    # --- judging ---------------------------------------------------------------------------------
+
+    def _parse(self, raw: Raw) -> Call | Rejected:
+        return parse_call(raw, self._contract)
+
+    def _judge(self, call: Call | Rejected) -> Decision:
+        now = self._clock()
+        with self._store.transaction() as transaction:
+            if transaction.stopped():
+                return _stopped(call)
+            stored = transaction.load(self._contract, now)
+        decision = take_step(self._engines, self._contract, stored, call, now).decision
+        if decision.reason_code.startswith("fault."):
+            self._record("fault", decision)
+        return decision
+
+    def _safely_judge(self, call: Call | Rejected) -> Decision:
+        try:
+            return self._judge(call)
+        except Exception as error:  # noqa: BLE001  # whatever went wrong, the answer is no
+            return self._fault(call, error)
+
+    def _fault(self, call: Call | Rejected | None, error: Exception) -> Decision:
+        """A denial for an error of ours, recorded if the record still takes it."""
+        known = call if isinstance(call, Call) else None
+        reason_code = error.reason_code if isinstance(error, Fault) else "fault.internal"
+        decision = denied(known, reason_code, f"the gate failed and so denies: {_one_line(error)}")
+        self._record("fault", decision)
+        return decision
+
+    def _refusal(self, decision: Decision) -> Denied:
+        if not decision.reason_code.startswith("fault."):
+            self._record("denied", decision)
+        emit("gate.denied", reason_code=decision.reason_code, rule=decision.rule)
+        return Denied(decision)
+
+    def _record(self, kind: str, decision: Decision) -> None:
+        """Record a denial; it stands whether or not the record takes it."""
+        try:
+            self._audit.append(kind, decision_body(self._contract, decision, self._secret_key))
+        except Exception as error:  # noqa: BLE001  # nothing runs either way
+            emit("gate.record_failed", reason=_one_line(error))
+
+    # --- from a verdict to a permit --------------------------------------------------------------
+
+    def _prepare(self, call: Call, session_digest: str) -> _Way:
+        tool = self._contract.tool(call.tool)
+        if tool is None or tool.run is None:
+            message = f"`{call.tool}` has no `run` in its spec: it is judged, and never run"
+            raise UsageError(message, "not_runnable")
+        runner = self._host if isinstance(tool.run.what, RunHost) else self._container_runner()
+        return _Way(call, tool, runner, runner.prepare(self._contract, tool), session_digest)
+
+    def _obtain_permit(self, way: _Way, decision: Decision) -> tuple[Decision, Permit]:
+        """Approve as often as the state demands, then reserve; raises Denied or ApprovalNeeded."""
+        approvals: tuple[Approval, ...] = ()
+        for _ in range(MAX_ROUNDS):
+            if decision.verdict == "ask":
+                approvals = self._approve(way, decision, approvals)
+            decision, permit = self._reserve(way, approvals)
+            if permit is not None:
+                return decision, permit
+            if decision.verdict == "deny":
+                raise self._refusal(decision)
+        raise self._waiting(decision, "the state kept changing while the call waited for a person; try again")
+
+    def _approve(self, way: _Way, decision: Decision, earlier: tuple[Approval, ...]) -> tuple[Approval, ...]:
+        """Enough approvals by different people, or Denied, or ApprovalNeeded."""
+        now = self._clock()
+        approvals = tuple(approval for approval in earlier if approval.expires_at_ms > now)
+        for approver in self._approvers:
+            if len(approvals) >= decision.approvers:
+                break
+            request = ApprovalRequest(
+                way.call, decision, way.tool, expires_at_ms=now + decision.expires_ms, needed=decision.approvers
+            )
+            approvals = _with_answer(approvals, self._answer(approver, request))
+        if len(approvals) < decision.approvers:
+            reason = f"{decision.approvers} approval(s) needed, {len(approvals)} given: {decision.reason}"
+            raise self._waiting(decision, reason)
+        return approvals
+
+    def _answer(self, approver: Approver, request: ApprovalRequest) -> Approval:
+        """One person's approval of exactly this call, recorded; anything else is a denial."""
+        answer = ask(approver, request, self._clock)
+        self._append("approval", answer_body(answer, request.call))
+        if isinstance(answer, Approval):
+            return answer
+        late = self._clock() >= request.expires_at_ms
+        code = "approval.expired" if late else "approval.refused"
+        raise self._refusal(denied(request.call, code, f"refused by {answer.approver}: {answer.reason}"))
+
+    def _waiting(self, decision: Decision, reason: str) -> ApprovalNeeded:
+        waiting = Decision(
+            "ask",
+            "approval.needed",
+            reason,
+            rule=decision.rule,
+            fired=decision.fired,
+            call=decision.call,
+            engines=decision.engines,
+            approvers=decision.approvers,
+            expires_ms=decision.expires_ms,
+        )
+        self._record("asked", waiting)
+        emit("gate.asked", rule=decision.rule)
+        return ApprovalNeeded(waiting)
+
+    def _reserve(self, way: _Way, approvals: tuple[Approval, ...]) -> tuple[Decision, Permit | None]:
+        """Decide again and, if the call may run, spend and reserve: all in one transaction, or nothing."""
+        try:
+            with self._store.transaction() as transaction:
+                if transaction.stopped():
+                    return _stopped(way.call), None
+                now = self._clock()
+                before = transaction.load(self._contract, now)
+                step = take_step(self._engines, self._contract, before, way.call, now)
+                if step.after is None or not _enough(step.decision, approvals, now):
+                    return step.decision, None
+                permit = self._permit(way, approvals, now, transaction.kill_epoch())
+                transaction.save(self._contract, step.after)
+                transaction.reserve(
+                    Reservation(permit.nonce, self._contract.name, way.tool.name, way.call.digest, before, now)
+                )
+        except Exception as error:  # noqa: BLE001  # no permit left this function: nothing runs
+            return self._fault(way.call, error), None
+        return step.decision, permit
+
+    def _permit(self, way: _Way, approvals: tuple[Approval, ...], now_ms: int, epoch: int) -> Permit:
+        return Permit(
+            nonce=secrets.token_hex(16),
+            call=way.call,
+            contract_digest=self._digest,
+            session_digest=way.session_digest,
+            run_digest=way.prepared.run_digest,
+            image_digest=way.prepared.image_digest,
+            source_digest=way.prepared.source_digest,
+            expires_at_ms=now_ms + PERMIT_LIFETIME_MS,
+            epoch=epoch,
+            approved_by=names(approvals),
+        )
+
+    # --- from a permit to a result ---------------------------------------------------------------
+
+    def _carry_out(self, way: _Way, decision: Decision, permit: Permit) -> Result:
+        try:
+            self._append("intent", intent_body(self._contract, permit, decision, self._secret_key))
+            self._consume(permit)
+        except BaseException:
+            self._cancel(permit)
+            raise
+        outcome = self._execute(way, permit)
+        self._settle(permit, outcome)
+        return self._conclude(way, decision, permit, outcome)
+
+    def _consume(self, permit: Permit) -> None:
+        """Use the permit up, in a transaction of its own; a second use of the same nonce is a Fault."""
+        with self._store.transaction() as transaction:
+            if transaction.stopped() or transaction.kill_epoch() != permit.epoch:
+                raise self._refusal(_stopped(permit.call))
+            if self._clock() >= permit.expires_at_ms:
+                reason = "the permit expired before the call could start"
+                raise self._refusal(denied(permit.call, "permit.expired", reason))
+            transaction.advance(permit.nonce, expect="reserved", to="running")
+
+    def _cancel(self, permit: Permit) -> None:
+        """Give back what a call spent that never started; if that fails, it stays spent."""
+        try:
+            with self._store.transaction() as transaction:
+                restored = transaction.cancel(self._contract, permit.nonce)
+            self._append("cancelled", {"nonce": permit.nonce, "restored": restored})
+        except Exception as error:  # noqa: BLE001  # the error that led here is the one to report
+            emit("gate.cancel_failed", nonce=permit.nonce, reason=_one_line(error))
+
+    def _execute(self, way: _Way, permit: Permit) -> Outcome:
+        try:
+            return way.runner.run(permit, self._contract, way.tool, self._clock())
+        except Exception as error:  # noqa: BLE001  # a container may have started: an outcome, and the budget stays spent
+            code = error.reason_code if isinstance(error, SandboxFailure) else "sandbox_failure.internal"
+            return Outcome("sandbox_failure", code, f"the runner failed: {_one_line(error)}")
+        except BaseException:
+            lost = Outcome("sandbox_failure", "sandbox_failure.interrupted", "interrupted while it ran")
+            self._settle(permit, lost)
+            self._append("outcome", outcome_body(lost, self._receipt(way, permit)))
+            raise
+
+    def _settle(self, permit: Permit, outcome: Outcome) -> None:
+        if not outcome.started:
+            self._cancel(permit)
+            return
+        with self._store.transaction() as transaction:
+            transaction.advance(permit.nonce, expect="running", to="settled" if outcome.status == "ok" else "failed")
+
+    def _conclude(self, way: _Way, decision: Decision, permit: Permit, outcome: Outcome) -> Result:
+        """Settle, then record; the record is written even where the state could not be."""
+        receipt = self._receipt(way, permit)
+        try:
+            self._settle(permit, outcome)
+        finally:
+            record = self._append("outcome", outcome_body(outcome, receipt))
+        emit("gate.outcome", tool=way.tool.name, status=outcome.status, duration_ms=outcome.duration_ms)
+        bound = replace(receipt, record_sequence=record.sequence, record_digest=record.digest)
+        return Result(decision, outcome, bound)
+
+    def _receipt(self, way: _Way, permit: Permit) -> Receipt:
+        """What the record binds; the record's own number and digest are filled in once it is written."""
+        return Receipt(
+            call_digest=permit.call.digest,
+            contract_digest=permit.contract_digest,
+            run_digest=permit.run_digest,
+            image_digest=permit.image_digest,
+            source_digest=permit.source_digest,
+            isolation="host" if way.runner is self._host else "container",
+            runtime=way.prepared.runtime,
+            nonce=permit.nonce,
+            record_sequence=-1,
+            record_digest="",
+            approved_by=permit.approved_by,
+        )
+
+    # --- opening and closing ---------------------------------------------------------------------
+
+    def _recover(self) -> None:
+        """Mark what a dead process left unfinished as interrupted; its budget stays spent, its containers go."""
+        with self._store.transaction() as transaction:
+            lost = transaction.unfinished()
+            for reservation in lost:
+                self._append("interrupted", interrupted_body(reservation))
+                transaction.advance(reservation.nonce, expect=reservation.status, to="interrupted")
+        if lost:
+            emit("gate.interrupted", count=len(lost))
+
+    def _container_runner(self) -> Runner:
+        if self._runner is None:
+            from sandbox.execute.cold import ColdRunner  # noqa: PLC0415  # loads the engine's client only when something runs
+
+            self._runner = ColdRunner()
+        return self._runner
+
+    def _append(self, kind: str, body: Mapping[str, Json]) -> Record:
+        """Write a record, or raise RecordBroken: what is not on record does not go on."""
+        try:
+            return self._audit.append(kind, dict(body))
+        except RecordBroken:
+            raise
+        except Exception as error:
+            message = f"the record cannot be written: {_one_line(error)}"
+            raise RecordBroken(message) from error
+
+    @contextmanager
+    def _in_flight(self) -> Iterator[None]:
+        with self._idle:
+            if self._closed:
+                message = "the gate is closed"
+                raise UsageError(message)
+            self._running += 1
+        try:
+            yield
+        finally:
+            with self._idle:
+                self._running -= 1
+                self._idle.notify_all()
+
+
+def _check_engine(contract: Contract, engine: str, proved_digest: str | None) -> None:
+    """`engine="evaluator"` rests on the proofs alone, so the caller must name the very contract that was proved."""
+    if engine == "both":
+        return
+    if engine != "evaluator":
+        message = f"engine is `both` or `evaluator`, not `{engine}`"
+        raise UsageError(message)
+    digest = ir.digest(contract)
+    if proved_digest != digest:
+        message = f"engine `evaluator` needs proved_digest=`{digest}`, given from outside by whoever proved it"
+        raise UsageError(message)
+
+
+def _check_workspaces(contract: Contract, state_folder: Path) -> None:
+    """A workspace may not be, hold or lie within the folder of the state: a call could rewrite its own budget."""
+    state = state_folder.resolve()
+    for tool in contract.tools:
+        if tool.run is None or tool.run.workspace is None:
+            continue
+        source = (Path(contract.file).parent / tool.run.workspace.source).resolve()
+        if source == state or source in state.parents or state in source.parents:
+            message = f"the workspace `{source}` of `{tool.name}` and the state in `{state}` overlap; move one of them"
+            raise UsageError(message)
+
+
+def _check_proofs(contract: Contract) -> None:
+    if contract.require_proofs is not None:
+        message = f"`{contract.name}` requires proofs, and this version cannot check them at load"
+        raise UsageError(message)
+
+
+def _each(approver: Approver | Sequence[Approver] | None) -> tuple[Approver, ...]:
+    if approver is None:
+        return ()
+    return tuple(approver) if isinstance(approver, Sequence) else (approver,)
+
+
+def _with_answer(approvals: tuple[Approval, ...], answer: Approval) -> tuple[Approval, ...]:
+    """One person counts once, however often they answer."""
+    return (*(earlier for earlier in approvals if earlier.approver != answer.approver), answer)
+
+
+def _enough(decision: Decision, approvals: tuple[Approval, ...], now_ms: int) -> bool:
+    if decision.verdict != "ask":
+        return decision.verdict == "allow"
+    return sum(approval.expires_at_ms > now_ms for approval in approvals) >= max(1, decision.approvers)
+
+
+def _stopped(call: Call | Rejected) -> Decision:
+    known = call if isinstance(call, Call) else None
+    return denied(known, "stopped", "the kill switch is on; `sandbox resume` turns it off")
+
+
+def _session_digest(session: Session | None) -> str:
+    try:
+        return json_digest(cast("Mapping[str, Json]", dict(session or {})))
+    except (TypeError, ValueError, AttributeError, RecursionError) as error:
+        message = f"the session is no JSON object: {_one_line(error)}"
+        raise UsageError(message) from error
+
+
+def _one_line(error: BaseException) -> str:
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if isinstance(error, SandboxError) else f"{type(error).__name__}: {text}"

@@ -1,0 +1,118 @@
+"""Host callables: tools that the spec marks `run: {host: REASON}`, run in this process after the same permit.
+
+There is no containment here, and the receipt says so (`isolation: host`). A callable that hangs cannot be
+stopped: Python has no way to end a thread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import inspect
+import json
+import time
+from collections.abc import Callable
+from decimal import Decimal
+from pathlib import Path
+from typing import TypeAlias
+
+from sandbox import ir
+from sandbox.call import Call, Outcome, Permit, Value
+from sandbox.errors import UsageError
+from sandbox.execute.protocol import one_line, read_result
+from sandbox.execute.runner import Prepared
+from sandbox.ir import ArgType, Contract, Json, ListType, RunHost, Tool
+
+HostFunction: TypeAlias = Callable[..., object]
+
+
+class HostRunner:
+    """Runs the callables that were attached to it. It holds the only reference that the package keeps."""
+
+    def __init__(self) -> None:
+        self._functions: dict[str, HostFunction] = {}
+
+    def attach(self, tool: Tool, function: HostFunction) -> None:
+        """Make `function` what runs for `tool`; once, and only where the spec says `run: {host: ...}`."""
+        if tool.run is None or not isinstance(tool.run.what, RunHost):
+            message = f"`{tool.name}` has no `run: {{host: ...}}` in its spec: nothing of it runs on the host"
+            raise UsageError(message)
+        if tool.run.min_isolation != "container":
+            message = f"`{tool.name}` asks for min_isolation `{tool.run.min_isolation}`, which the host is not"
+            raise UsageError(message)
+        if tool.name in self._functions:
+            message = f"`{tool.name}` has a host callable already"
+            raise UsageError(message)
+        self._functions[tool.name] = function
+
+    def prepare(self, contract: Contract, tool: Tool) -> Prepared:
+        """What the permit binds: the run settings, and the source file of the callable."""
+        _ = contract
+        function = self._function(tool)
+        return Prepared(
+            run_digest=ir.digest(tool.run), image_digest="", source_digest=_source_digest(function), runtime="host"
+        )
+
+    def run(self, permit: Permit, contract: Contract, tool: Tool, now_ms: int) -> Outcome:
+        """Call the callable with the canonical values of the permit's call; its exception is the outcome `error`."""
+        _ = contract, now_ms
+        function = self._function(tool)
+        limit = tool.run.output if tool.run is not None else 0
+        started = time.monotonic_ns()
+        try:
+            answer = function(**python_arguments(permit.call, tool))
+            if inspect.isawaitable(answer):
+                answer = asyncio.run(_awaited(answer))
+        except Exception as error:  # noqa: BLE001  # the tool's own failure, whatever it is, is an outcome
+            return _ended(started, "error", "tool.error", one_line(f"{type(error).__name__}: {error}"))
+        try:
+            result = _as_json(answer, limit)
+        except (TypeError, ValueError, RecursionError) as error:
+            return _ended(started, "error", "limit.result", one_line(f"no JSON result: {error}"))
+        return _ended(started, "ok", "ok", "", result)
+
+    def _function(self, tool: Tool) -> HostFunction:
+        function = self._functions.get(tool.name)
+        if function is None:
+            message = f"`{tool.name}` runs on the host and no callable is attached; decorate it with `@sandboxed(gate)`"
+            raise UsageError(message)
+        return function
+
+
+def python_arguments(call: Call, tool: Tool) -> dict[str, object]:
+    """The call's values as the function receives them: decimals as Decimal, lists as list, the rest as they are."""
+    types = {argument.name: argument.type for argument in tool.arguments}
+    return {name: _python_value(value, types[name]) for name, value in call.args.items()}
+
+
+def _python_value(value: Value, type_: ArgType) -> object:
+    match type_, value:
+        case ListType(items=items), tuple():
+            return [_python_value(item, items) for item in value]
+        case ir.DecimalType(scale=scale), int():
+            return Decimal(f"{value}e-{scale}")
+        case _:
+            return value
+
+
+async def _awaited(answer: object) -> object:
+    return await answer if inspect.isawaitable(answer) else answer
+
+
+def _as_json(answer: object, limit: int) -> Json:
+    return read_result(json.dumps(answer, allow_nan=False), limit)
+
+
+def _ended(started_ns: int, status: str, reason_code: str, reason: str, result: Json = None) -> Outcome:
+    duration = (time.monotonic_ns() - started_ns) // 1_000_000
+    return Outcome("ok" if status == "ok" else "error", reason_code, reason, result=result, duration_ms=duration)
+
+
+def _source_digest(function: HostFunction) -> str:
+    try:
+        source = inspect.getsourcefile(inspect.unwrap(function))
+    except TypeError:
+        return ""
+    if source is None or not Path(source).is_file():
+        return ""
+    return hashlib.sha256(Path(source).read_bytes()).hexdigest()

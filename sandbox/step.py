@@ -1,0 +1,42 @@
+"""One step of the machine: a parsed call judged at a state and an instant, and the state that a permit would leave.
+
+Pure but for the engines that are asked. The gate takes the step inside its transaction; a rehearsal takes it on a
+state of its own. Both therefore spend in the same way, by the same lines.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sandbox.call import Call, Decision, Rejected
+from sandbox.decide import EnginePair, decide
+from sandbox.ir import Contract
+from sandbox.machine import StateFullError, StoredState, apply_then, effective, tick
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A decision, and the state after a permit: present exactly where the decision is not deny."""
+
+    decision: Decision
+    after: StoredState | None = None
+
+
+def take_step(engines: EnginePair, contract: Contract, stored: StoredState, call: Call | Rejected, now_ms: int) -> Step:
+    """Judge `call` at `stored`, ticked to `now_ms`. What did not parse is denied with the parser's own reason."""
+    if isinstance(call, Rejected):
+        return Step(Decision("deny", call.reason_code, call.reason))
+    now = tick(contract, stored, now_ms)
+    judgement = decide(engines, call, effective(contract, now))
+    if judgement.decision.verdict == "deny":
+        return Step(judgement.decision)
+    try:
+        return Step(judgement.decision, apply_then(contract, now, judgement.updates))
+    except StateFullError:
+        reason = "a budget holds as many recent amounts as it can; wait until some are older than its window"
+        return Step(denied(call, "state_full", reason))
+
+
+def denied(call: Call | None, reason_code: str, reason: str) -> Decision:
+    """A denial that no rule made: by default, by a person, by the kill switch or by a fault."""
+    return Decision("deny", reason_code, reason, call=call)
