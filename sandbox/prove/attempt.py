@@ -1,0 +1,135 @@
+"""One property, attempted: what the solvers say of it. What they found is a claim until it has been replayed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TypeAlias
+
+import z3
+
+from sandbox.ir import Contract, Expr, Property, Tool
+from sandbox.prove import obligations
+from sandbox.prove.findings import BY_TYPE, RULES_ONLY, Empty, Finding, GaveUp, Holds, Shown, Unreachable
+from sandbox.prove.induction import (
+    Inductive,
+    NotInductive,
+    Perhaps,
+    Unmet,
+    grounded,
+    kept,
+    met,
+    proved_together,
+)
+from sandbox.prove.obligations import Ground, Query, tool_of
+from sandbox.prove.solve import Desk, Open, Sat, Unsat
+from sandbox.prove.unroll import CallTarget, Found, NotFound, StateTarget, shortest
+
+_Maker: TypeAlias = Callable[[Ground, Tool, Expr], Query]
+
+
+def attempt(contract: Contract, subject: Property, others: tuple[Expr, ...], desk: Desk) -> Finding:
+    """What can be found out about one property.
+
+    `others` are conditions of `always` properties of the same spec: for an `always`, candidates to be proved
+    together with it; for the other kinds, invariants that have been proved.
+    """
+    ground = Ground(contract, z3.Context())
+    match subject.kind:
+        case "always":
+            return attempt_always(grounded(ground, desk), subject, others, desk)
+        case "never":
+            return attempt_never(grounded(replace(ground, invariants=others), desk), subject, desk)
+        case "possible":
+            return attempt_possible(grounded(replace(ground, invariants=others), desk), subject, desk)
+
+
+def attempt_always(ground: Ground, subject: Property, others: tuple[Expr, ...], desk: Desk) -> Finding:
+    """By induction alone, then together with the others; else a shortest sequence to a state without it."""
+    alone = kept(ground, desk, (), subject.condition)
+    if isinstance(alone, Inductive):
+        return Holds()
+    if others and subject.condition in proved_together(ground, desk, (subject.condition, *others)):
+        return Holds()
+    match shortest(ground, desk, (StateTarget(subject.condition),)):
+        case Found(moves=moves):
+            return Shown(moves)
+        case NotFound(reason=reason):
+            return GaveUp(_why_not_inductive(alone, reason))
+
+
+def _why_not_inductive(alone: NotInductive, reason: str) -> str:
+    if alone.decided:
+        return f"the step `{alone.step}` is not inductive; {reason}"
+    return f"{alone.reason} at the step `{alone.step}`; {reason}"
+
+
+def attempt_never(ground: Ground, subject: Property, desk: Desk) -> Finding:
+    """Vacuous, excluded by the types, excluded case by case; else a shortest sequence that ends in such a call."""
+    nothing = contradiction(ground, subject, desk)
+    if nothing is not None:
+        return nothing
+    hypotheses = inhabited_tools(ground, subject, desk)
+    if isinstance(hypotheses, GaveUp):
+        return hypotheses
+    if all(isinstance(desk.prove(query), Unsat) for query in _each(obligations.typed, ground, subject)):
+        return Holds(BY_TYPE)
+    match met(ground, desk, subject):
+        case Unmet():
+            return Holds(RULES_ONLY if _eased_by_deny(ground, subject, desk) else "")
+        case Perhaps() as open_cases:
+            return search(ground, subject, open_cases, desk)
+
+
+def attempt_possible(ground: Ground, subject: Property, desk: Desk) -> Finding:
+    """Excluded for every state of what is known; else a shortest sequence. A call that can run is looked for first."""
+    if not subject.tools:
+        return Unreachable()
+    match met(ground, desk, subject):
+        case Unmet():
+            return Unreachable()
+        case Perhaps() as open_cases:
+            return search(ground, subject, open_cases, desk)
+
+
+def contradiction(ground: Ground, subject: Property, desk: Desk) -> Empty | GaveUp | None:
+    """Whether the condition says nothing: over no tool, or false whatever the call, the state and the decision."""
+    if not subject.tools:
+        return Empty("it ranges over no tool")
+    answers = [desk.prove(query) for query in _each(obligations.consistent, ground, subject)]
+    if all(isinstance(answer, Unsat) for answer in answers):
+        return Empty("its condition contradicts itself, whatever the call, the state and the decision")
+    undecided = [answer.reason for answer in answers if isinstance(answer, Open)]
+    if undecided and Sat() not in answers:
+        return GaveUp(f"whether it says anything is not decided: {undecided[0]}")
+    return None
+
+
+def inhabited_tools(ground: Ground, subject: Property, desk: Desk) -> GaveUp | None:
+    """The hypotheses of the proof are satisfiable: each tool has a call that can be parsed, or none by proof."""
+    for name in subject.tools:
+        answer = desk.prove(obligations.inhabited(ground, tool_of(ground.contract, name)))
+        if isinstance(answer, Open):
+            return GaveUp(f"whether any call of `{name}` can be parsed is not decided: {answer.reason}")
+    return None
+
+
+def search(ground: Ground, subject: Property, open_cases: Perhaps, desk: Desk) -> Finding:
+    """A shortest sequence to a call in one of the cases."""
+    ordered = sorted(open_cases.cases, key=lambda case: case.verdict == "deny")
+    targets = tuple(CallTarget(case, subject.condition) for case in ordered)
+    match shortest(ground, desk, targets):
+        case Found(moves=moves):
+            return Shown(moves)
+        case NotFound(reason=reason):
+            return GaveUp(f"{open_cases.reason}; {reason}" if open_cases.reason else reason)
+
+
+def _eased_by_deny(ground: Ground, subject: Property, desk: Desk) -> bool:
+    if not subject.mentions_decision:
+        return False
+    return not all(isinstance(desk.prove(query), Unsat) for query in _each(obligations.eased_by_deny, ground, subject))
+
+
+def _each(make: _Maker, ground: Ground, subject: Property) -> list[Query]:
+    return [make(ground, tool_of(ground.contract, name), subject.condition) for name in subject.tools]

@@ -1,0 +1,100 @@
+"""What the properties of a spec speak of, and what none of them does: a proof says nothing of what it leaves out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from sandbox.ir import Contract, Json, Property, Tool
+from sandbox.prove.mentions import arguments_in, variables_in
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """Names that a proved property speaks of, those that only undecided or refuted ones do, and the rest."""
+
+    proved: tuple[str, ...]
+    open: tuple[str, ...]
+    left_out: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """One spec's coverage. Arguments and rules are named `tool.name`."""
+
+    spec: str
+    tools: Share
+    arguments: Share
+    rules: Share
+    state: Share
+
+
+def coverage(contract: Contract, properties: Iterable[tuple[Property, bool]]) -> Coverage:
+    """What of a contract the properties cover; each comes with whether it is proved."""
+    judged = [(spoken_of(contract, subject), proved) for subject, proved in properties]
+    named = every_name(contract)
+    shares = {}
+    for part, names in named.items():
+        proved = {name for spoken, holds in judged if holds for name in spoken[part]}
+        spoken_at_all = {name for spoken, _ in judged for name in spoken[part]}
+        shares[part] = Share(
+            tuple(name for name in names if name in proved),
+            tuple(name for name in names if name in spoken_at_all - proved),
+            tuple(name for name in names if name not in spoken_at_all),
+        )
+    return Coverage(contract.name, shares["tools"], shares["arguments"], shares["rules"], shares["state"])
+
+
+def every_name(contract: Contract) -> dict[str, tuple[str, ...]]:
+    """All that could be covered."""
+    return {
+        "tools": tuple(tool.name for tool in contract.tools),
+        "arguments": tuple(f"{tool.name}.{each.name}" for tool in contract.tools for each in tool.arguments),
+        "rules": tuple(f"{tool.name}.{rule.id}" for tool in contract.tools for rule in tool.rules),
+        "state": tuple(variable.name for variable in contract.variables),
+    }
+
+
+def spoken_of(contract: Contract, subject: Property) -> Mapping[str, frozenset[str]]:
+    """What one property covers.
+
+    Of the tools it ranges over, every rule (each is a case of the proof) and the arguments that it reads. An
+    `always` ranges over the tools that write what it reads, with the arguments that they write it from.
+    """
+    variables = variables_in(subject.condition)
+    tools = tuple(tool for tool in contract.tools if _in_range(tool, subject, variables))
+    read = {tool.name: _arguments(tool, subject, variables) for tool in tools}
+    return {
+        "tools": frozenset(tool.name for tool in tools),
+        "arguments": frozenset(f"{tool.name}.{name}" for tool in tools for name in read[tool.name]),
+        "rules": frozenset(f"{tool.name}.{rule.id}" for tool in tools for rule in tool.rules),
+        "state": variables,
+    }
+
+
+def coverage_to_json(covered: Iterable[Coverage]) -> Json:
+    """The coverage of each spec, by its name."""
+    return {each.spec: {part: _share(getattr(each, part)) for part in every_part()} for each in covered}
+
+
+def every_part() -> tuple[str, ...]:
+    """The parts of a spec that coverage is stated for."""
+    return ("tools", "arguments", "rules", "state")
+
+
+def _in_range(tool: Tool, subject: Property, variables: frozenset[str]) -> bool:
+    if subject.kind == "always":
+        return any(each.variable in variables for each in tool.then)
+    return tool.name in subject.tools
+
+
+def _arguments(tool: Tool, subject: Property, variables: frozenset[str]) -> frozenset[str]:
+    declared = frozenset(each.name for each in tool.arguments)
+    if subject.kind != "always":
+        return arguments_in(subject.condition) & declared
+    written = (arguments_in(each.value) for each in tool.then if each.variable in variables)
+    return frozenset().union(*written) & declared
+
+
+def _share(share: Share) -> Json:
+    return {"proved": list(share.proved), "open": list(share.open), "left_out": list(share.left_out)}

@@ -1,0 +1,106 @@
+"""A property's attempt in a process of its own: the parent's side. Killed at its deadline, and then `gave up`."""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+import threading
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Self
+
+from sandbox.engines import read_frame, spawn, write_frame
+from sandbox.errors import Fault
+from sandbox.ir import Json
+from sandbox.prove.findings import Finding, GaveUp, finding_from_json
+from sandbox.prove.worker import Order, order_to_json
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+GRACE_S: Final = 5.0
+"""Seconds beyond its time that a child may take to start, and to notice that its time is over."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A finding, the solver's resource units and the milliseconds that it took."""
+
+    finding: Finding
+    spent: int
+    duration_ms: int
+
+
+class Crew:
+    """Runs orders, each in a child of its own; thread-safe. Leaving it kills every child that still runs."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._children: set[subprocess.Popen[bytes]] = set()
+        self._closed = False
+
+    def carry_out(self, order: Order) -> Reply:
+        """The child's reply; `gave up` if it was late, died, or spoke oddly."""
+        started = time.monotonic()
+        child = self._hire()
+        try:
+            finding, spent = _asked(child, order, started + order.seconds + GRACE_S)
+        except TimeoutError:
+            finding, spent = GaveUp(f"timeout: not decided in {order.seconds:g} s"), 0
+        except (OSError, ValueError, EOFError, Fault) as error:
+            finding, spent = GaveUp(f"the prover's process failed: {type(error).__name__}"), 0
+        finally:
+            self._dismiss(child)
+        return Reply(finding, spent, int((time.monotonic() - started) * 1000))
+
+    def _hire(self) -> subprocess.Popen[bytes]:
+        with self._lock:
+            if self._closed:
+                message = "the crew has left"
+                raise Fault(message)
+            child = spawn("sandbox.prove.worker")
+            self._children.add(child)
+            return child
+
+    def _dismiss(self, child: subprocess.Popen[bytes]) -> None:
+        with self._lock:
+            self._children.discard(child)
+        child.kill()
+        child.wait()
+        for pipe in (child.stdin, child.stdout):
+            if pipe is not None:
+                # Closing flushes what a dead child will never read.
+                with contextlib.suppress(OSError):
+                    pipe.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.leave()
+
+    def leave(self) -> None:
+        """Kill every child that still runs; no further order is taken."""
+        with self._lock:
+            self._closed = True
+            for child in self._children:
+                child.kill()
+
+
+def _asked(child: subprocess.Popen[bytes], order: Order, deadline: float) -> tuple[Finding, int]:
+    if child.stdin is None or child.stdout is None:
+        message = "a prover's child has no pipes"
+        raise Fault(message)
+    write_frame(child.stdin, order_to_json(order), deadline)
+    return _reply(read_frame(child.stdout, deadline))
+
+
+def _reply(message: Json) -> tuple[Finding, int]:
+    match message:
+        case {"finding": finding, "spent": int() as spent}:
+            return finding_from_json(finding), spent
+        case _:
+            text = "a prover's child replied oddly"
+            raise Fault(text)

@@ -1,0 +1,110 @@
+"""What an attempt at one property found: a claim of the solvers, which becomes a verdict once replayed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, Literal, TypeAlias, assert_never
+
+from sandbox.errors import Fault
+from sandbox.ir import Json
+from sandbox.prove.verdicts import Move, Moves
+
+SolverChoice: TypeAlias = Literal["z3", "cvc5", "both"]
+
+BY_TYPE: Final = "by_type"
+"""The note of a `never` that the argument types alone exclude."""
+
+RULES_ONLY: Final = "rules_only"
+"""The note of a `never` that a denial makes easier to meet: limits and faults are not in the proof."""
+
+
+@dataclass(frozen=True, slots=True)
+class Holds:
+    """No call, and no state, that is excluded can be reached: of an `always` or a `never`, a proof."""
+
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Unreachable:
+    """No sequence of calls meets a `possible`, by proof."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A sequence that breaks an `always` or a `never`, or that is what a `possible` asks for; to be replayed."""
+
+    moves: Moves
+
+
+@dataclass(frozen=True, slots=True)
+class Empty:
+    """The condition contradicts itself, or ranges over nothing."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class GaveUp:
+    """Not decided."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Disputed:
+    """Two solvers gave two definite answers that differ: a fault."""
+
+    reason: str
+
+
+Finding: TypeAlias = Holds | Unreachable | Shown | Empty | GaveUp | Disputed
+
+
+def finding_to_json(finding: Finding) -> Json:
+    """The finding as a child replies it."""
+    match finding:
+        case Holds(note=note):
+            return {"found": "holds", "note": note}
+        case Unreachable():
+            return {"found": "unreachable"}
+        case Shown(moves=moves):
+            calls: list[Json] = [{"tool": m.tool, "args": dict(m.args), "now_ms": m.now_ms} for m in moves.calls]
+            return {"found": "shown", "calls": calls, "until_ms": moves.until_ms}
+        case Empty(reason=reason):
+            return {"found": "empty", "reason": reason}
+        case GaveUp(reason=reason):
+            return {"found": "gave_up", "reason": reason}
+        case Disputed(reason=reason):
+            return {"found": "disputed", "reason": reason}
+        case _:
+            assert_never(finding)
+
+
+def finding_from_json(message: Json) -> Finding:
+    """The finding as a child replied it; raises Fault if it is none."""
+    match message:
+        case {"found": "holds", "note": str() as note}:
+            return Holds(note)
+        case {"found": "unreachable"}:
+            return Unreachable()
+        case {"found": "shown", "calls": list() as calls, "until_ms": int() as until_ms}:
+            return Shown(Moves(tuple(_move(call) for call in calls), until_ms))
+        case {"found": "empty", "reason": str() as reason}:
+            return Empty(reason)
+        case {"found": "gave_up", "reason": str() as reason}:
+            return GaveUp(reason)
+        case {"found": "disputed", "reason": str() as reason}:
+            return Disputed(reason)
+        case _:
+            text = "a prover's child replied with what is no finding"
+            raise Fault(text)
+
+
+def _move(message: Json) -> Move:
+    match message:
+        case {"tool": str() as tool, "args": dict() as args, "now_ms": int() as now_ms}:
+            return Move(tool, args, now_ms)
+        case _:
+            text = "a prover's child replied with what is no call"
+            raise Fault(text)

@@ -1,0 +1,123 @@
+"""Proofs over all sequences of calls, of any length: what holds at first and is kept by every step holds for ever."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from sandbox.ir import Expr, Property
+from sandbox.machine import is_window
+from sandbox.prove import obligations
+from sandbox.prove.obligations import Case, Ground, Query, cases, tool_of
+from sandbox.prove.solve import Answer, Desk, Open, Unsat
+
+
+@dataclass(frozen=True, slots=True)
+class Inductive:
+    """The goal is kept by every step."""
+
+
+@dataclass(frozen=True, slots=True)
+class NotInductive:
+    """A step was not shown to keep the goal; `decided` is false where a solver gave up instead of answering."""
+
+    step: str
+    decided: bool
+    reason: str = ""
+
+
+def growing_windows(ground: Ground, desk: Desk) -> frozenset[str]:
+    """The window variables that no permit can lower, by proof."""
+    return frozenset(
+        variable.name
+        for variable in ground.contract.variables
+        if is_window(variable) and _only_grows(ground, desk, variable.name)
+    )
+
+
+def _only_grows(ground: Ground, desk: Desk, name: str) -> bool:
+    writers = [tool for tool in ground.contract.tools if any(each.variable == name for each in tool.then)]
+    queries = (
+        obligations.contribution(ground, case, name) for tool in writers for case in cases(tool) if permits(case)
+    )
+    return all(isinstance(desk.prove(query), Unsat) for query in queries)
+
+
+def permits(case: Case) -> bool:
+    """Whether a call so decided can run: a person may approve anything that is asked."""
+    return case.verdict != "deny"
+
+
+def kept(ground: Ground, desk: Desk, hypotheses: tuple[Expr, ...], goal: Expr) -> Inductive | NotInductive:
+    """Whether the goal holds initially, and after every step from a state of the hypotheses and the goal."""
+    assumed = tuple(dict.fromkeys((*hypotheses, goal)))
+    for query in steps(ground, assumed, goal):
+        answer = desk.prove(query)
+        if not isinstance(answer, Unsat):
+            return _failed(query, answer)
+    return Inductive()
+
+
+def steps(ground: Ground, assumed: tuple[Expr, ...], goal: Expr) -> Iterator[Query]:
+    """The obligations of one goal: initially, by the passing of time, by every permit of every tool."""
+    yield obligations.initially(ground, goal)
+    yield obligations.after_tick(ground, assumed, goal)
+    for case in (case for tool in ground.contract.tools for case in cases(tool) if permits(case)):
+        yield obligations.after_permit(ground, case, assumed, goal)
+
+
+def _failed(query: Query, answer: Answer) -> NotInductive:
+    if isinstance(answer, Open):
+        return NotInductive(query.label, decided=False, reason=answer.reason)
+    return NotInductive(query.label, decided=True)
+
+
+def proved_together(ground: Ground, desk: Desk, candidates: tuple[Expr, ...]) -> frozenset[Expr]:
+    """The greatest set of candidates found that is inductive as a whole: whoever fails is dropped, until none does."""
+    remaining = tuple(dict.fromkeys(candidates))
+    while remaining:
+        failed = [goal for goal in remaining if not isinstance(kept(ground, desk, remaining, goal), Inductive)]
+        if not failed:
+            return frozenset(remaining)
+        remaining = tuple(goal for goal in remaining if goal not in failed)
+    return frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Unmet:
+    """No reachable state and call meets the condition."""
+
+
+@dataclass(frozen=True, slots=True)
+class Perhaps:
+    """The cases in which it is not excluded; `reason` is why, where a solver gave up in one of them."""
+
+    cases: tuple[Case, ...]
+    reason: str = ""
+
+
+def met(ground: Ground, desk: Desk, condition: Property) -> Unmet | Perhaps:
+    """Whether the condition is excluded for every call of its tools in every state of what is known."""
+    left, reasons = [], []
+    for case in (case for name in condition.tools for case in cases(tool_of(ground.contract, name))):
+        if not obligations.counts(condition, case):
+            continue
+        answer = excluded(ground, desk, case, condition.condition)
+        if isinstance(answer, Unsat):
+            continue
+        left.append(case)
+        reasons += [answer.reason] if isinstance(answer, Open) else []
+    return Perhaps(tuple(left), reasons[0] if reasons else "") if left else Unmet()
+
+
+def excluded(ground: Ground, desk: Desk, case: Case, condition: Expr) -> Answer:
+    """First under the wider hypothesis, which has fewer string predicates; then in the very case."""
+    answer = desk.prove(obligations.meets(ground, case, condition, wide=True))
+    if isinstance(answer, Unsat) or not case.tool.rules:
+        return answer
+    return desk.prove(obligations.meets(ground, case, condition, wide=False))
+
+
+def grounded(ground: Ground, desk: Desk) -> Ground:
+    """The ground with what can be shown of its windows."""
+    return replace(ground, growing=growing_windows(ground, desk))

@@ -1,0 +1,299 @@
+"""What is asked of the solver, as conjunctions of Z3 terms. Every function says what its being unsatisfiable means.
+
+The terms come from `encode` over the IR that the gate runs: a tool's rules and `then`, `verdict_of` by its cases.
+A tool is split into its cases: each rule as the deciding one, and the default. They are proved one by one.
+
+Time is abstracted from above. The state that a rule reads at a later time is one of: for each reset period, either
+what it was or, for all variables of that period together, `initial`; for each window, any sum between 0 and what it
+was, since what leaves a window are amounts shown to be >= 0 (else: anything at all). Real clocks reach fewer states,
+so what holds of all of these holds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import z3
+
+from sandbox.encode import (
+    Environment,
+    ListTerm,
+    conjunction,
+    constant,
+    domain,
+    in_range,
+    literal,
+    scalar,
+    state_domain,
+    symbols,
+)
+from sandbox.errors import Fault
+from sandbox.ir import VERDICTS, And, Contract, EnumSort, Expr, Not, Or, Property, TextSort, Tool, Variable, sort_of
+from sandbox.machine import is_window
+from sandbox.prove.mentions import facts_in
+
+if TYPE_CHECKING:
+    from sandbox.call import Verdict
+
+NO_VALUE = -1
+"""The position of a name that an enum does not have: equal to none of its values."""
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """Is this conjunction satisfiable? `label` is a plain identifier that names it in files and reasons."""
+
+    label: str
+    terms: tuple[z3.BoolRef, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """What is reasoned about, and what has been shown of it so far.
+
+    `invariants` are proved `always` conditions; `growing` the windows whose contributions are shown to be >= 0.
+    """
+
+    contract: Contract
+    ctx: z3.Context
+    invariants: tuple[Expr, ...] = ()
+    growing: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One way for a tool's rules to decide: `rule` decides ('' for none), so the verdict is `verdict`.
+
+    It is the case exactly where `guard` and `first` hold: the rule is true (no rule, for the default) and no rule of
+    a stricter kind is; and no earlier rule of its own kind is. `guard` alone is wider, and often proof enough.
+    """
+
+    tool: Tool
+    rule: str
+    verdict: Verdict
+    guard: Expr
+    first: Expr
+
+
+def cases(tool: Tool) -> tuple[Case, ...]:
+    """Every way for a tool to be decided; together they cover all calls, and no two overlap."""
+    split = []
+    for position, rule in enumerate(tool.rules):
+        stricter = VERDICTS[: VERDICTS.index(rule.kind)]
+        above = tuple(other.when for other in tool.rules if other.kind in stricter)
+        earlier = tuple(other.when for other in tool.rules[:position] if other.kind == rule.kind)
+        split.append(Case(tool, rule.id, rule.kind, And((rule.when, Not(Or(above)))), Not(Or(earlier))))
+    nothing = Not(Or(tuple(rule.when for rule in tool.rules)))
+    return (*split, Case(tool, "", "deny", nothing, And(())))
+
+
+# --- terms -------------------------------------------------------------------------------------------
+
+
+def term(expr: Expr, env: Environment, facts: Mapping[str, str]) -> z3.ExprRef:
+    """The term of an expression, its facts given by name."""
+    return scalar(expr, replace(env, facts={**env.facts, **fact_terms(expr, facts, env.ctx)}))
+
+
+def fact_terms(expr: Expr, facts: Mapping[str, str], ctx: z3.Context) -> dict[str, z3.ExprRef]:
+    """The facts that an expression reads and that are given, each in the sort that it is read in."""
+    return {
+        name: literal(facts[name], sort, ctx) if facts[name] in sort.values else z3.IntVal(NO_VALUE, ctx)
+        for name, sort in facts_in(expr).items()
+        if isinstance(sort, EnumSort) and name in facts
+    }
+
+
+def facts_of(case: Case) -> dict[str, str]:
+    """What `tool`, `decision` and `rule` are in a case."""
+    return {"tool": case.tool.name, "decision": case.verdict, "rule": case.rule}
+
+
+def state_symbols(ground: Ground) -> dict[str, z3.ExprRef]:
+    """A free constant for each state variable."""
+    return {v.name: constant(f"state_{v.name}", v.sort, ground.ctx) for v in ground.contract.variables}
+
+
+def initial_terms(ground: Ground) -> dict[str, z3.ExprRef]:
+    """Each state variable at `initial`."""
+    return {v.name: literal(v.initial, v.sort, ground.ctx) for v in ground.contract.variables}
+
+
+def following_terms(tool: Tool, env: Environment) -> dict[str, z3.ExprRef]:
+    """The state after a permit: every assignment read on the old state, what is not named stays."""
+    facts = {"tool": tool.name}
+    return {**env.state, **{each.variable: term(each.value, env, facts) for each in tool.then}}
+
+
+def known(ground: Ground, state: Mapping[str, z3.ExprRef]) -> list[z3.BoolRef]:
+    """What holds of every reachable state: its sorts, what nothing assigns, what grows, what is proved."""
+    env = Environment(ground.ctx, state=state)
+    initial = initial_terms(ground)
+    idle = [state[v.name] == initial[v.name] for v in ground.contract.variables if not assigned(ground.contract, v)]
+    growing = [state[name] >= 0 for name in sorted(ground.growing)]
+    return [*state_domain(ground.contract, env), *idle, *growing, *(term(i, env, {}) for i in ground.invariants)]
+
+
+def assigned(contract: Contract, variable: Variable) -> bool:
+    """Whether some tool's `then` names the variable; what none names is `initial` for ever."""
+    return any(each.variable == variable.name for tool in contract.tools for each in tool.then)
+
+
+# --- obligations of `always` -------------------------------------------------------------------------
+
+
+def initially(ground: Ground, goal: Expr) -> Query:
+    """Unsatisfiable iff the goal holds of the initial state."""
+    env = Environment(ground.ctx, state=initial_terms(ground))
+    return Query("initial", (z3.Not(term(goal, env, {})),))
+
+
+def after_permit(ground: Ground, case: Case, hypotheses: tuple[Expr, ...], goal: Expr) -> Query:
+    """Unsatisfiable iff no permit by this case leads from a state of the hypotheses to one without the goal."""
+    env = symbols(ground.contract, case.tool, ground.ctx)
+    after = Environment(ground.ctx, state=following_terms(case.tool, env))
+    facts = facts_of(case)
+    return Query(
+        f"permit_{case.tool.name}_{case.rule}",
+        (
+            *domain(case.tool, env),
+            *known(ground, env.state),
+            *(term(hypothesis, env, {}) for hypothesis in hypotheses),
+            term(case.guard, env, facts),
+            term(case.first, env, facts),
+            z3.Not(term(goal, after, {})),
+        ),
+    )
+
+
+def after_tick(ground: Ground, hypotheses: tuple[Expr, ...], goal: Expr) -> Query:
+    """Unsatisfiable iff the passing of time alone never leads from the hypotheses to a state without the goal."""
+    before = Environment(ground.ctx, state=state_symbols(ground))
+    later, passing = ticked(ground, before.state)
+    after = Environment(ground.ctx, state=later)
+    return Query(
+        "tick",
+        (
+            *known(ground, before.state),
+            *(term(hypothesis, before, {}) for hypothesis in hypotheses),
+            *passing,
+            z3.Not(term(goal, after, {})),
+        ),
+    )
+
+
+def ticked(ground: Ground, state: Mapping[str, z3.ExprRef]) -> tuple[dict[str, z3.ExprRef], list[z3.BoolRef]]:
+    """The state at some later time, and what is known of it; see the module's docstring."""
+    initial = initial_terms(ground)
+    later, passing = dict(state), []
+    for variable in ground.contract.variables:
+        name, period = variable.name, variable.period
+        if period is None:
+            continue
+        if is_window(variable):
+            later[name] = constant(f"later_{name}", variable.sort, ground.ctx)
+            passing += [later[name] >= 0, later[name] <= state[name]] if name in ground.growing else []
+        else:
+            turns = z3.Bool(f"turn_{period.length_ms}", ground.ctx)
+            later[name] = z3.If(turns, initial[name], state[name])
+    return later, passing
+
+
+def contribution(ground: Ground, case: Case, variable: str) -> Query:
+    """Unsatisfiable iff a permit by this case never lowers the variable. No invariant is used."""
+    env = symbols(ground.contract, case.tool, ground.ctx)
+    after = following_terms(case.tool, env)
+    facts = facts_of(case)
+    lowered = after[variable] < env.state[variable]
+    state = state_domain(ground.contract, env)
+    terms = (*domain(case.tool, env), *state, term(case.guard, env, facts), term(case.first, env, facts), lowered)
+    return Query(f"adds_{variable}_{case.tool.name}_{case.rule}", terms)
+
+
+# --- obligations of `never` and `possible` -----------------------------------------------------------
+
+
+def meets(ground: Ground, case: Case, condition: Expr, *, wide: bool) -> Query:
+    """Unsatisfiable iff no call decided by this case, in no state of what is known, meets the condition.
+
+    `wide` leaves out that no earlier rule of the same kind is true: a weaker hypothesis, hence a stronger fact.
+    """
+    env = symbols(ground.contract, case.tool, ground.ctx)
+    facts = facts_of(case)
+    first = () if wide else (term(case.first, env, facts),)
+    return Query(
+        f"meets_{case.tool.name}_{case.rule}",
+        (
+            *domain(case.tool, env),
+            *known(ground, env.state),
+            term(case.guard, env, facts),
+            *first,
+            term(condition, env, facts),
+        ),
+    )
+
+
+def counts(condition: Property, case: Case) -> bool:
+    """Whether a case matters: a `never` that does not mention `decision` means `decision != 'deny'`."""
+    return condition.kind != "never" or condition.mentions_decision or case.verdict != "deny"
+
+
+def consistent(ground: Ground, tool: Tool, condition: Expr) -> Query:
+    """Unsatisfiable iff the condition contradicts itself on this tool, whatever the rules, bounds and patterns."""
+    env = free_facts(ground, tool, condition)
+    return Query(f"consistent_{tool.name}", (*by_sort(ground, tool, env), term(condition, env, {"tool": tool.name})))
+
+
+def typed(ground: Ground, tool: Tool, condition: Expr) -> Query:
+    """Unsatisfiable iff the argument types alone exclude the condition, whatever the rules and the state."""
+    env = free_facts(ground, tool, condition)
+    terms = (*domain(tool, env), *by_sort(ground, tool, env), term(condition, env, {"tool": tool.name}))
+    return Query(f"typed_{tool.name}", terms)
+
+
+def inhabited(ground: Ground, tool: Tool) -> Query:
+    """Unsatisfiable iff no call of this tool can be parsed at all: the hypothesis that all else rests on."""
+    return Query(f"domain_{tool.name}", domain(tool, symbols(ground.contract, tool, ground.ctx)))
+
+
+def eased_by_deny(ground: Ground, tool: Tool, condition: Expr) -> Query:
+    """Unsatisfiable iff turning another verdict into deny never makes the condition true."""
+    env = free_facts(ground, tool, condition)
+    at = {verdict: term(condition, env, {"tool": tool.name, "decision": verdict}) for verdict in VERDICTS}
+    eased = z3.And(at["deny"], z3.Not(z3.And(at["ask"], at["allow"])))
+    return Query(f"rules_only_{tool.name}", (*by_sort(ground, tool, env), eased))
+
+
+def free_facts(ground: Ground, tool: Tool, condition: Expr) -> Environment:
+    """Free constants for everything that the condition can read but its tool."""
+    env = symbols(ground.contract, tool, ground.ctx)
+    facts = {name: constant(f"fact_{name}", sort, ground.ctx) for name, sort in facts_in(condition).items()}
+    return replace(env, facts=facts)
+
+
+def by_sort(ground: Ground, tool: Tool, env: Environment) -> list[z3.BoolRef]:
+    """What sorts alone say: sizes are >= 0, an enum (argument, state or fact) is one of its values."""
+    terms = list(state_domain(ground.contract, env))
+    for argument in tool.arguments:
+        symbol, sort = env.args[argument.name], sort_of(argument.type)
+        if isinstance(symbol, ListTerm):
+            terms.append(symbol.length >= 0)
+        elif isinstance(sort, TextSort):
+            terms.append(symbol >= 0)
+        elif isinstance(sort, EnumSort):
+            terms.append(in_range(symbol, 0, len(sort.values) - 1, ground.ctx))
+    for name, fact in env.facts.items():
+        if name == "decision":
+            terms.append(in_range(fact, 0, len(VERDICTS) - 1, ground.ctx))
+    return [conjunction(terms, ground.ctx)]
+
+
+def tool_of(contract: Contract, name: str) -> Tool:
+    """The tool of this name; a property over a tool that is not there is a fault of its loader."""
+    tool = contract.tool(name)
+    if tool is None:
+        message = f"a property ranges over `{name}`, which is no tool of `{contract.name}`"
+        raise Fault(message)
+    return tool

@@ -1,0 +1,160 @@
+"""Every sequence is played through the real parse, decide and machine, before anyone sees it.
+
+On a throw-away state, by the very step that the gate takes. What does not show there what the solver said is no
+counterexample and no witness.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Final
+
+from sandbox.call import Call, Decision, Rejected
+from sandbox.canonical import canonical_json, show_decimal
+from sandbox.decide import EnginePair
+from sandbox.evaluate import Env, truth
+from sandbox.ir import Contract, DecimalSort, Json, Property
+from sandbox.machine import Scalar, StoredState, effective, initial_state, tick
+from sandbox.parse import parse_call
+from sandbox.prove.verdicts import Move, Moves, Replayed
+from sandbox.step import take_step
+
+if TYPE_CHECKING:
+    from sandbox.call import Value
+
+MAX_SHOWN: Final = 400
+"""Characters of a call's arguments that its line in words repeats; the JSON has all of them."""
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Differs:
+    """The gate did something else than the solver said."""
+
+    reason: str
+
+
+@dataclass(slots=True)
+class _Play:
+    stored: StoredState
+    decisions: list[Decision]
+    words: list[str]
+
+
+def replay(contract: Contract, engines: EnginePair, subject: Property, moves: Moves) -> Replayed | Differs:
+    """The sequence as the gate decides it, if it shows what it is said to show of the property."""
+    start = moves.calls[0].now_ms if moves.calls else moves.until_ms
+    play = _Play(initial_state(contract, start), [], [])
+    leading = moves.calls if subject.kind == "always" else moves.calls[:-1]
+    for move in leading:
+        different = _permitted(contract, engines, play, move)
+        if different is not None:
+            return different
+    if subject.kind == "always":
+        return _state_without(contract, subject, play, moves)
+    return _last_call(contract, engines, subject, play, moves)
+
+
+def _permitted(contract: Contract, engines: EnginePair, play: _Play, move: Move) -> Differs | None:
+    """Play a call that must be permitted, as if a person had approved it where one is asked."""
+    before = effective(contract, tick(contract, play.stored, move.now_ms))
+    call = parse_call(raw_of(move), contract)
+    step = take_step(engines, contract, play.stored, call, move.now_ms)
+    if step.after is None:
+        return Differs(f"call {len(play.decisions) + 1} is denied: {step.decision.reason}")
+    play.stored = step.after
+    play.decisions.append(step.decision)
+    play.words.append(_told(contract, play, move, step.decision, before, effective(contract, step.after)))
+    return None
+
+
+def _state_without(contract: Contract, subject: Property, play: _Play, moves: Moves) -> Replayed | Differs:
+    state = effective(contract, tick(contract, play.stored, moves.until_ms))
+    if truth(subject.condition)(Env({}, state)):
+        return Differs("the state after the calls still has the property")
+    shown = shown_state(contract, state)
+    later = moves.calls and moves.until_ms > moves.calls[-1].now_ms
+    when = f"at {rfc3339(moves.until_ms)}" if later else "then" if moves.calls else "initially"
+    play.words.append(f"{when} `{subject.text or subject.id}` is false: {_listed(shown)}")
+    return Replayed(moves, tuple(play.decisions), shown, tuple(play.words))
+
+
+def _last_call(
+    contract: Contract, engines: EnginePair, subject: Property, play: _Play, moves: Moves
+) -> Replayed | Differs:
+    if not moves.calls:
+        return Differs("there is no call")
+    move = moves.calls[-1]
+    before = effective(contract, tick(contract, play.stored, move.now_ms))
+    call = parse_call(raw_of(move), contract)
+    if isinstance(call, Rejected):
+        return Differs(f"the last call does not parse: {call.reason}")
+    step = take_step(engines, contract, play.stored, call, move.now_ms)
+    decision = step.decision
+    if not _meets(subject, call, before, decision):
+        return Differs(f"the last call does not meet the property: {decision.reason}")
+    play.decisions.append(decision)
+    play.words.append(_told(contract, play, move, decision, before, before))
+    play.words.append(f"that call meets `{subject.text or subject.id}`")
+    return Replayed(moves, tuple(play.decisions), shown_state(contract, before), tuple(play.words))
+
+
+def _meets(subject: Property, call: Call, state: Mapping[str, Scalar], decision: Decision) -> bool:
+    """Whether the call, as the gate's rules decide it in this state, is one that the property speaks of."""
+    by_rules = decision.reason_code == "default_deny" or decision.reason_code.startswith("rule.")
+    if not by_rules or call.tool not in subject.tools:
+        return False
+    if subject.kind == "never" and not subject.mentions_decision and decision.verdict == "deny":
+        return False
+    facts: dict[str, Value] = {"tool": call.tool, "decision": decision.verdict, "rule": decision.rule}
+    return truth(subject.condition)(Env(call.args, dict(state), facts))
+
+
+def raw_of(move: Move) -> bytes:
+    """The call as a model would emit it."""
+    return json.dumps({"tool": move.tool, "args": dict(move.args)}, ensure_ascii=False).encode()
+
+
+def rfc3339(unix_ms: int) -> str:
+    """A time in UTC, with milliseconds."""
+    return (_EPOCH + timedelta(milliseconds=unix_ms)).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def shown_state(contract: Contract, state: Mapping[str, Scalar]) -> dict[str, Json]:
+    """State for a person and for JSON: decimals as text with their digits."""
+    return {
+        v.name: _shown(state[v.name], v.sort.scale if isinstance(v.sort, DecimalSort) else None)
+        for v in contract.variables
+    }
+
+
+def _shown(value: Scalar, scale: int | None) -> Json:
+    return show_decimal(int(value), scale) if scale is not None else value
+
+
+def _told(
+    contract: Contract,
+    play: _Play,
+    move: Move,
+    decision: Decision,
+    before: Mapping[str, Scalar],
+    after: Mapping[str, Scalar],
+) -> str:
+    old, new = shown_state(contract, before), shown_state(contract, after)
+    changes = ", ".join(f"{name} {_plain(old[name])} -> {_plain(new[name])}" for name in old if old[name] != new[name])
+    args = canonical_json(move.args)
+    args = args if len(args) <= MAX_SHOWN else f"{args[:MAX_SHOWN]}..."
+    told = f"{len(play.decisions)}. {rfc3339(move.now_ms)} `{move.tool}` {args}: {decision.reason}"
+    return f"{told}; {changes}" if changes else told
+
+
+def _listed(state: Mapping[str, Json]) -> str:
+    return ", ".join(f"{name} = {_plain(value)}" for name, value in state.items())
+
+
+def _plain(value: Json) -> str:
+    return value if isinstance(value, str) else json.dumps(value)

@@ -1,0 +1,149 @@
+"""What a run of the prover says, in words and as JSON, and the exit code that follows from it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final, Literal, TypeAlias
+
+from sandbox.ir import Json, Property
+from sandbox.prove.coverage import Coverage, coverage_to_json
+from sandbox.prove.ledger import Difference
+from sandbox.prove.replay import rfc3339
+from sandbox.prove.verdicts import (
+    Bounded,
+    Move,
+    Proved,
+    Refuted,
+    Replayed,
+    Unknown,
+    Vacuous,
+    Verdict,
+    name_of,
+    reason_of,
+    replay_of,
+)
+
+SCHEMA_VERSION: Final = 1
+
+LedgerStatus: TypeAlias = Literal["absent", "current", "differs", "updated"]
+
+
+@dataclass(frozen=True, slots=True)
+class PropertyReport:
+    """One property: the spec's name, the property file as it was given, the verdict and what it took.
+
+    `solvers` are those that a proof had to convince; `rlimit` is in Z3's resource units.
+    """
+
+    spec: str
+    file: str
+    subject: Property
+    verdict: Verdict
+    solvers: tuple[str, ...]
+    rlimit: int
+    duration_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """All that a run found. `ledgers` gives each ledger's folder with its status."""
+
+    properties: tuple[PropertyReport, ...]
+    coverage: tuple[Coverage, ...]
+    ledgers: tuple[tuple[str, LedgerStatus], ...] = ()
+    differences: tuple[Difference, ...] = ()
+
+    @property
+    def exit_code(self) -> int:
+        """1 if anything is refuted, vacuous or not as in the ledger; else 3 if undecided; else 0. Of nothing, 2."""
+        if not self.properties:
+            return 2
+        verdicts = [each.verdict for each in self.properties]
+        if self.differences or any(isinstance(verdict, Refuted | Vacuous) for verdict in verdicts):
+            return 1
+        if any(isinstance(verdict, Unknown | Bounded) for verdict in verdicts):
+            return 3
+        return 0 if all(isinstance(verdict, Proved) for verdict in verdicts) else 5
+
+
+def report_to_json(report: Report) -> dict[str, Json]:
+    """The report as one JSON document."""
+    ledgers: list[Json] = [{"folder": folder, "status": status} for folder, status in report.ledgers]
+    changes: list[Json] = [{"key": d.key, "change": d.change, "reason": d.words} for d in report.differences]
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "properties": [property_to_json(each) for each in report.properties],
+        "coverage": coverage_to_json(report.coverage),
+        "ledgers": ledgers,
+        "differences": changes,
+        "exit_code": report.exit_code,
+    }
+
+
+def property_to_json(report: PropertyReport) -> Json:
+    """One property's part. A `possible` that is proved carries its `witness` in the form of a counterexample."""
+    verdict, subject = report.verdict, report.subject
+    counterexample = verdict.counterexample if isinstance(verdict, Refuted) else None
+    witness = verdict.witness if isinstance(verdict, Proved) else None
+    return {
+        "spec": report.spec,
+        "file": report.file,
+        "id": subject.id,
+        "kind": subject.kind,
+        "verdict": name_of(verdict),
+        "note": verdict.note if isinstance(verdict, Proved) else "",
+        "bound": verdict.bound if isinstance(verdict, Bounded) else None,
+        "counterexample": None if counterexample is None else replayed_to_json(counterexample),
+        "witness": None if witness is None else replayed_to_json(witness),
+        "reason": reason_of(verdict),
+        "why": subject.why,
+        "solvers": list(report.solvers),
+        "rlimit": report.rlimit,
+        "duration_ms": report.duration_ms,
+    }
+
+
+def replayed_to_json(replayed: Replayed) -> Json:
+    """A sequence that was replayed: the calls as raw JSON, the gate's decisions, the state that shows it."""
+    decisions: list[Json] = [
+        {"verdict": d.verdict, "rule": d.rule, "reason_code": d.reason_code, "reason": d.reason}
+        for d in replayed.decisions
+    ]
+    return {
+        "calls": [_call_to_json(move) for move in replayed.moves.calls],
+        "decisions": decisions,
+        "until": rfc3339(replayed.moves.until_ms),
+        "state": dict(replayed.state),
+        "words": list(replayed.words),
+        "replayed": True,
+    }
+
+
+def _call_to_json(move: Move) -> Json:
+    # A spec of today declares no session facts, and `then` takes effect with the permit, whatever the outcome.
+    return {"tool": move.tool, "args": dict(move.args), "now": rfc3339(move.now_ms), "session": {}, "outcome": "ok"}
+
+
+def words(report: Report) -> Iterator[str]:
+    """The report for a person, line by line."""
+    for each in report.properties:
+        yield from property_words(each)
+    for covered in report.coverage:
+        left = [*covered.tools.left_out, *covered.arguments.left_out, *covered.state.left_out]
+        if left:
+            yield f"{covered.spec}: no property speaks of {', '.join(f'`{name}`' for name in left)}"
+    for difference in report.differences:
+        yield f"ledger: {difference.words}; review it, then `sandbox prove --update`"
+
+
+def property_words(report: PropertyReport) -> Iterator[str]:
+    """One property for a person: the verdict, and the sequence that shows it."""
+    verdict = report.verdict
+    reason = f": {reason_of(verdict)}" if reason_of(verdict) else ""
+    yield f"{name_of(verdict):8} {report.spec} {report.subject.id} ({report.duration_ms} ms){reason}"
+    replayed = replay_of(verdict)
+    if replayed is not None and isinstance(verdict, Refuted):
+        if report.subject.why:
+            yield f"  it matters because: {report.subject.why}"
+        yield from (f"  {line}" for line in replayed.words)

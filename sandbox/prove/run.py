@@ -1,0 +1,266 @@
+"""From paths to a report: load, attempt each property in a process of its own, replay, compare with the ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, TypeAlias, assert_never
+
+from sandbox.decide import EnginePair, Evaluator
+from sandbox.engines import SolverWorker
+from sandbox.errors import EnginesDisagree, SandboxError, UsageError
+from sandbox.ir import Contract, Expr, Property
+from sandbox.prove import ledger
+from sandbox.prove.coverage import Coverage, coverage
+from sandbox.prove.crew import Crew, Reply
+from sandbox.prove.findings import Disputed, Empty, GaveUp, Holds, Shown, SolverChoice, Unreachable
+from sandbox.prove.ledger import Difference, Entry
+from sandbox.prove.replay import Differs, replay
+from sandbox.prove.report import LedgerStatus, PropertyReport, Report
+from sandbox.prove.verdicts import Moves, Proved, Refuted, Replayed, Unknown, Vacuous, Verdict, name_of
+from sandbox.prove.worker import Order
+
+DEFAULT_TIMEOUT_S: Final = 60.0
+"""Per property. A property of a payments spec takes under a second; one that takes a minute wants another wording."""
+
+MAX_JOBS: Final = 64
+"""Children at once; each is a process with a solver in it."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProveOptions:
+    """How to prove. `solver` is who must be convinced; `timeout_s` is per property; `emit_dir` gets SMT-LIB files."""
+
+    solver: SolverChoice = "z3"
+    jobs: int = 1
+    timeout_s: float = DEFAULT_TIMEOUT_S
+    emit_dir: Path | None = None
+    update: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """The properties of one file about one spec. `file` is where the file is, as it was named."""
+
+    file: Path
+    contract: Contract
+    properties: tuple[Property, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Task:
+    batch: Batch
+    subject: Property
+
+
+_Verdicts: TypeAlias = dict[_Task, PropertyReport]
+OnResult: TypeAlias = Callable[[PropertyReport], None]
+
+
+def prove_paths(
+    paths: Sequence[str | Path], options: ProveOptions | None = None, on_result: OnResult | None = None
+) -> Report:
+    """Prove every property of the given files and folders; `on_result` hears of each one once it is decided.
+
+    Raises UsageError `nothing_to_prove` where there is no property; PropertyError and SpecError for what does not
+    load; EnginesDisagree where two solvers contradict each other. Whatever else goes wrong is the verdict `Unknown`.
+    """
+    from sandbox.compile import load_properties  # noqa: PLC0415 - the parsers load only where files are read
+
+    sets = (each for path in paths for each in load_properties(path))
+    return prove_batches([Batch(Path(s.file), s.contract, s.properties) for s in sets], options, on_result)
+
+
+def prove_batches(
+    batches: Iterable[Batch], options: ProveOptions | None = None, on_result: OnResult | None = None
+) -> Report:
+    """As `prove_paths`, of what has been loaded. A batch that is named twice is proved once."""
+    options = options or ProveOptions()
+    _check(options)
+    once = tuple({(batch.file.resolve(), batch.contract.name): batch for batch in batches}.values())
+    tasks = tuple(_Task(batch, subject) for batch in once for subject in batch.properties)
+    if not tasks:
+        message = "there is no property to prove: write one under `properties:` in a property file, and name that file"
+        raise UsageError(message, "nothing_to_prove")
+    if options.emit_dir is not None:
+        options.emit_dir.mkdir(parents=True, exist_ok=True)
+    reports = _decided(once, tasks, options, on_result)
+    statuses, differences = _compared(once, reports, options)
+    covered = tuple(_coverage(contract, tasks, reports) for contract in _contracts(once))
+    return Report(tuple(reports[task] for task in tasks), covered, statuses, differences)
+
+
+def _check(options: ProveOptions) -> None:
+    if not 1 <= options.jobs <= MAX_JOBS:
+        message = f"`--jobs {options.jobs}`: between 1 and {MAX_JOBS} are possible"
+        raise UsageError(message)
+    if not 0 < options.timeout_s < float("inf"):
+        message = f"`--timeout {options.timeout_s:g}`: a positive number of seconds is meant"
+        raise UsageError(message)
+
+
+# --- deciding ----------------------------------------------------------------------------------------
+
+
+def _decided(
+    batches: tuple[Batch, ...], tasks: tuple[_Task, ...], options: ProveOptions, on_result: OnResult | None
+) -> _Verdicts:
+    """First every `always`; what is proved of them is what the others may assume."""
+    reports: _Verdicts = {}
+    with ExitStack() as stack:
+        crew = stack.enter_context(Crew())
+        pool = stack.enter_context(ThreadPoolExecutor(options.jobs))
+        engines = {id(batch): _engines(batch.contract, stack) for batch in batches}
+        for wave in ("always", "others"):
+            chosen = [task for task in tasks if (task.subject.kind == "always") == (wave == "always")]
+            orders = [_order(task, _others(task, reports), options) for task in chosen]
+            try:
+                for task, reply in zip(chosen, pool.map(crew.carry_out, orders), strict=True):
+                    reports[task] = _report(task, reply, engines[id(task.batch)], options)
+                    if on_result is not None:
+                        on_result(reports[task])
+            except BaseException:
+                crew.leave()  # else the pool would wait for children that nobody wants any more
+                raise
+    return reports
+
+
+def _engines(contract: Contract, stack: ExitStack) -> EnginePair:
+    return EnginePair(Evaluator(contract), stack.enter_context(SolverWorker(contract)), always_ask=True)
+
+
+def _others(task: _Task, reports: Mapping[_Task, PropertyReport]) -> tuple[Expr, ...]:
+    """For an `always`, the candidates to be proved with it; for the others, the invariants that are proved."""
+    if task.subject.kind == "always":
+        return tuple(p.condition for p in task.batch.properties if p.kind == "always" and p != task.subject)
+    return tuple(p.condition for p in _invariants(task, reports))
+
+
+def _invariants(task: _Task, reports: Mapping[_Task, PropertyReport]) -> tuple[Property, ...]:
+    return tuple(
+        other.subject
+        for other, report in reports.items()
+        if other.batch == task.batch and other.subject.kind == "always" and isinstance(report.verdict, Proved)
+    )
+
+
+def _order(task: _Task, others: tuple[Expr, ...], options: ProveOptions) -> Order:
+    return Order(
+        contract=task.batch.contract,
+        subject=task.subject,
+        others=others,
+        choice=options.solver,
+        seconds=options.timeout_s,
+        emit=None if options.emit_dir is None else str(options.emit_dir.resolve()),
+        prefix=f"{task.batch.contract.name}-{task.subject.id}",
+    )
+
+
+def _report(task: _Task, reply: Reply, engines: EnginePair, options: ProveOptions) -> PropertyReport:
+    return PropertyReport(
+        spec=task.batch.contract.name,
+        file=str(task.batch.file),
+        subject=task.subject,
+        verdict=verdict_on(task.batch.contract, engines, task.subject, reply),
+        solvers=("z3", "cvc5") if options.solver == "both" else (options.solver,),
+        rlimit=reply.spent,
+        duration_ms=reply.duration_ms,
+    )
+
+
+def verdict_on(contract: Contract, engines: EnginePair, subject: Property, reply: Reply) -> Verdict:
+    """The verdict that follows from a finding; what is shown by a sequence follows from its replay only."""
+    match reply.finding:
+        case Holds(note=note) if subject.kind != "possible":
+            return Proved(note)
+        case Unreachable() if subject.kind == "possible":
+            return Refuted("no sequence of calls leads to a call that meets it")
+        case Shown(moves=moves):
+            return _shown(contract, engines, subject, moves)
+        case Empty(reason=reason):
+            return Vacuous(reason)
+        case GaveUp(reason=reason):
+            return Unknown(reason)
+        case Disputed(reason=reason):
+            raise EnginesDisagree(reason)
+        case Holds() | Unreachable():
+            return Unknown("the finding does not fit the kind of property")
+        case _:
+            assert_never(reply.finding)
+
+
+def _shown(contract: Contract, engines: EnginePair, subject: Property, moves: Moves) -> Verdict:
+    try:
+        played = replay(contract, engines, subject, moves)
+    except (SandboxError, KeyError, TypeError, ValueError) as error:
+        return Unknown(f"the sequence that was found could not be replayed: {type(error).__name__}")
+    match played:
+        case Replayed() if subject.kind == "possible":
+            return Proved(witness=played)
+        case Replayed():
+            return Refuted(_how(subject, played), played)
+        case Differs(reason=reason):
+            return Unknown(f"the sequence that was found does not replay: {reason}")
+        case _:
+            assert_never(played)
+
+
+def _how(subject: Property, played: Replayed) -> str:
+    """One line of why a property is refuted, naming the rule that let the last call through."""
+    count = len(played.moves.calls)
+    if not played.decisions:
+        return "it is false of the initial state" if subject.kind == "always" else "it is false"
+    last = played.decisions[-1]
+    by = f"rule `{last.rule}`" if last.rule else "no rule"
+    calls = "1 call" if count == 1 else f"{count} calls"
+    return f"{calls}, the last with verdict `{last.verdict}` by {by}"
+
+
+# --- comparing ---------------------------------------------------------------------------------------
+
+
+def _compared(
+    batches: tuple[Batch, ...], reports: _Verdicts, options: ProveOptions
+) -> tuple[tuple[tuple[str, LedgerStatus], ...], tuple[Difference, ...]]:
+    """Each folder's ledger beside what was found; with `update`, written anew."""
+    statuses: list[tuple[str, LedgerStatus]] = []
+    differences: list[Difference] = []
+    for folder in dict.fromkeys(batch.file.parent for batch in batches):
+        found = _entries(folder, reports)
+        files = {batch.file.name for batch in batches if batch.file.parent == folder}
+        recorded = ledger.read_ledger(folder)
+        if options.update:
+            ledger.write_ledger(folder, ledger.merged(recorded or {}, found, files, folder))
+            statuses.append((str(folder), "updated"))
+        elif recorded is None:
+            statuses.append((str(folder), "absent"))
+        else:
+            drift = ledger.differences(recorded, found, files, folder)
+            differences += drift
+            statuses.append((str(folder), "differs" if drift else "current"))
+    return tuple(statuses), tuple(differences)
+
+
+def _entries(folder: Path, reports: _Verdicts) -> dict[str, Entry]:
+    return {
+        ledger.key_of(task.batch.file, task.batch.contract, task.subject): Entry(
+            ledger.digest_of(task.batch.contract, task.subject, task.batch.properties),
+            task.subject.kind,
+            name_of(report.verdict),
+            () if task.subject.kind == "always" else tuple(p.id for p in _invariants(task, reports)),
+        )
+        for task, report in reports.items()
+        if task.batch.file.parent == folder
+    }
+
+
+def _contracts(batches: tuple[Batch, ...]) -> tuple[Contract, ...]:
+    return tuple(dict.fromkeys(batch.contract for batch in batches))
+
+
+def _coverage(contract: Contract, tasks: tuple[_Task, ...], reports: _Verdicts) -> Coverage:
+    judged = [(t.subject, isinstance(reports[t].verdict, Proved)) for t in tasks if t.batch.contract == contract]
+    return coverage(contract, judged)

@@ -1,0 +1,161 @@
+"""All access to solvers. Only the literal `unsat` is an answer that a proof may rest on.
+
+Each query gets a solver, and a Z3 context, of its own: an incremental string solver is slow, and a context that ran
+out of its limit answers nothing sensible afterwards. The limit that counts is `rlimit`, which is reproducible; time
+is the outer bound.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, TypeAlias
+
+import z3
+
+from sandbox.errors import EnginesDisagree
+from sandbox.prove.findings import SolverChoice
+from sandbox.prove.obligations import Query
+from sandbox.prove.second import second_opinion
+
+QUERY_RLIMIT: Final = 200_000_000
+"""Z3's resource units for one query: some ten seconds, the same answer on every machine."""
+
+SHARE: Final = 0.4
+"""The part of the time that is left which one query may take, so that no single one starves those after it."""
+
+MAX_Z3_MEMORY_MB: Final = 2_048
+"""Beyond it Z3 gives up the query; a proof that needs more is not one for a laptop."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unsat:
+    """No model exists."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sat:
+    """A model exists."""
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A model that can be read, in a context of its own."""
+
+    model: z3.ModelRef
+
+    def local(self, term: z3.ExprRef) -> z3.ExprRef:
+        """A term of any context, in the model's own."""
+        return term.translate(self.model.ctx)
+
+
+@dataclass(frozen=True, slots=True)
+class Open:
+    """Not decided, and why."""
+
+    reason: str
+
+
+Answer: TypeAlias = Unsat | Sat | Open
+Search: TypeAlias = Unsat | Model | Open
+
+
+@dataclass(slots=True)
+class Desk:
+    """Where queries are put: which solvers are asked, until when, and what it has cost so far.
+
+    `deadline` is on `clock`'s scale, in seconds. With `emit`, every query that a proof rests on is written there.
+    """
+
+    choice: SolverChoice
+    deadline: float
+    clock: Callable[[], float] = time.monotonic
+    rlimit: int = QUERY_RLIMIT
+    emit: Path | None = None
+    prefix: str = "query"
+    spent: int = 0
+    asked: int = 0
+
+    def left(self) -> float:
+        """Seconds until the deadline, never negative."""
+        return max(0.0, self.deadline - self.clock())
+
+    def prove(self, query: Query) -> Answer:
+        """Decide a query that a proof may rest on, by the chosen solvers.
+
+        Raises EnginesDisagree where one says `sat` and the other `unsat`.
+        """
+        self.asked += 1
+        if self.emit is not None:
+            name = plain_name(f"{self.prefix}-{self.asked:03}-{query.label}")
+            (self.emit / f"{name}.smt2").write_text(script_of(query), encoding="utf-8")
+        if self.choice == "cvc5":
+            return self._second(query)
+        found = self.search(query)
+        first = Sat() if isinstance(found, Model) else found
+        return first if self.choice == "z3" else agreed(query, first, self._second(query))
+
+    def search(self, query: Query) -> Search:
+        """A model of the query, by Z3 whatever the choice: a witness stands on its replay, not on a solver."""
+        time_ms = self._time_ms()
+        if time_ms <= 0:
+            return Open("out of time")
+        z3.set_param("memory_max_size", MAX_Z3_MEMORY_MB)
+        ctx = z3.Context()
+        solver = z3.Solver(ctx=ctx)
+        solver.set("timeout", time_ms)
+        solver.set("rlimit", self.rlimit)
+        try:
+            solver.add([term.translate(ctx) for term in query.terms])
+            answer = solver.check()
+            self.spent += units_of(solver)
+            if answer == z3.sat:
+                return Model(solver.model())
+            return Unsat() if answer == z3.unsat else Open(f"z3 gave up: {solver.reason_unknown()}")
+        except z3.Z3Exception as error:
+            return Open(f"z3 failed: {error}")
+
+    def _second(self, query: Query) -> Answer:
+        time_ms = self._time_ms()
+        if time_ms <= 0:
+            return Open("out of time")
+        match second_opinion(script_of(query), time_ms):
+            case "unsat":
+                return Unsat()
+            case "sat":
+                return Sat()
+            case "unknown":
+                return Open("cvc5 gave up")
+
+    def _time_ms(self) -> int:
+        return int(self.left() * SHARE * 1000)
+
+
+def agreed(query: Query, first: Answer, second: Answer) -> Answer:
+    """What both say, and open where one of them gave up; two definite answers that differ are a fault."""
+    if isinstance(first, Open) or first == second:
+        return first
+    if isinstance(second, Open):
+        return second
+    message = f"z3 and cvc5 disagree on `{query.label}`; keep the files of `--emit` and report it"
+    raise EnginesDisagree(message)
+
+
+def script_of(query: Query) -> str:
+    """The query as an SMT-LIB 2 script with plain identifiers, for any solver of strings and integers."""
+    solver = z3.Solver(ctx=query.terms[0].ctx) if query.terms else z3.Solver()
+    solver.add(list(query.terms))
+    return f"; {query.label}: `unsat` is what the proof needs\n(set-logic ALL)\n{solver.to_smt2()}"
+
+
+def units_of(solver: z3.Solver) -> int:
+    """Z3's resource units of one check."""
+    statistics = solver.statistics()
+    return int(statistics.get_key_value("rlimit count")) if "rlimit count" in statistics.keys() else 0  # noqa: SIM118 - no mapping
+
+
+def plain_name(text: str) -> str:
+    """The text as a file name: letters, digits, `-` and `_`."""
+    return "".join(char if char.isascii() and (char.isalnum() or char in "-_") else "_" for char in text)

@@ -1,0 +1,238 @@
+"""The shortest sequence of calls, from the initial state, that shows something: longer ones are tried one call at a time.
+
+Here time is exact, as in `machine`: calls at t1 <= t2 <= ..., periods numbered by division, windows summed over the
+events that are younger than their length. First all calls are at one instant, then (where the spec has periods) at
+free times. A sequence that is found is made small, and counts only once it has been replayed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Final, TypeAlias
+
+import z3
+
+from sandbox.encode import Environment, domain, symbols
+from sandbox.ir import Const, Eq, Expr, Not, Tool
+from sandbox.machine import VERDICT_SORT, is_window, verdict_of
+from sandbox.prove.models import Symbolic, arguments_of, number, shrunk
+from sandbox.prove.obligations import Case, Ground, Query, facts_of, following_terms, initial_terms, term
+from sandbox.prove.solve import Desk, Model, Open
+from sandbox.prove.verdicts import Move, Moves
+
+MAX_CALLS: Final = 24
+"""Longer sequences are not searched for: a person would not read them, and the solver would not find them."""
+
+START_MS: Final = 1_767_225_600_000
+"""2026-01-01T00:00:00Z: where a sequence begins, also the beginning of every period up to a day."""
+
+END_MS: Final = 253_402_214_400_000
+"""9999-12-31T00:00:00Z: the last time that RFC 3339 can write."""
+
+
+ALLOWED: Final = Const("allow", VERDICT_SORT)
+DENIED: Final = Const("deny", VERDICT_SORT)
+
+
+@dataclass(frozen=True, slots=True)
+class CallTarget:
+    """A last call, decided by this case, that meets the condition."""
+
+    case: Case
+    condition: Expr
+
+
+@dataclass(frozen=True, slots=True)
+class StateTarget:
+    """A state after the calls without the goal."""
+
+    goal: Expr
+
+
+Target: TypeAlias = CallTarget | StateTarget
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A sequence, with no shorter one of the kind that was searched."""
+
+    moves: Moves
+
+
+@dataclass(frozen=True, slots=True)
+class NotFound:
+    """No sequence was found within the bounds, which proves nothing."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One permitted call of a sequence: which of the writing tools it is, what each would be given, when."""
+
+    choice: z3.ArithRef
+    calls: tuple[Symbolic, ...]
+    now: z3.ArithRef
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A sequence of permitted calls: its conditions, and what is stored after it (as in `StoredState`)."""
+
+    terms: tuple[z3.BoolRef, ...]
+    turns: tuple[Turn, ...]
+    values: Mapping[str, z3.ExprRef]
+    events: Mapping[str, tuple[tuple[z3.ArithRef, z3.ArithRef], ...]]
+    clock: z3.ArithRef
+
+
+def shortest(ground: Ground, desk: Desk, targets: tuple[Target, ...]) -> Found | NotFound:
+    """The first target that can be shown, by as few permitted calls before it as possible."""
+    writers = tuple(tool for tool in ground.contract.tools if tool.then)
+    timed = (False, True) if any(v.period is not None for v in ground.contract.variables) and writers else (False,)
+    undecided = ""
+    for before in range(MAX_CALLS if writers else 1):
+        for free in timed:
+            run = run_of(ground, writers, before, free=free)
+            for target in targets:
+                query, end = ending(ground, run, target, free=free)
+                answer = desk.search(query)
+                if isinstance(answer, Model):
+                    return Found(moves_of(desk, query, answer, run, end))
+                undecided = undecided or (answer.reason if isinstance(answer, Open) else "")
+                if desk.left() <= 0:
+                    return NotFound(f"out of time at sequences of {before + 1} calls")
+    if undecided:
+        return NotFound(undecided)
+    return NotFound(f"no sequence of up to {MAX_CALLS} calls shows it")
+
+
+# --- building a sequence -----------------------------------------------------------------------------
+
+
+def run_of(ground: Ground, writers: tuple[Tool, ...], calls: int, *, free: bool) -> Run:
+    """All sequences of this many permitted calls, at one instant or at free times."""
+    ctx = ground.ctx
+    initial = initial_terms(ground)
+    windows = {v.name for v in ground.contract.variables if is_window(v)}
+    values = {name: value for name, value in initial.items() if name not in windows}
+    run = Run((), (), values, dict.fromkeys(sorted(windows), ()), z3.IntVal(START_MS, ctx))
+    for position in range(1, calls + 1):
+        run = extended(ground, run, writers, position, free=free)
+    return run
+
+
+def extended(ground: Ground, run: Run, writers: tuple[Tool, ...], position: int, *, free: bool) -> Run:
+    """The run and one more permitted call."""
+    now, passing = instant(ground, run, f"t_{position}", free=free)
+    before = effective_at(ground, run, now)
+    choice = z3.Int(f"tool_{position}", ground.ctx)
+    calls = tuple(symbolic(ground, tool, position, before) for tool in writers)
+    chosen = [z3.Implies(choice == index, permitted(call)) for index, call in enumerate(calls)]
+    after = [following_terms(call.tool, call.env) for call in calls]
+    following = {name: picked(choice, [each[name] for each in after]) for name in before}
+    amounts = {name: following[name] - before[name] for name in run.events}
+    growing = [amount >= 0 for amount in amounts.values()]
+    return Run(
+        (*run.terms, *passing, choice >= 0, choice < len(calls), *chosen, *growing),
+        (*run.turns, Turn(choice, calls, now)),
+        {name: following[name] for name in run.values},
+        {name: (*pairs, (now, amounts[name])) for name, pairs in run.events.items()},
+        now,
+    )
+
+
+def instant(ground: Ground, run: Run, name: str, *, free: bool) -> tuple[z3.ArithRef, list[z3.BoolRef]]:
+    """The time of the next look at the state: the same, or any that is not earlier."""
+    if not free:
+        return run.clock, []
+    now = z3.Int(name, ground.ctx)
+    return now, [now >= run.clock, now <= END_MS]
+
+
+def effective_at(ground: Ground, run: Run, now: z3.ArithRef) -> dict[str, z3.ExprRef]:
+    """What rules read as the state at a time, after `tick`; the first look begins every period."""
+    initial = initial_terms(ground)
+    effective: dict[str, z3.ExprRef] = {}
+    for variable in ground.contract.variables:
+        name, period = variable.name, variable.period
+        if period is None or not run.turns:
+            effective[name] = run.values.get(name, initial[name])
+        elif is_window(variable):
+            young = [z3.If(at > now - period.length_ms, amount, 0) for at, amount in run.events[name]]
+            effective[name] = z3.Sum(young)
+        else:
+            turned = now / period.length_ms != run.clock / period.length_ms
+            effective[name] = z3.If(turned, initial[name], run.values[name])
+    return effective
+
+
+def symbolic(ground: Ground, tool: Tool, position: int, state: Mapping[str, z3.ExprRef]) -> Symbolic:
+    """A call of the tool at this place of the sequence, in the given state."""
+    free = symbols(ground.contract, tool, ground.ctx, f"_{tool.name}_{position}")
+    return Symbolic(tool, replace(free, state=state))
+
+
+def permitted(call: Symbolic) -> z3.BoolRef:
+    """The call can be parsed and is not denied."""
+    permits = Not(Eq(verdict_of(call.tool), DENIED))
+    return z3.And([*domain(call.tool, call.env), term(permits, call.env, {"tool": call.tool.name})])
+
+
+def unasked(turn: Turn) -> z3.BoolRef:
+    """No person is needed for the call; preferred where a sequence of this length does without."""
+    return z3.And(
+        [
+            z3.Implies(
+                turn.choice == index, term(Eq(verdict_of(call.tool), ALLOWED), call.env, {"tool": call.tool.name})
+            )
+            for index, call in enumerate(turn.calls)
+        ]
+    )
+
+
+def picked(choice: z3.ArithRef, terms: list[z3.ExprRef]) -> z3.ExprRef:
+    """The term whose position is chosen."""
+    picked_term = terms[-1]
+    for index in range(len(terms) - 2, -1, -1):
+        picked_term = z3.If(choice == index, terms[index], picked_term)
+    return picked_term
+
+
+# --- the end of a sequence ---------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """When a sequence is looked at, and its last call where the target is one."""
+
+    now: z3.ArithRef
+    call: Symbolic | None
+
+
+def ending(ground: Ground, run: Run, target: Target, *, free: bool) -> tuple[Query, End]:
+    """The run, and the target at its end."""
+    count = len(run.turns)
+    now, passing = instant(ground, run, f"t_{count + 1}", free=free)
+    state = effective_at(ground, run, now)
+    match target:
+        case StateTarget(goal=goal):
+            wanted = [z3.Not(term(goal, Environment(ground.ctx, state=state), {}))]
+            return Query(f"after_{count}_calls", (*run.terms, *passing, *wanted)), End(now, None)
+        case CallTarget(case=case, condition=condition):
+            call = symbolic(ground, case.tool, count + 1, state)
+            facts = facts_of(case)
+            wanted = [term(each, call.env, facts) for each in (case.guard, case.first, condition)]
+            terms = (*run.terms, *passing, *domain(case.tool, call.env), *wanted)
+            return Query(f"call_{count + 1}_{case.tool.name}_{case.rule}", terms), End(now, call)
+
+
+def moves_of(desk: Desk, query: Query, found: Model, run: Run, end: End) -> Moves:
+    """A small sequence out of a model."""
+    last = () if end.call is None else ((end.call, end.now),)
+    every = tuple(call for turn in run.turns for call in turn.calls) + tuple(call for call, _ in last)
+    model = shrunk(desk, query, found, every, (tuple(unasked(turn) for turn in run.turns),))
+    made = ((turn.calls[number(model, turn.choice)], turn.now) for turn in run.turns)
+    calls = tuple(Move(call.tool.name, arguments_of(model, call), number(model, now)) for call, now in (*made, *last))
+    return Moves(calls, number(model, end.now))

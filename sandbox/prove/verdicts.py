@@ -1,0 +1,123 @@
+"""Verdicts are values. Only `Proved` counts; whatever could not be decided is `Unknown`, with its reason."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, TypeAlias, assert_never
+
+from sandbox.call import Decision
+from sandbox.ir import Json
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """One call of a sequence: raw JSON arguments in the form that `decide` accepts, and its time in Unix milliseconds."""
+
+    tool: str
+    args: Mapping[str, Json]
+    now_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Moves:
+    """Calls from the initial state, and the time at which the state after them is looked at."""
+
+    calls: tuple[Move, ...]
+    until_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """Moves that went through the real parse, decide and machine, and showed what the solver said they would.
+
+    `decisions` are the gate's own, one a call; `state` is what the property was evaluated on, decimals as text;
+    `words` tells the sequence to a person, a line a call.
+    """
+
+    moves: Moves
+    decisions: tuple[Decision, ...]
+    state: Mapping[str, Json]
+    words: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Proved:
+    """It holds. `note` qualifies it (`by_type`, `rules_only`, or ''); a `possible` carries its witness."""
+
+    note: str = ""
+    witness: Replayed | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Refuted:
+    """It does not hold. A `possible` is refuted by a proof, and then has no counterexample."""
+
+    reason: str
+    counterexample: Replayed | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """It was not decided. Never a pass."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Vacuous:
+    """It says nothing: its condition contradicts itself."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Bounded:
+    """It was shown only up to a bound. Never a pass."""
+
+    bound: int
+
+
+Verdict: TypeAlias = Proved | Refuted | Unknown | Vacuous | Bounded
+VerdictName: TypeAlias = Literal["proved", "refuted", "unknown", "vacuous", "bounded"]
+
+
+def name_of(verdict: Verdict) -> VerdictName:
+    """The verdict's name in reports and in the ledger."""
+    match verdict:
+        case Proved():
+            return "proved"
+        case Refuted():
+            return "refuted"
+        case Unknown():
+            return "unknown"
+        case Vacuous():
+            return "vacuous"
+        case Bounded():
+            return "bounded"
+        case _:
+            assert_never(verdict)
+
+
+def reason_of(verdict: Verdict) -> str:
+    """One line of why, '' where there is nothing to say."""
+    match verdict:
+        case Proved(note=note):
+            return note
+        case Refuted(reason=reason) | Unknown(reason=reason) | Vacuous(reason=reason):
+            return reason
+        case Bounded(bound=bound):
+            return f"shown for at most {bound}"
+        case _:
+            assert_never(verdict)
+
+
+def replay_of(verdict: Verdict) -> Replayed | None:
+    """The sequence that goes with a verdict: a refutation's counterexample or a witness."""
+    match verdict:
+        case Proved(witness=replayed) | Refuted(counterexample=replayed):
+            return replayed
+        case Unknown() | Vacuous() | Bounded():
+            return None
+        case _:
+            assert_never(verdict)

@@ -1,0 +1,116 @@
+"""A property's attempt in a process of its own: the child's side. One order in, one reply out, then it ends.
+
+Solvers have no stop button, so the parent kills this process at its deadline; and it ends by itself when the parent
+is gone. Whatever goes wrong in here is `gave up`, never a proof.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import sys
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, cast
+
+from sandbox import ir
+from sandbox.engines import read_frame, write_frame
+from sandbox.errors import EnginesDisagree, Fault
+from sandbox.ir import Contract, Expr, Json, Property
+from sandbox.prove.findings import Disputed, Finding, GaveUp, SolverChoice, finding_to_json
+
+MAX_MEMORY: Final = 6 * 1024 * 1024 * 1024
+"""Address space of the child: beyond it an allocation fails here, and not in the caller's program."""
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What a child is asked. `others` is as for `attempt`; `seconds` from when the order is read."""
+
+    contract: Contract
+    subject: Property
+    others: tuple[Expr, ...]
+    choice: SolverChoice
+    seconds: float
+    emit: str | None
+    prefix: str
+
+
+def order_to_json(order: Order) -> Json:
+    """The order as it is sent."""
+    return {
+        "contract": ir.to_json(order.contract),
+        "subject": ir.to_json(order.subject),
+        "others": ir.to_json(order.others),
+        "choice": order.choice,
+        "seconds": order.seconds,
+        "emit": order.emit,
+        "prefix": order.prefix,
+    }
+
+
+def order_from_json(message: Json) -> Order:
+    """The order as it was sent; raises Fault if it is none."""
+    match message:
+        case {
+            "contract": contract,
+            "subject": subject,
+            "others": others,
+            "choice": choice,
+            "seconds": int() | float() as seconds,
+            "emit": str() | None as emit,
+            "prefix": str() as prefix,
+        }:
+            return Order(
+                cast("Contract", ir.from_json(contract)),
+                cast("Property", ir.from_json(subject)),
+                cast("tuple[Expr, ...]", ir.from_json(others)),
+                cast("SolverChoice", choice),
+                float(seconds),
+                emit,
+                prefix,
+            )
+        case _:
+            message_text = "a prover's child was sent what is no order"
+            raise Fault(message_text)
+
+
+def carried_out(order: Order) -> tuple[Finding, int]:
+    """The finding, and the solver's resource units that it took. Never raises an Exception."""
+    from sandbox.prove.attempt import attempt  # noqa: PLC0415 - only the child loads the solvers
+    from sandbox.prove.solve import Desk  # noqa: PLC0415 - only the child loads the solvers
+
+    desk = Desk(
+        order.choice,
+        time.monotonic() + order.seconds,
+        emit=None if order.emit is None else Path(order.emit),
+        prefix=order.prefix,
+    )
+    try:
+        return attempt(order.contract, order.subject, order.others, desk), desk.spent
+    except EnginesDisagree as error:
+        return Disputed(str(error)), desk.spent
+    except Exception as error:  # noqa: BLE001 - fail closed: whatever the attempt met, nothing is proved
+        return GaveUp(f"the attempt failed: {type(error).__name__}: {error}"), desk.spent
+
+
+def serve() -> None:
+    """The child: read the order, carry it out, reply."""
+    resource.setrlimit(resource.RLIMIT_AS, (MAX_MEMORY, MAX_MEMORY))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    order = order_from_json(read_frame(sys.stdin.buffer))
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    finding, spent = carried_out(order)
+    write_frame(sys.stdout.buffer, {"finding": finding_to_json(finding), "spent": spent})
+
+
+def _end_with_parent() -> None:
+    """The parent sends nothing more, so that the end of stdin is its end."""
+    sys.stdin.buffer.read()
+    os._exit(1)
+
+
+if __name__ == "__main__":
+    serve()
