@@ -255,19 +255,16 @@ def is_process(pid_file: Path, program: str) -> bool:
 
 def build_image(engine: Engine) -> str:
     """The default image, built where the engine does not have it or where its recipe has changed."""
-    if not (ROOT / "sandbox/cli/image.py").exists():
-        return "no recipe"
     recipe = digest_of(RECIPE)
     note = NOTES / "image.json"
     known = json.loads(read_note(note) or "{}")
     if known.get("recipe") == recipe and engine.has_image(known["image"]):
         return "up to date"
-    if shutil.which("mmdebstrap") is None:
-        if not may_install():
-            raise LackingError(how_to_get(IMAGE_PACKAGES))
+    if shutil.which("mmdebstrap") is None and may_install():
         apt_install(IMAGE_PACKAGES)
+    remedy = how_to_get(IMAGE_PACKAGES) if shutil.which("mmdebstrap") is None else "mend that, then again"
     command = [str(VENV / "bin" / "sandbox"), "image", "build", "--json"]
-    image = json.loads(logged_run(command, NOTES / "image.log", "mend that, then again"))
+    image = json.loads(logged_run(command, NOTES / "image.log", remedy))
     write_note(note, json.dumps({"recipe": recipe, "image": image["image"]}))
     return f"{'built' if image['built'] else 'found'} {image['tag']}"
 
