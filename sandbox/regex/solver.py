@@ -12,7 +12,7 @@ from typing import Final, Literal, TypeAlias
 
 import z3
 
-from sandbox.regex.alphabet import MAX_CODE_POINT, Ranges, complement, union
+from sandbox.regex.alphabet import MAX_CODE_POINT, SURROGATES, Ranges, complement, union
 from sandbox.regex.parser import parse
 from sandbox.regex.syntax import (
     ANYTHING,
@@ -31,12 +31,11 @@ from sandbox.regex.syntax import (
 
 Where: TypeAlias = Literal["is", "starts", "ends", "contains"]
 
-CONTROL: Final = union((0x00, 0x1F), (0x7F, 0x9F))
-"""C0, DEL and C1: no path has them."""
+NOT_IN_PATHS: Final = union((0x00, 0x1F), (0x7F, 0x9F), (ord("\\"), ord("\\")), SURROGATES)
+"""C0, DEL, C1, backslash, and what no string has."""
 
 _SLASH: Final = (ord("/"), ord("/"))
 _DOT: Final = (ord("."), ord("."))
-_BACKSLASH: Final = (ord("\\"), ord("\\"))
 
 
 def to_z3(text: str, *, mode: Mode, lower: bool = False, ctx: z3.Context) -> z3.ReRef:
@@ -75,8 +74,8 @@ def path_language(ctx: z3.Context, under: str | None = None) -> z3.ReRef:  # noq
 
 def canonical_paths() -> Node:
     """`path_language` as a syntax tree."""
-    allowed = Chars(complement(union(*CONTROL, _SLASH, _BACKSLASH)))
-    no_dot = Chars(complement(union(*CONTROL, _SLASH, _BACKSLASH, _DOT)))
+    allowed = Chars(complement(union(*NOT_IN_PATHS, _SLASH)))
+    no_dot = Chars(complement(union(*NOT_IN_PATHS, _SLASH, _DOT)))
     slash, dot = Chars((_SLASH,)), Chars((_DOT,))
     beginning = Choice((no_dot, Concat((dot, no_dot)), Concat((dot, dot, allowed))))
     segment = Concat((slash, beginning, Repeat(allowed, 0, None)))

@@ -77,9 +77,8 @@ ANYTHING: Final = Repeat(Chars(ANY), 0, None)
 
 def language(node: Node, mode: Mode) -> Node:
     """An anchor-free tree: the whole strings that `node` accepts in this mode."""
-    if mode == "full":
-        return _without_anchors(node)
-    return _open_end(_open_beginning(node))
+    anchored = node if mode == "full" else _open_end(_open_beginning(node))
+    return _flat(_without_anchors(anchored))
 
 
 def lowered(node: Node) -> Node:
@@ -135,6 +134,24 @@ def _open_end(node: Node) -> Node:
             return Concat((*rest, _open_end(last)))
         case _:
             return Concat((node, ANYTHING))
+
+
+def _flat(node: Node) -> Node:
+    """No sequence directly within another, and no empty one in any: Z3 proves more about `a b c` than `a (b ()) c`."""
+    match node:
+        case Concat(items=items):
+            flat = tuple(part for item in items for part in _parts(_flat(item)))
+            return flat[0] if len(flat) == 1 else Concat(flat)
+        case Choice(options=options):
+            return Choice(tuple(_flat(option) for option in options))
+        case Repeat(body=body, low=low, high=high, offset=offset):
+            return Repeat(_flat(body), low, high, offset)
+        case _:
+            return node
+
+
+def _parts(node: Node) -> tuple[Node, ...]:
+    return node.items if isinstance(node, Concat) else (node,)
 
 
 def _mentions(node: Node, anchor: type[Begin | End]) -> bool:
