@@ -1,0 +1,138 @@
+"""The runner that starts a new container for every call and keeps none."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from sandbox import ir
+from sandbox.call import Outcome, Permit
+from sandbox.errors import EnvironmentLacking, SandboxError, SandboxFailure, UsageError
+from sandbox.execute.config import ContainerConfig, Placement, compile_config
+from sandbox.execute.container import run_call
+from sandbox.execute.engine import Engine
+from sandbox.execute.image import find_image
+from sandbox.execute.owner import Owner
+from sandbox.execute.reap import reap
+from sandbox.execute.runner import Prepared
+from sandbox.execute.source import ToolSource, resolve_source, snapshot
+from sandbox.execute.workspace import workspace_folder, workspace_transaction
+from sandbox.ir import Contract, Run, Tool
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """All that is needed to run one tool, as it is now."""
+
+    config: ContainerConfig
+    run: Run
+    source: ToolSource
+    image: str
+    prepared: Prepared
+
+
+class ColdRunner:
+    """One hardened container a call, on the engine of this machine."""
+
+    def __init__(self, engine: Engine | None = None) -> None:
+        self._connected = engine
+
+    def prepare(self, contract: Contract, tool: Tool) -> Prepared:
+        """What a permit for this tool must bind; starts nothing. Raises as `Runner.prepare` says."""
+        return self._job(contract, tool).prepared
+
+    def run(self, permit: Permit, contract: Contract, tool: Tool, now_ms: int) -> Outcome:
+        """Runs the permitted call once, in a container that is gone when this returns."""
+        try:
+            job = self._job(contract, tool)
+            check_permit(permit, job.prepared, contract, tool, now_ms)
+            mounted = snapshot(job.source)
+        except SandboxError as error:
+            return not_started(error)
+        engine = self._engine()
+        labels = Owner.this().labels(permit.call.digest)
+        with workspace_transaction(contract, job.run, job.config) as workspace:
+            if workspace.failure is not None:
+                return workspace.failure
+            placement = Placement(job.image, mounted, workspace.view, labels)
+            return workspace.settle(run_call(engine, job.config, placement, permit.call, tool))
+
+    def _job(self, contract: Contract, tool: Tool) -> _Job:
+        config = compile_config(contract, tool)
+        run = _granted(tool)
+        source = resolve_source(contract, run)
+        if run.workspace is not None:
+            _keep_apart(workspace_folder(contract, run.workspace), source, tool)
+        engine = self._engine()
+        image = find_image(engine, run.image)
+        body = f"{config.digest} {ir.digest(run)}"
+        run_digest = hashlib.sha256(body.encode()).hexdigest()
+        prepared = Prepared(run_digest, image.removeprefix("sha256:"), source.digest, engine.version)
+        return _Job(config, run, source, image, prepared)
+
+    def _engine(self) -> Engine:
+        """The engine, connected at the first use; what dead owners left is removed then."""
+        if self._connected is None:
+            self._connected = Engine.connect()
+            reap(self._connected)
+        return self._connected
+
+
+def check_permit(permit: Permit, prepared: Prepared, contract: Contract, tool: Tool, now_ms: int) -> None:
+    """Returns if the permit is for exactly this, now.
+
+    Raises:
+        SandboxFailure: with `permit.expired`, or `permit.changed` and what no longer is what was permitted.
+    """
+    if now_ms >= permit.expires_at_ms:
+        message = "the permit has expired"
+        raise SandboxFailure(message, "permit.expired")
+    bound = {
+        "the contract": (permit.contract_digest, ir.digest(contract)),
+        "the tool": (permit.call.tool, tool.name),
+        "the call": (permit.call.digest, hashlib.sha256(permit.call.canonical.encode()).hexdigest()),
+        "the tool's declaration": (contract.tool(tool.name), tool),
+        "the run configuration": (permit.run_digest, prepared.run_digest),
+        "the image": (permit.image_digest, prepared.image_digest),
+        "the tool's source": (permit.source_digest, prepared.source_digest),
+    }
+    for what, (permitted, present) in bound.items():
+        if permitted != present:
+            message = f"{what} is not what was permitted"
+            raise SandboxFailure(message, "permit.changed")
+
+
+def not_started(error: SandboxError) -> Outcome:
+    """The outcome of a call for which nothing was started."""
+    code = error.reason_code
+    known = code.startswith(("permit.", "sandbox_failure"))
+    return Outcome("sandbox_failure", code if known else f"sandbox_failure.{code}", str(error), started=False)
+
+
+def _granted(tool: Tool) -> Run:
+    """The tool's `run`, if everything that it grants and demands can be had."""
+    run = tool.run
+    if run is None:
+        message = f"tool `{tool.name}` has no `run`"
+        raise UsageError(message, "run.missing")
+    if run.network:
+        message = (
+            f"tool `{tool.name}` is granted network ({run.network[0].host}:{run.network[0].port}), and the network broker "
+            "is not built yet: take `network` out of its `run`, or wait for a release that has it"
+        )
+        raise EnvironmentLacking(message, "environment.network")
+    if run.min_isolation != "container":
+        message = f"tool `{tool.name}` demands min_isolation `{run.min_isolation}`; only `container` is there yet"
+        raise EnvironmentLacking(message, "environment.isolation")
+    return run
+
+
+def _keep_apart(workspace: Path, source: ToolSource, tool: Tool) -> None:
+    """Refuses a workspace from which a call could change what the next call runs."""
+    if source.origin is None:
+        return
+    code, data = source.origin.resolve(), workspace.resolve()
+    if code.is_relative_to(data) or data.is_relative_to(code):
+        message = f"the workspace `{workspace}` of tool `{tool.name}` holds, or lies in, its own module `{source.origin}`"
+        raise UsageError(message, "run.workspace")

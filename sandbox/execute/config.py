@@ -1,0 +1,398 @@
+"""The configuration of a container: what a spec's `run` becomes, and nothing that a call can widen.
+
+A `ContainerConfig` has no field for privileges, host name spaces, devices, capabilities, a writable root,
+or a mount of the author's choice; `render` writes their absence out, and `verify_inspect` and
+`verify_effects` compare it with what the engine says and with what is seen from inside.
+Numbers follow CIS Docker Benchmark 1.6, section 5.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal, TypeAlias
+
+from sandbox.errors import SandboxFailure, UsageError
+from sandbox.execute.seccomp import profile
+from sandbox.ir import Contract, Json, Run, RunHost, Tool
+
+USER: Final = 61_000
+"""The user and group of every call: above 1000, below the 65535 that user name spaces map, and no one's on the host."""
+
+LOWEST_ID: Final = 1_000
+HIGHEST_ID: Final = 65_535
+
+SMALLEST_MEMORY: Final = 32 * 1024 * 1024
+"""Bytes; with less the interpreter does not start, and the call would look like the tool's own failure."""
+
+SMALLEST_PIDS: Final = 4
+"""The runner, the tool, and the engine's own start of the process."""
+
+LARGEST_OUTPUT: Final = 64 * 1024 * 1024
+"""Bytes of output or result that the host will hold in memory for one call."""
+
+PYTHON: Final = "/usr/bin/python3"
+GUEST_FOLDER: Final = "/sandbox"
+WORKSPACE_FOLDER: Final = "/workspace"
+SCRATCH_FOLDER: Final = "/tmp"  # noqa: S108  # a tmpfs of the container
+COMMAND: Final = (PYTHON, "-I", "-S", "-B", "-X", "utf8", f"{GUEST_FOLDER}/guest.py")
+
+_RUNTIME_WRITABLE: Final = frozenset({"/dev/mqueue"})
+"""Made by the runtime in the container's own ipc name space: gone with it."""
+
+_KERNEL_FILES: Final = frozenset({"proc", "sysfs", "tmpfs", "devpts", "mqueue", "cgroup", "cgroup2", "overlay"})
+_NAME_FILES: Final = frozenset({"/etc/resolv.conf", "/etc/hostname", "/etc/hosts"})
+
+_NOTHING: Final[Mapping[str, Json]] = {
+    "Privileged": False,
+    "PublishAllPorts": False,
+    "AutoRemove": False,
+    "OomKillDisable": False,
+    "Init": False,
+    "CapAdd": [],
+    "Devices": [],
+    "DeviceRequests": [],
+    "DeviceCgroupRules": [],
+    "Binds": [],
+    "VolumesFrom": [],
+    "GroupAdd": [],
+    "Links": [],
+    "ExtraHosts": [],
+    "Dns": [],
+    "DnsOptions": [],
+    "DnsSearch": [],
+    "PortBindings": {},
+    "Sysctls": {},
+    "StorageOpt": {},
+    "PidMode": "",
+    "UTSMode": "",
+    "UsernsMode": "",
+    "CgroupParent": "",
+    "VolumeDriver": "",
+    "ContainerIDFile": "",
+}
+"""What a container never has; written out, so that no default of the engine can mean something else."""
+
+WorkspaceMode: TypeAlias = Literal["none", "ro", "rw"]
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerConfig:
+    """All that distinguishes one container from another. Sizes in bytes, times in milliseconds."""
+
+    workspace: WorkspaceMode
+    memory: int
+    millicpus: int
+    pids: int
+    files: int
+    file_size: int
+    tmpfs: int
+    output: int
+    timeout_ms: int
+    user: int = USER
+    group: int = USER
+
+    def __post_init__(self) -> None:
+        for name in ("user", "group"):
+            if not LOWEST_ID <= getattr(self, name) <= HIGHEST_ID:
+                message = f"{name} must be between {LOWEST_ID} and {HIGHEST_ID}"
+                raise ValueError(message)
+        _at_least(self, memory=SMALLEST_MEMORY, pids=SMALLEST_PIDS, millicpus=10, files=16)
+        _at_least(self, file_size=1, tmpfs=4096, output=1, timeout_ms=1)
+        if self.output > LARGEST_OUTPUT:
+            message = f"output must be at most {LARGEST_OUTPUT} bytes"
+            raise ValueError(message)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 (hex) over everything the engine is asked for, machine-dependent names left symbolic."""
+        body = {"engine": render(self, _SYMBOLIC), "output": self.output, "timeout_ms": self.timeout_ms}
+        text = json.dumps(body, sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """What ties a configuration to this machine and this call."""
+
+    image: str
+    source: Path
+    workspace: Path | None
+    labels: tuple[tuple[str, str], ...]
+
+
+_SYMBOLIC: Final = Placement("IMAGE", Path("SOURCE"), Path("WORKSPACE"), ())
+
+
+def compile_config(contract: Contract, tool: Tool) -> ContainerConfig:
+    """The configuration that a tool's `run` stands for.
+
+    Raises:
+        UsageError: the tool has no `run`, runs on the host, or its limits are too small to start anything.
+    """
+    run = _container_run(contract, tool)
+    try:
+        return ContainerConfig(
+            workspace=run.workspace.mode if run.workspace is not None else "none",
+            memory=run.memory,
+            millicpus=run.millicpus,
+            pids=run.pids,
+            files=run.files,
+            file_size=run.file_size,
+            tmpfs=run.tmpfs,
+            output=run.output,
+            timeout_ms=run.timeout_ms,
+        )
+    except ValueError as error:
+        message = f"`run` of tool `{tool.name}` in {contract.file or contract.name}: {error}"
+        raise UsageError(message, "run.limits") from error
+
+
+def render(config: ContainerConfig, placement: Placement) -> dict[str, Json]:
+    """The body of the engine's create request (API 1.41), complete: nothing is left to a default."""
+    return {
+        "Image": placement.image,
+        "Entrypoint": [],
+        "Cmd": list(COMMAND),
+        "User": f"{config.user}:{config.group}",
+        "WorkingDir": SCRATCH_FOLDER if config.workspace == "none" else WORKSPACE_FOLDER,
+        "Env": _environment(config),
+        "Hostname": "sandbox",
+        "Domainname": "",
+        "Labels": dict(placement.labels),
+        "Tty": False,
+        "OpenStdin": True,
+        "StdinOnce": True,
+        "AttachStdin": True,
+        "AttachStdout": True,
+        "AttachStderr": True,
+        "NetworkDisabled": True,
+        "Healthcheck": {"Test": ["NONE"]},
+        "HostConfig": _host_config(config, placement),
+    }
+
+
+def verify_inspect(config: ContainerConfig, placement: Placement, inspect: Mapping[str, Json]) -> None:
+    """Returns if the engine's own account of a created container is what was asked for.
+
+    Raises:
+        SandboxFailure: it is not; names the first field that differs.
+    """
+    asked = render(config, placement)
+    host = asked.pop("HostConfig")
+    image = asked.pop("Image")
+    labels, environment = asked.pop("Labels"), asked.pop("Env")
+    said = _mapping(inspect.get("Config"), "Config")
+    _equal("Image", image, inspect.get("Image"))
+    _includes("Config.Labels", labels, said.get("Labels"))  # an image may have labels and variables of its own
+    _includes("Config.Env", environment, said.get("Env"))
+    _equal_fields(asked, said, "Config")
+    if isinstance(host, dict):
+        _equal_fields(host, _mapping(inspect.get("HostConfig"), "HostConfig"), "HostConfig")
+    mounted = {_text(mount, "Destination"): mount for mount in _list(inspect.get("Mounts"))}
+    expected = {WORKSPACE_FOLDER: config.workspace == "rw"} if config.workspace != "none" else {}
+    _equal("Mounts", sorted({**expected, GUEST_FOLDER: False}), sorted(mounted))
+    for folder, writable in {**expected, GUEST_FOLDER: False}.items():
+        _equal(f"Mounts `{folder}`", ("bind", writable), (mounted[folder].get("Type"), mounted[folder].get("RW")))
+
+
+def verify_effects(config: ContainerConfig, effects: Mapping[str, Json]) -> None:
+    """Returns if what the runner sees from inside is what was asked for: an engine may echo what it does not enforce.
+
+    Raises:
+        SandboxFailure: it is not; names the first effect that differs.
+    """
+    status = _mapping(effects.get("status"), "status")
+    for name in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"):
+        _equal(name, 0, int(_text(status, name), 16))
+    _equal("NoNewPrivs", "1", status.get("NoNewPrivs"))
+    _equal("Seccomp", "2", status.get("Seccomp"))
+    _equal("pid", 1, effects.get("pid"))
+    _equal("uid", [config.user] * 3, effects.get("uid"))
+    _equal("gid", [config.group] * 3, effects.get("gid"))
+    _equal("groups", [], [group for group in _plain_list(effects.get("groups")) if group != config.group])
+    _equal("cwd", render(config, _SYMBOLIC)["WorkingDir"], effects.get("cwd"))
+    _equal("dumpable", 0, effects.get("dumpable"))
+    _equal("interfaces", [], [name for name in _plain_list(effects.get("interfaces")) if name not in _IDLE_INTERFACES])
+    _includes("environment", _variable_names(config), effects.get("environment"))
+    _verify_limits(config, effects)
+    _verify_mounts(config, _plain_list(effects.get("mounts")))
+
+
+# --- private -------------------------------------------------------------------------------------------
+
+_IDLE_INTERFACES: Final = frozenset({"lo", "tunl0", "gre0", "gretap0", "erspan0", "ip_vti0", "ip6_vti0", "sit0"})
+"""The loop, and the devices that some kernels put into every new name space; none leads anywhere without NET_ADMIN."""
+
+
+def _container_run(contract: Contract, tool: Tool) -> Run:
+    place = contract.file or contract.name
+    if tool.run is None:
+        message = f"tool `{tool.name}` in {place} has no `run`: it is judged, never run; add `run: {{tool: module:function}}`"
+        raise UsageError(message, "run.missing")
+    if isinstance(tool.run.what, RunHost):
+        message = f"tool `{tool.name}` in {place} runs on the host, not in a container"
+        raise UsageError(message, "run.host")
+    return tool.run
+
+
+def _host_config(config: ContainerConfig, placement: Placement) -> dict[str, Json]:
+    return {
+        **_NOTHING,
+        "NetworkMode": "none",
+        "IpcMode": "none",
+        "CgroupnsMode": "private",
+        "Isolation": "",
+        "ReadonlyRootfs": True,
+        "CapDrop": ["ALL"],
+        "SecurityOpt": ["no-new-privileges", f"seccomp={json.dumps(profile(), sort_keys=True)}"],
+        "Memory": config.memory,
+        "MemorySwap": config.memory,
+        "MemoryReservation": 0,
+        "NanoCpus": config.millicpus * 1_000_000,
+        "PidsLimit": config.pids,
+        "OomScoreAdj": 500,
+        "Ulimits": [
+            _ulimit("nofile", config.files),
+            _ulimit("fsize", config.file_size),
+            _ulimit("core", 0),
+        ],
+        "Tmpfs": {SCRATCH_FOLDER: f"rw,noexec,nosuid,nodev,size={config.tmpfs},mode=1777"},
+        "Mounts": _mounts(config, placement),
+        "LogConfig": {"Type": "none", "Config": {}},
+        "RestartPolicy": {"Name": "no", "MaximumRetryCount": 0},
+    }
+
+
+def _environment(config: ContainerConfig) -> list[Json]:
+    values = {"PATH": "/usr/bin:/bin", "HOME": SCRATCH_FOLDER, "TMPDIR": SCRATCH_FOLDER, "LANG": "C.UTF-8"}
+    if config.workspace != "none":
+        values["WORKSPACE"] = WORKSPACE_FOLDER
+    return [f"{name}={value}" for name, value in values.items()]
+
+
+def _variable_names(config: ContainerConfig) -> list[Json]:
+    return [str(line).partition("=")[0] for line in _environment(config)]
+
+
+def _mounts(config: ContainerConfig, placement: Placement) -> list[Json]:
+    mounts: list[Json] = [_bind(placement.source, GUEST_FOLDER, read_only=True)]
+    if config.workspace != "none":
+        if placement.workspace is None:
+            message = "a workspace was granted and none was prepared"
+            raise SandboxFailure(message)
+        mounts.append(_bind(placement.workspace, WORKSPACE_FOLDER, read_only=config.workspace == "ro"))
+    return mounts
+
+
+def _bind(source: Path, target: str, *, read_only: bool) -> dict[str, Json]:
+    options: dict[str, Json] = {"Propagation": "rprivate", "NonRecursive": True}
+    return {"Type": "bind", "Source": str(source), "Target": target, "ReadOnly": read_only, "BindOptions": options}
+
+
+def _ulimit(name: str, value: int) -> dict[str, Json]:
+    return {"Name": name, "Soft": value, "Hard": value}
+
+
+def _at_least(config: ContainerConfig, **limits: int) -> None:
+    for name, smallest in limits.items():
+        if getattr(config, name) < smallest:
+            message = f"{name} must be at least {smallest}"
+            raise ValueError(message)
+
+
+def _verify_limits(config: ContainerConfig, effects: Mapping[str, Json]) -> None:
+    limits = _mapping(effects.get("limits"), "limits")
+    _equal("RLIMIT_CORE", [0, 0], limits.get("RLIMIT_CORE"))
+    _equal("RLIMIT_NOFILE", [config.files] * 2, limits.get("RLIMIT_NOFILE"))
+    _equal("RLIMIT_FSIZE", [config.file_size] * 2, limits.get("RLIMIT_FSIZE"))
+    groups = _mapping(effects.get("cgroup"), "cgroup")
+    page = 4096
+    _equal("memory limit", config.memory // page * page, _number(groups, "memory"))
+    _equal("pids limit", config.pids, _number(groups, "pids"))
+
+
+def _verify_mounts(config: ContainerConfig, mounts: Sequence[Json]) -> None:
+    ours = {GUEST_FOLDER, SCRATCH_FOLDER} | ({WORKSPACE_FOLDER} if config.workspace != "none" else set())
+    may_write = _RUNTIME_WRITABLE | {SCRATCH_FOLDER} | ({WORKSPACE_FOLDER} if config.workspace == "rw" else set())
+    missing = set(ours)
+    for mount in mounts:
+        match mount:
+            case [str(target), str(kind), str(options), bool(writable)]:
+                missing.discard(target)
+                if target not in ours | _NAME_FILES and kind not in _KERNEL_FILES:
+                    raise _differs(f"mount `{target}`", "absent", kind)
+                if writable and target not in may_write:
+                    raise _differs(f"mount `{target}`", "not writable", options)
+                if target == SCRATCH_FOLDER and not {"noexec", "nosuid", "nodev"} <= set(options.split(",")):
+                    raise _differs(f"mount `{target}`", "noexec,nosuid,nodev", options)
+            case _:
+                raise _differs("mounts", "a list of mounts", mount)
+    if missing:
+        raise _differs("mounts", "present", f"no {', '.join(sorted(missing))}")
+
+
+def _equal_fields(asked: Mapping[str, Json], said: Mapping[str, Json], where: str) -> None:
+    for name, value in asked.items():
+        _equal(f"{where}.{name}", _normal(value), _normal(said.get(name)))
+
+
+def _normal(value: Json) -> Json:
+    """Engines write the absence of a list, text, number or flag as they please; options get their default value."""
+    if value in (None, "", [], {}, False, 0):
+        return None
+    if isinstance(value, dict):
+        return {key: _normal(item) for key, item in sorted(value.items()) if _normal(item) is not None}
+    if isinstance(value, list):
+        return [_normal(item) for item in value]
+    return value
+
+
+def _equal(what: str, asked: object, said: object) -> None:
+    if asked != said:
+        raise _differs(what, asked, said)
+
+
+def _includes(what: str, asked: Json, said: Json) -> None:
+    """Whether every item of a list, or pair of an object, is there."""
+    if isinstance(asked, dict) and isinstance(said, dict):
+        _equal(what, asked, {name: said.get(name) for name in asked})
+        return
+    missing = [item for item in _plain_list(asked) if item not in _plain_list(said)]
+    _equal(what, [], missing)
+
+
+def _differs(what: str, asked: object, said: object) -> SandboxFailure:
+    shown = str(said)[:200]
+    return SandboxFailure(f"the container is not as asked: {what} should be `{asked}` and is `{shown}`", "sandbox_failure.configuration")
+
+
+def _mapping(value: Json, what: str) -> Mapping[str, Json]:
+    if not isinstance(value, dict):
+        raise _differs(what, "an object", value)
+    return value
+
+
+def _plain_list(value: Json) -> list[Json]:
+    return list(value) if isinstance(value, list) else []
+
+
+def _list(value: Json) -> list[Mapping[str, Json]]:
+    return [_mapping(item, "Mounts") for item in _plain_list(value)]
+
+
+def _text(value: Mapping[str, Json], name: str) -> str:
+    found = value.get(name)
+    if not isinstance(found, str):
+        raise _differs(name, "text", found)
+    return found
+
+
+def _number(value: Mapping[str, Json], name: str) -> int:
+    text = _text(value, name)
+    if not text.isascii() or not text.isdigit():
+        raise _differs(f"{name} limit", "a number", text or "unreadable")
+    return int(text)

@@ -1,0 +1,216 @@
+"""The life of one container: created, inspected, attached, started, asked for a hello, given one call, removed.
+
+It is removed on every path out of here. From the moment it is asked to start, the call counts as started.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import secrets
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Final, Literal, TypeAlias
+
+from sandbox.call import Call, Outcome
+from sandbox.errors import SandboxFailure
+from sandbox.execute.config import ContainerConfig, Placement, render, verify_effects, verify_inspect
+from sandbox.execute.engine import Attachment, Engine
+from sandbox.execute.protocol import (
+    END,
+    HELLO,
+    KEY_SIZE,
+    STDOUT,
+    Ending,
+    Exceeded,
+    Frame,
+    FrameReader,
+    Raised,
+    Returned,
+    call_frame,
+    one_line,
+    read_ending,
+)
+from sandbox.ir import Tool
+
+START_TIMEOUT_S: Final = 60
+"""From start to hello: 50 ms as a rule, seconds on a machine that is busy starting others."""
+
+SEND_TIMEOUT_S: Final = 10
+"""For a call of a few MiB to a runner that reads it at once."""
+
+KILLED: Final = 137
+"""The exit code of a first process that was killed (128 + SIGKILL)."""
+
+Stop: TypeAlias = Literal["", "late", "gone", "flood"]
+
+
+@dataclass(slots=True)
+class Observation:
+    """What was seen of a call, filled in as it happens, so that a failure in the middle keeps what is known."""
+
+    started: bool = False
+    ending: Ending | None = None
+    stop: Stop = ""
+    stdout: bytearray = field(default_factory=bytearray)
+    stderr: bytearray = field(default_factory=bytearray)
+    out_of_memory: bool = False
+    exit_code: int | None = None
+    duration_ms: int = 0
+    diagnostics: str = ""
+
+
+def run_call(engine: Engine, config: ContainerConfig, placement: Placement, call: Call, tool: Tool) -> Outcome:
+    """Runs the call in a container of its own; when this returns, or raises, the container is gone."""
+    seen = Observation()
+    try:
+        _observe(engine, config, placement, call, tool, seen)
+    except SandboxFailure as failure:
+        reason = one_line(f"{failure}{': ' if seen.diagnostics else ''}{seen.diagnostics}")
+        return _outcome(seen, "sandbox_failure", failure.reason_code, reason)
+    return _judge(seen, config)
+
+
+def _observe(
+    engine: Engine, config: ContainerConfig, placement: Placement, call: Call, tool: Tool, seen: Observation
+) -> None:
+    with _created(engine, config, placement) as container:
+        verify_inspect(config, placement, engine.inspect(container))
+        with contextlib.closing(engine.attach(container)) as stream:
+            try:
+                seen.started = True
+                engine.start(container)
+                _converse(stream, config, call, tool, seen)
+                _look_back(engine, container, seen)
+            finally:
+                seen.diagnostics = stream.diagnostics.decode("utf-8", "replace")
+
+
+@contextlib.contextmanager
+def _created(engine: Engine, config: ContainerConfig, placement: Placement) -> Iterator[str]:
+    """A container that is removed by its name, so that one whose creation was interrupted is removed as well."""
+    name = f"sandbox-{secrets.token_hex(8)}"
+    try:
+        yield engine.create(render(config, placement), name)
+    finally:
+        engine.remove(name)
+
+
+def _converse(stream: Attachment, config: ContainerConfig, call: Call, tool: Tool, seen: Observation) -> None:
+    reader = FrameReader(config.output)
+    verify_effects(config, json.loads(_hello(stream, reader)))
+    key = secrets.token_bytes(KEY_SIZE)
+    frame = call_frame(call, tool, key)
+    reader.key = key
+    stream.send(frame, time.monotonic() + SEND_TIMEOUT_S)
+    begun = time.monotonic()
+    try:
+        _listen(stream, reader, config, begun + config.timeout_ms / 1000, seen)
+    finally:
+        seen.duration_ms = round((time.monotonic() - begun) * 1000)
+
+
+def _hello(stream: Attachment, reader: FrameReader) -> bytes:
+    deadline = time.monotonic() + START_TIMEOUT_S
+    while True:
+        data = stream.receive(deadline)
+        if data is None or data == "late":
+            message = "the container did not start as it should"
+            raise SandboxFailure(message, "sandbox_failure.start")
+        match reader.feed(data):
+            case []:
+                continue
+            case [Frame(kind=kind, payload=payload)] if kind == HELLO:
+                return payload
+            case _:
+                message = "the container spoke before it was asked"
+                raise SandboxFailure(message, "sandbox_failure.protocol")
+
+
+def _listen(
+    stream: Attachment, reader: FrameReader, config: ContainerConfig, deadline: float, seen: Observation
+) -> None:
+    while seen.ending is None and not seen.stop:
+        data = stream.receive(deadline)
+        if data == "late" or time.monotonic() >= deadline:
+            seen.stop = "late"
+        elif data is None:
+            seen.stop = "gone"
+        else:
+            for frame in reader.feed(data):
+                _take(frame, config, seen)
+
+
+def _take(frame: Frame, config: ContainerConfig, seen: Observation) -> None:
+    if frame.kind == END:
+        seen.ending, kills = read_ending(frame.payload, config.output)
+        seen.out_of_memory = kills > 0
+        return
+    if len(seen.stdout) + len(seen.stderr) + len(frame.payload) > config.output:
+        seen.stop = "flood"
+        return
+    target = seen.stdout if frame.kind == STDOUT else seen.stderr
+    target += frame.payload
+
+
+def _look_back(engine: Engine, container: str, seen: Observation) -> None:
+    """Stops what still runs, and asks the engine how it ended."""
+    match seen.stop:
+        case "late" | "flood":
+            engine.kill(container)
+        case "gone":
+            ended = engine.wait(container)
+            seen.exit_code = ended.exit_code
+            seen.out_of_memory = seen.out_of_memory or ended.out_of_memory
+        case "":
+            seen.out_of_memory = seen.out_of_memory or engine.was_out_of_memory(container)
+
+
+def _judge(seen: Observation, config: ContainerConfig) -> Outcome:
+    if seen.stop == "late":
+        return _outcome(seen, "timeout", "limit.time", f"the call took longer than {config.timeout_ms} ms")
+    if seen.out_of_memory:
+        return _outcome(seen, "out_of_memory", "limit.memory", f"the call needed more than {config.memory} bytes of memory")
+    if seen.stop == "flood":
+        return _flooded(seen, config, "output")
+    match seen.ending:
+        case Returned(result=result):
+            outcome = _outcome(seen, "ok", "ok", "")
+            return Outcome(
+                "ok", "ok", "", result, outcome.stdout, outcome.stderr, duration_ms=seen.duration_ms, exit_code=0
+            )
+        case Raised(reason=reason, exit_code=code):
+            seen.exit_code = code
+            return _outcome(seen, "error", "tool.error", reason)
+        case Exceeded(what=what):
+            return _flooded(seen, config, what)
+        case None if seen.exit_code == KILLED:
+            return _outcome(seen, "killed", "sandbox_failure.killed", "the container was killed from outside")
+        case None:
+            reason = one_line(f"the runner in the container ended early: {seen.diagnostics or seen.exit_code}")
+            return _outcome(seen, "sandbox_failure", "sandbox_failure.runner", reason)
+
+
+def _flooded(seen: Observation, config: ContainerConfig, what: Literal["output", "result"]) -> Outcome:
+    reason = f"the call's {what} is larger than {config.output} bytes"
+    return _outcome(seen, "output_limit", f"limit.{what}", reason)
+
+
+def _outcome(
+    seen: Observation,
+    status: Literal["ok", "error", "timeout", "out_of_memory", "output_limit", "killed", "sandbox_failure"],
+    reason_code: str,
+    reason: str,
+) -> Outcome:
+    return Outcome(
+        status,
+        reason_code,
+        reason,
+        stdout=seen.stdout.decode("utf-8", "backslashreplace"),
+        stderr=seen.stderr.decode("utf-8", "backslashreplace"),
+        truncated=reason_code == "limit.output",
+        duration_ms=seen.duration_ms,
+        started=seen.started,
+        exit_code=seen.exit_code,
+    )

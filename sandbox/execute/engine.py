@@ -1,0 +1,251 @@
+"""The container engine, as far as it is used: create, inspect, attach, start, kill, remove. Nothing else.
+
+No exec into a container, no copying in or out of one: data travels on the attached stream only. Every
+request has a timeout, none is repeated. The engine must be on this machine, for folders are mounted.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import socket
+import struct
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Literal
+
+from sandbox.errors import EnvironmentLacking, SandboxFailure
+from sandbox.ir import Json
+
+if TYPE_CHECKING:
+    import docker
+
+REQUEST_TIMEOUT_S: Final = 60
+"""For one request to the engine; on a busy machine a start takes seconds, a minute means that it hangs."""
+
+CONNECT_TIMEOUT_S: Final = 5
+"""For the first answer of an engine that is there."""
+
+LOCAL_SCHEMES: Final = ("unix://", "http+unix://")
+
+HOW_TO_GET: Final = (
+    "no container engine answers: `make setup` installs and starts one (or: apt-get install docker.io, then start "
+    "dockerd); `sandbox doctor` shows what is missing"
+)
+
+_STREAM_HEADER: Final = struct.Struct(">BxxxL")
+_STDOUT: Final = 1
+_CHUNK: Final = 64 * 1024
+_PART_LIMIT: Final = 16 * 1024 * 1024
+"""Bytes of one part of the attached stream; engines send at most 32 KiB at once."""
+
+_DIAGNOSTICS_LIMIT: Final = 4_000
+"""Bytes of the runner's own stderr that are kept to explain its failure."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a container ended. `exit_code` 137 is a kill; `out_of_memory` is the engine's own account."""
+
+    exit_code: int
+    out_of_memory: bool
+
+
+@dataclass(slots=True)
+class Attachment:
+    """The attached stream of one container: what its first process reads and writes."""
+
+    _socket: socket.socket
+    _buffer: bytearray = field(default_factory=bytearray)
+    diagnostics: bytearray = field(default_factory=bytearray)
+
+    def send(self, data: bytes, deadline: float) -> None:
+        """All of the bytes, by the deadline (`time.monotonic`).
+
+        Raises:
+            SandboxFailure: the container does not read, or is gone.
+        """
+        view = memoryview(data)
+        while view:
+            if not self._wait(deadline, select.POLLOUT):
+                message = "the container did not take the call in time"
+                raise SandboxFailure(message, "sandbox_failure.start")
+            try:
+                view = view[self._socket.send(view[:_CHUNK]) :]
+            except OSError as error:
+                message = "the container ended before it took the call"
+                raise SandboxFailure(message, "sandbox_failure.start") from error
+
+    def receive(self, deadline: float) -> bytes | Literal["late"] | None:
+        """The next bytes of standard output; `late` at the deadline, None at the end of the stream."""
+        while True:
+            part = self._take_part()
+            if part is not None:
+                kind, data = part
+                if kind == _STDOUT:
+                    return data
+                self.diagnostics += data[: _DIAGNOSTICS_LIMIT - len(self.diagnostics)]
+                continue
+            if not self._wait(deadline, select.POLLIN):
+                return "late"
+            try:
+                data = self._socket.recv(_CHUNK)
+            except OSError:
+                return None
+            if not data:
+                return None
+            self._buffer += data
+
+    def close(self) -> None:
+        """Closes the stream; the runner inside reads the end of its input and ends."""
+        self._socket.close()
+
+    def _wait(self, deadline: float, event: int) -> bool:
+        poll = select.poll()
+        poll.register(self._socket, event)
+        return bool(poll.poll(max(0.0, deadline - time.monotonic()) * 1000))
+
+    def _take_part(self) -> tuple[int, bytes] | None:
+        if len(self._buffer) < _STREAM_HEADER.size:
+            return None
+        kind, size = _STREAM_HEADER.unpack_from(self._buffer)
+        if size > _PART_LIMIT:
+            message = "the engine sent a stream that is none"
+            raise SandboxFailure(message, "sandbox_failure.engine")
+        end = _STREAM_HEADER.size + size
+        if len(self._buffer) < end:
+            return None
+        data = bytes(self._buffer[_STREAM_HEADER.size : end])
+        del self._buffer[:end]
+        return kind, data
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """A connection to the engine on this machine."""
+
+    client: docker.APIClient
+    version: str
+
+    @classmethod
+    def connect(cls) -> Engine:
+        """The engine that `DOCKER_HOST`, else the usual socket, names.
+
+        Raises:
+            EnvironmentLacking: none answers, it is not on this machine, or it enforces no limits.
+        """
+        import docker  # noqa: PLC0415  # 120 ms that only those pay who run something
+        from docker.errors import DockerException  # noqa: PLC0415  # as above
+
+        url = os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock")
+        if not url.startswith(LOCAL_SCHEMES):
+            message = f"the engine `{url}` is not on this machine, so it cannot mount a tool's module; unset DOCKER_HOST"
+            raise EnvironmentLacking(message, "environment.engine")
+        try:
+            client = docker.APIClient(base_url=url, version="auto", timeout=CONNECT_TIMEOUT_S)
+            info = client.info()
+        except (DockerException, OSError) as error:
+            raise EnvironmentLacking(HOW_TO_GET, "environment.engine") from error
+        if info.get("CgroupDriver") in {None, "", "none"}:
+            client.close()
+            message = "the engine has no cgroup driver, so it would ignore every limit; run dockerd as root"
+            raise EnvironmentLacking(message, "environment.engine")
+        client.timeout = REQUEST_TIMEOUT_S
+        return cls(client, f"{info.get('ServerVersion', '?')}, {info.get('DefaultRuntime', '?')}")
+
+    def close(self) -> None:
+        """Closes the connections to the engine."""
+        self.client.close()
+
+    def image(self, reference: str) -> Mapping[str, Json] | None:
+        """The engine's account of an image that it has, or None; nothing is ever pulled."""
+        from docker.errors import ImageNotFound  # noqa: PLC0415  # as above
+
+        with _engine_errors("inspect the image"):
+            try:
+                found: Mapping[str, Json] = self.client.inspect_image(reference)
+            except ImageNotFound:
+                return None
+            return found
+
+    def load(self, archive: Path) -> None:
+        """Loads an image archive that we made ourselves."""
+        with _engine_errors("load the image"), archive.open("rb") as file:
+            for line in self.client.load_image(file, quiet=True):
+                if "error" in line:
+                    raise SandboxFailure(str(line["error"])[:500], "sandbox_failure.engine")
+
+    def create(self, body: Mapping[str, Json], name: str) -> str:
+        """A new container, not started; its id."""
+        with _engine_errors("create a container"):
+            return str(self.client.create_container_from_config(dict(body), name)["Id"])
+
+    def inspect(self, container: str) -> Mapping[str, Json]:
+        """The engine's own account of a container."""
+        with _engine_errors("inspect the container"):
+            found: Mapping[str, Json] = self.client.inspect_container(container)
+            return found
+
+    def attach(self, container: str) -> Attachment:
+        """The stream of a container that was not started yet, so that nothing of it is missed."""
+        with _engine_errors("attach to the container"):
+            streams = {"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1, "logs": 0}
+            hijacked = self.client.attach_socket(container, streams)
+            connection = socket.socket(fileno=os.dup(hijacked.fileno()))
+            hijacked.close()
+            connection.setblocking(False)
+            return Attachment(connection)
+
+    def start(self, container: str) -> None:
+        """Starts a created container."""
+        with _engine_errors("start the container"):
+            self.client.start(container)
+
+    def kill(self, container: str) -> None:
+        """Kills every process of the container; one that has ended already is left as it is."""
+        from docker.errors import APIError  # noqa: PLC0415  # as above
+
+        with _engine_errors("kill the container"), contextlib.suppress(APIError):
+            self.client.kill(container, "SIGKILL")
+
+    def wait(self, container: str) -> Ended:
+        """Waits until the container has ended, and tells how."""
+        with _engine_errors("wait for the container"):
+            self.client.wait(container, timeout=REQUEST_TIMEOUT_S)
+            state = self.client.inspect_container(container)["State"]
+            return Ended(int(state["ExitCode"]), bool(state["OOMKilled"]))
+
+    def was_out_of_memory(self, container: str) -> bool:
+        """Whether the engine saw a process of the container being killed for want of memory."""
+        with _engine_errors("inspect the container"):
+            return bool(self.client.inspect_container(container)["State"]["OOMKilled"])
+
+    def remove(self, container: str) -> None:
+        """Removes the container, running or not, and its anonymous volumes; one that is gone is no error."""
+        from docker.errors import NotFound  # noqa: PLC0415  # as above
+
+        with _engine_errors("remove the container"), contextlib.suppress(NotFound):
+            self.client.remove_container(container, v=True, force=True)
+
+    def labelled(self, label: str) -> tuple[tuple[str, Mapping[str, str]], ...]:
+        """Every container, running or not, that has the label: id and labels."""
+        with _engine_errors("list containers"):
+            found = self.client.containers(all=True, filters={"label": [label]})
+            return tuple((str(item["Id"]), dict(item["Labels"])) for item in found)
+
+
+@contextlib.contextmanager
+def _engine_errors(what: str) -> Iterator[None]:
+    """Failures of the engine as ours."""
+    from docker.errors import DockerException  # noqa: PLC0415  # as above
+    from requests.exceptions import RequestException  # noqa: PLC0415  # as above
+
+    try:
+        yield
+    except (DockerException, RequestException, OSError) as error:
+        text = " ".join(str(error).split())[:500]
+        message = f"the engine failed to {what}: {text}"
+        raise SandboxFailure(message, "sandbox_failure.engine") from error

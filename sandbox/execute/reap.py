@@ -1,0 +1,22 @@
+"""Removes what processes left that are gone: containers, views of workspaces, half-written folders."""
+
+from __future__ import annotations
+
+from sandbox.execute.engine import Engine
+from sandbox.execute.owner import LABEL_PROJECT, owner_of
+from sandbox.execute.workspace import drop_abandoned_views
+
+
+def reap(engine: Engine) -> int:
+    """Removes every container of ours whose owner is gone, never one whose owner may live; how many.
+
+    Views of workspaces that dead owners left mounted go as well.
+    """
+    removed = 0
+    for container, labels in engine.labelled(LABEL_PROJECT):
+        owner = owner_of(labels)
+        if owner is not None and owner.is_gone():
+            engine.remove(container)
+            removed += 1
+    drop_abandoned_views()
+    return removed

@@ -1,0 +1,180 @@
+"""Workspaces as transactions: a call sees a private copy; what it changed is judged, then committed or dropped whole.
+
+The copy lies on a tmpfs of the granted size and number of entries, so that the kernel enforces both, and is
+mounted nosuid, nodev and noexec. The workspace is locked from copy to commit: calls on one take turns.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import errno
+import fcntl
+import os
+import secrets
+import shutil
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Final
+
+from sandbox.call import Outcome
+from sandbox.errors import EnvironmentLacking, SandboxError, SandboxFailure
+from sandbox.execute.changes import list_changes, refusal
+from sandbox.execute.commit import commit, recover
+from sandbox.execute.config import ContainerConfig
+from sandbox.execute.folders import private_folder
+from sandbox.execute.owner import Owner
+from sandbox.execute.tree import Entry, copy_tree, scan_tree
+from sandbox.ir import Contract, Run, Workspace
+
+LOCK_TIMEOUT_S: Final = 120
+"""For the calls before this one on the same workspace; each is bounded by its own deadline."""
+
+LOCK_POLL_S: Final = 0.01
+"""The kernel has no lock with a deadline that does not need a signal."""
+
+SPARE_ENTRIES: Final = 1
+"""The root of the tmpfs counts as one."""
+
+_MS_NOSUID, _MS_NODEV, _MS_NOEXEC = 2, 4, 8
+_MNT_DETACH: Final = 2
+_DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+@dataclass(slots=True)
+class Transaction:
+    """One call's view of its workspace. `view` is None where there is none; `failure` says why nothing can run."""
+
+    view: Path | None = None
+    failure: Outcome | None = None
+    root: int = -1
+    writable: bool = False
+    before: dict[str, Entry] = field(default_factory=dict)
+
+    def settle(self, outcome: Outcome) -> Outcome:
+        """Commits the changes of a call that ended `ok`, if they may be; the outcome with the changes, or `error`."""
+        if outcome.status != "ok" or self.view is None or not self.writable:
+            return outcome
+        view = os.open(self.view, _DIRECTORY)
+        try:
+            after = scan_tree(view)
+            changes = list_changes(self.before, after)
+            refused = refusal(changes, after)
+            if refused is not None:
+                return replace(outcome, status="error", reason_code="changes.refused", reason=refused, result=None)
+            if changes:
+                commit(self.root, view, changes, self.before)
+            return replace(outcome, changes=changes)
+        except (SandboxFailure, OSError) as error:
+            code = error.reason_code if isinstance(error, SandboxFailure) else "sandbox_failure.workspace"
+            return replace(outcome, status="sandbox_failure", reason_code=code, reason=str(error), result=None)
+        finally:
+            os.close(view)
+
+
+def workspace_folder(contract: Contract, workspace: Workspace) -> Path:
+    """The workspace's folder on the host.
+
+    Raises:
+        EnvironmentLacking: it is not there.
+    """
+    own = os.path.dirname(os.path.abspath(contract.file))  # noqa: PTH100, PTH120  # links are not followed
+    folder = Path(os.path.normpath(os.path.join(own, workspace.source)))  # noqa: PTH118  # as above
+    if folder.is_symlink() or not folder.is_dir():
+        message = f"the workspace `{folder}` is no folder: mkdir -p {folder}"
+        raise EnvironmentLacking(message, "environment.workspace")
+    return folder
+
+
+@contextlib.contextmanager
+def workspace_transaction(contract: Contract, run: Run, config: ContainerConfig) -> Iterator[Transaction]:
+    """A view of the tool's workspace, if it has one; gone when the context ends."""
+    if run.workspace is None:
+        yield Transaction()
+        return
+    with contextlib.ExitStack() as stack:
+        try:
+            transaction = _open(stack, workspace_folder(contract, run.workspace), run.workspace, config)
+        except (SandboxError, OSError) as error:
+            code = error.reason_code if isinstance(error, SandboxFailure) else "sandbox_failure.workspace"
+            transaction = Transaction(failure=Outcome("sandbox_failure", code, _reason(error), started=False))
+        yield transaction
+
+
+def drop_abandoned_views() -> None:
+    """Unmounts and removes the views whose owners are gone."""
+    here = Owner.this()
+    for folder in private_folder("views").iterdir():
+        pid, _, rest = folder.name.partition(".")
+        owner = replace(here, pid=int(pid) if pid.isdigit() else 0, start=rest.partition(".")[0])
+        if owner.is_gone():
+            _unmount(folder)
+    for folder in private_folder("partial").iterdir():
+        pid = folder.name.rpartition(".")[2]
+        if not Path("/proc", pid).exists():
+            shutil.rmtree(folder)
+
+
+# --- private -------------------------------------------------------------------------------------------
+
+
+def _open(stack: contextlib.ExitStack, folder: Path, workspace: Workspace, config: ContainerConfig) -> Transaction:
+    root = os.open(folder, _DIRECTORY)
+    stack.callback(os.close, root)
+    _lock(root)
+    recover(root)
+    view = _mount(stack, workspace, config)
+    target = os.open(view, _DIRECTORY)
+    try:
+        before = copy_tree(root, target, user=config.user, group=config.group, entries=workspace.entries)
+    finally:
+        os.close(target)
+    writable = workspace.mode == "rw"
+    if not writable:
+        fcntl.flock(root, fcntl.LOCK_UN)
+    return Transaction(view, None, root, writable, before)
+
+
+def _lock(root: int) -> None:
+    deadline = time.monotonic() + LOCK_TIMEOUT_S
+    while True:
+        try:
+            fcntl.flock(root, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                message = f"another call has held the workspace for {LOCK_TIMEOUT_S} s"
+                raise SandboxFailure(message, "sandbox_failure.workspace") from None
+            time.sleep(LOCK_POLL_S)
+        else:
+            return
+
+
+def _mount(stack: contextlib.ExitStack, workspace: Workspace, config: ContainerConfig) -> Path:
+    """A new tmpfs of the granted size, which belongs to the container's user."""
+    owner = Owner.this()
+    view = private_folder("views") / f"{owner.pid}.{owner.start}.{secrets.token_hex(8)}"
+    view.mkdir(mode=0o700)
+    stack.callback(_unmount, view)
+    size = f"size={workspace.size},nr_inodes={workspace.entries + SPARE_ENTRIES}"
+    options = f"{size},mode=0755,uid={config.user},gid={config.group}"
+    flags = _MS_NOSUID | _MS_NODEV | _MS_NOEXEC
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.mount(b"tmpfs", os.fsencode(view), b"tmpfs", flags, options.encode()) != 0:
+        message = f"a workspace needs the right to mount a tmpfs (root): {os.strerror(ctypes.get_errno())}"
+        raise EnvironmentLacking(message, "environment.workspace")
+    return view
+
+
+def _unmount(view: Path) -> None:
+    """Unmounts at once, even if something still holds the view, and removes the mount point."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.umount2(os.fsencode(view), _MNT_DETACH)
+    view.rmdir()
+
+
+def _reason(error: SandboxError | OSError) -> str:
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        return "the workspace does not fit its `size` or `entries`; give `workspace` in the spec more"
+    return str(error)
