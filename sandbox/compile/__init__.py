@@ -1,0 +1,8 @@
+"""Specs -> contracts, property files -> properties; or refusals with file, line and column."""
+
+from __future__ import annotations
+
+from sandbox.compile.contract import load_contract
+from sandbox.compile.properties import PropertySet, load_properties
+
+__all__ = ["PropertySet", "load_contract", "load_properties"]

@@ -1,0 +1,147 @@
+"""Whether a `window` variable is only ever added to, by amounts that are provably not negative.
+
+Interval arithmetic over the declared bounds of the arguments: sound, and enough for what budgets look like.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sandbox.ir import (
+    Add,
+    Arg,
+    Argument,
+    ArgType,
+    Const,
+    DecimalType,
+    Div,
+    Expr,
+    Index,
+    IntType,
+    Ite,
+    ListType,
+    Mod,
+    Mul,
+    Neg,
+    Size,
+    State,
+    StringType,
+    Sub,
+    TextType,
+    Variable,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """All integers from `low` to `high`; None is without bound."""
+
+    low: int | None
+    high: int | None
+
+
+ANYTHING = Interval(None, None)
+
+
+def refusal(variable: Variable, value: Expr, arguments: tuple[Argument, ...]) -> str:
+    """Why `value` may not be assigned to the window variable, or ''."""
+    match value:
+        case State(name=name) if name == variable.name:
+            return ""
+        case Ite(then=then, otherwise=otherwise):
+            return refusal(variable, then, arguments) or refusal(variable, otherwise, arguments)
+        case Add(left=State(name=name), right=amount) if name == variable.name:
+            return _amount(variable, amount, arguments)
+        case Add(left=amount, right=State(name=name)) if name == variable.name:
+            return _amount(variable, amount, arguments)
+        case _:
+            name = variable.name
+            return f"`{name}` has a `window` and is only ever added to; write `state.{name} + AMOUNT`, or leave it out"
+
+
+def _amount(variable: Variable, amount: Expr, arguments: tuple[Argument, ...]) -> str:
+    types = {argument.name: argument.type for argument in arguments}
+    low = interval(amount, types).low
+    if low is not None and low >= 0:
+        return ""
+    return (
+        f"what is added to `{variable.name}`, which has a `window`, might be negative; declare `min: 0` (or more) "
+        "on the arguments in it"
+    )
+
+
+def interval(expr: Expr, types: dict[str, ArgType]) -> Interval:
+    """Bounds of an integer expression, whatever the call and the state; scaled as the expression is."""
+    match expr:
+        case Const(value=value):
+            return Interval(int(value), int(value)) if not isinstance(value, str) else ANYTHING
+        case Arg(name=name):
+            return _declared(types[name])
+        case Index(of=Arg(name=name)):
+            type_ = types[name]
+            return _declared(type_.items) if isinstance(type_, ListType) else ANYTHING
+        case Size(operand=Arg(name=name)):
+            return _size(types[name])
+        case Size():
+            return Interval(0, None)
+        case Add(left=left, right=right):
+            one, other = interval(left, types), interval(right, types)
+            return Interval(_sum(one.low, other.low), _sum(one.high, other.high))
+        case Sub(left=left, right=right):
+            return interval(Add(left, Neg(right)), types)
+        case Neg(operand=operand):
+            inner = interval(operand, types)
+            return Interval(_scaled(inner.high, -1), _scaled(inner.low, -1))
+        case Mul(operand=operand, factor=factor):
+            inner = interval(operand, types)
+            ends = (_scaled(inner.low, factor), _scaled(inner.high, factor))
+            return Interval(*ends) if factor >= 0 else Interval(ends[1], ends[0])
+        case Div(operand=operand, divisor=divisor):
+            inner = interval(operand, types)
+            return Interval(_truncated(inner.low, divisor), _truncated(inner.high, divisor))
+        case Mod(operand=operand, divisor=divisor):
+            inner = interval(operand, types)
+            low = 0 if inner.low is not None and inner.low >= 0 else 1 - divisor
+            high = 0 if inner.high is not None and inner.high <= 0 else divisor - 1
+            return Interval(low, high)
+        case Ite(then=then, otherwise=otherwise):
+            one, other = interval(then, types), interval(otherwise, types)
+            low_ = None if one.low is None or other.low is None else min(one.low, other.low)
+            high_ = None if one.high is None or other.high is None else max(one.high, other.high)
+            return Interval(low_, high_)
+        case _:
+            return ANYTHING
+
+
+def _declared(type_: ArgType) -> Interval:
+    match type_:
+        case IntType(minimum=minimum, maximum=maximum):
+            return Interval(minimum, maximum)
+        case DecimalType(minimum=low, maximum=high):
+            return Interval(low, high)
+        case _:
+            return ANYTHING
+
+
+def _size(type_: ArgType) -> Interval:
+    match type_:
+        case StringType(min_size=low, max_size=high) | ListType(min_size=low, max_size=high):
+            return Interval(low, high)
+        case TextType(max_size=high):
+            return Interval(0, high)
+        case _:
+            return Interval(0, None)
+
+
+def _sum(one: int | None, other: int | None) -> int | None:
+    return None if one is None or other is None else one + other
+
+
+def _scaled(value: int | None, factor: int) -> int | None:
+    return 0 if factor == 0 else None if value is None else value * factor
+
+
+def _truncated(value: int | None, divisor: int) -> int | None:
+    if value is None:
+        return None
+    return abs(value) // divisor * (1 if value >= 0 else -1)

@@ -1,0 +1,270 @@
+"""A spec -> a Contract, or every reason why not, each at its place."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from sandbox.compile import budget, cost, folders
+from sandbox.compile.types import Types
+from sandbox.errors import SpecError
+from sandbox.ir import (
+    Argument,
+    ArgWord,
+    Assignment,
+    BoolSort,
+    Contract,
+    Expr,
+    NetworkGrant,
+    Rule,
+    RuleKind,
+    Run,
+    RunArgv,
+    RunHost,
+    RunTool,
+    Sort,
+    Tool,
+    Variable,
+    Workspace,
+)
+from sandbox.lang import Constant, Scope, SourceText, compile_expression
+from sandbox.lang import later
+from sandbox.lang.source import Problems, shown
+from sandbox.lang.suggest import near_miss
+from sandbox.spec import Written, read_spec
+from sandbox.spec.model import RuleSpec, RunSpec, Spec, ToolSpec
+
+DEFAULT_EXPIRY_MS: Final = 900_000
+"""How long an approval is waited for where the rule says nothing: 15 minutes."""
+
+KINDS: Final[tuple[RuleKind, ...]] = ("allow", "ask", "deny")
+
+_WORD_ARGUMENT: Final = re.compile(r"\{args\.([A-Za-z_][A-Za-z0-9_]*)\}", re.ASCII)
+_OF_CONTAINERS: Final = (
+    "image", "workspace", "network", "timeout", "memory", "cpus", "pids", "output", "files", "file_size", "tmpfs",
+    "min_isolation",
+)  # fmt: skip
+
+_Path = tuple[str | int, ...]
+
+
+def load_contract(path: str | Path) -> Contract:
+    """The contract of a spec file.
+
+    Raises SpecError with every problem that could be found, UsageError where there is no such file.
+    """
+    return load(Path(path), str(path)).contract
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A contract, and the constants of its spec, which properties may name too."""
+
+    contract: Contract
+    constants: Mapping[str, Constant]
+
+
+def load(file: Path, name: str) -> Loaded:
+    """The spec at a path, called `name` in messages. Raises as `load_contract`."""
+    written = read_spec(file, name)
+    problems = Problems(SpecError)
+    contract = _Compiler(written, problems, file).contract()
+    problems.raise_if_any()
+    return Loaded(contract, written.model.define)
+
+
+def reserved_names() -> frozenset[str]:
+    """Names that no constant may have, for they mean something already."""
+    return later.NAMES | {"args", "state", "tool", "decision", "rule", "has", "size"}
+
+
+def check_constants(define: Mapping[str, Constant], taken: Mapping[str, Constant], note: Callable[..., None]) -> None:
+    """Notes every `define` name that would shadow something; `taken` are those that are defined elsewhere."""
+    for name in define:
+        if name in reserved_names() or name in taken:
+            note(f"`{name}` means something already; use another name", "define", name, key=True)
+
+
+class _Compiler:
+    """One spec on its way to a contract."""
+
+    def __init__(self, written: Written[Spec], problems: Problems, file: Path) -> None:
+        self._written = written
+        self._spec = written.model
+        self._problems = problems
+        self._types = Types(written, problems)
+        self._file = file.parent.resolve() / file.name
+        self._variables: dict[str, Variable] = {}
+
+    def _wrong(self, message: str, *path: str | int, key: bool = False, offset: int = 0) -> None:
+        self._problems.add(self._written.problem(message, *path, key=key, offset=offset))
+
+    def contract(self) -> Contract:
+        spec = self._spec
+        check_constants(spec.define, {}, self._wrong)
+        for name, variable in spec.state.items():
+            self._variables[name] = self._types.variable(name, variable, ("state", name))
+        if spec.require_proofs is not None and not (self._file.parent / spec.require_proofs).exists():
+            self._wrong(f"{shown(spec.require_proofs)} does not exist; it is relative to this file", "require_proofs")
+        contract = Contract(
+            name=spec.name,
+            tools=tuple(self._tool(name, tool) for name, tool in spec.tools.items()),
+            variables=tuple(self._variables.values()),
+            owner=spec.owner,
+            description=spec.description,
+            require_proofs=spec.require_proofs,
+            file=str(self._file),
+        )
+        if not self._problems:
+            folders.check(contract, self._wrong)
+            cost.check(contract, self._wrong)
+        return contract
+
+    def _tool(self, name: str, spec: ToolSpec) -> Tool:
+        at: _Path = ("tools", name)
+        arguments = tuple(
+            Argument(arg, self._types.argument(type_, (*at, "args", arg)), type_.optional) for arg, type_ in spec.args.items()
+        )
+        scope = Scope(
+            tools=tuple(self._spec.tools),
+            arguments={name: {argument.name: argument for argument in arguments}},
+            state={variable.name: variable.sort for variable in self._variables.values()},
+            constants=self._spec.define,
+            tool=name,
+        )
+        self._check_effects(spec.effects, (*at, "effects"))
+        return Tool(
+            name=name,
+            arguments=arguments,
+            rules=self._rules(spec.rules, scope, (*at, "rules")),
+            then=self._then(spec.then, scope, arguments, (*at, "then")),
+            run=None if spec.run is None else self._run(spec.run, spec, (*at, "run")),
+            description=spec.description,
+            effects=tuple(spec.effects),
+            place=self._written.place(*at, key=True),
+        )
+
+    def _check_effects(self, effects: list[str], path: _Path) -> None:
+        for at, effect in enumerate(effects):
+            if effect in effects[:at]:
+                self._wrong(f"the effect {shown(effect)} stands here already; keep one of them", *path, at)
+
+    def _expression(self, source: SourceText, scope: Scope, expected: Sort) -> Expr | None:
+        try:
+            return compile_expression(source, scope, expected)
+        except SpecError as error:
+            for problem in error.problems:
+                self._problems.add(problem)
+            return None
+
+    # --- rules ---------------------------------------------------------------------------------------
+
+    def _rules(self, specs: list[RuleSpec], scope: Scope, path: _Path) -> tuple[Rule, ...]:
+        rules = []
+        seen: set[str] = set()
+        for at, spec in enumerate(specs):
+            if spec.id in seen:
+                self._wrong(f"the id {shown(spec.id)} stands here already; ids are unique within a tool", *path, at, "id")
+            seen.add(spec.id)
+            rule = self._rule(spec, scope, (*path, at))
+            if rule is not None:
+                rules.append(rule)
+        return tuple(rules)
+
+    def _rule(self, spec: RuleSpec, scope: Scope, path: _Path) -> Rule | None:
+        given = [(kind, source) for kind in KINDS if (source := getattr(spec, kind)) is not None]
+        if len(given) != 1:
+            self._wrong("a rule has exactly one of `allow`, `ask`, `deny`; split it or add one", *path)
+            return None
+        kind, source = given[0]
+        for key in ("approvers", "expires"):
+            if key in spec.model_fields_set and kind != "ask":
+                self._wrong(f"`{key}` belongs to `ask`, not to `{kind}`; take it out", *path, key)
+        when = self._expression(source, scope, BoolSort())
+        if when is None:
+            return None
+        return Rule(
+            id=spec.id,
+            kind=kind,
+            when=when,
+            reason=spec.reason,
+            approvers=spec.approvers or 1,
+            expires_ms=spec.expires or DEFAULT_EXPIRY_MS,
+            text=source.text,
+            place=source.place(),
+        )
+
+    def _then(
+        self, then: dict[str, SourceText], scope: Scope, arguments: tuple[Argument, ...], path: _Path
+    ) -> tuple[Assignment, ...]:
+        assignments = []
+        for name, source in then.items():
+            variable = self._variables.get(name)
+            if variable is None:
+                self._wrong(f"the state has no variable {shown(name)}{near_miss(name, self._variables)}", *path, name, key=True)
+                continue
+            value = self._expression(source, scope, variable.sort)
+            if value is None:
+                continue
+            if variable.period is not None and variable.period.kind == "window":
+                refusal = budget.refusal(variable, value, arguments)
+                if refusal:
+                    self._problems.add(source.problem(0, refusal))
+            assignments.append(Assignment(name, value))
+        return tuple(assignments)
+
+    # --- run -----------------------------------------------------------------------------------------
+
+    def _run(self, spec: RunSpec, tool: ToolSpec, path: _Path) -> Run | None:
+        given = [key for key in ("tool", "argv", "host") if getattr(spec, key) is not None]
+        if len(given) != 1:
+            self._wrong("`run` has exactly one of `tool`, `argv`, `host`", *path)
+            return None
+        if spec.host is not None:
+            for key in _OF_CONTAINERS:
+                if key in spec.model_fields_set:
+                    self._wrong(f"`{key}` means nothing on the host, where no container is; take it out", *path, key)
+        workspace = spec.workspace
+        return Run(
+            what=self._what(spec, tool, path),
+            image=spec.image,
+            workspace=None
+            if workspace is None
+            else Workspace(workspace.source, workspace.mode, workspace.size, workspace.entries),
+            network=tuple(NetworkGrant(host, port) for host, port in spec.network),
+            timeout_ms=spec.timeout,
+            memory=spec.memory,
+            millicpus=spec.cpus,
+            pids=spec.pids,
+            output=spec.output,
+            files=spec.files,
+            file_size=spec.file_size,
+            tmpfs=spec.tmpfs,
+            min_isolation=spec.min_isolation,
+        )
+
+    def _what(self, spec: RunSpec, tool: ToolSpec, path: _Path) -> RunTool | RunArgv | RunHost:
+        if spec.host is not None:
+            return RunHost(spec.host)
+        if spec.tool is not None:
+            module, _, function = spec.tool.partition(":")
+            return RunTool(module, function)
+        words = spec.argv or []
+        if not words:
+            self._wrong("`argv` needs at least one word, the program", *path, "argv")
+        return RunArgv(tuple(self._argv_word(word, tool, (*path, "argv", at)) for at, word in enumerate(words)))
+
+    def _argv_word(self, word: str, tool: ToolSpec, path: _Path) -> str | ArgWord:
+        found = _WORD_ARGUMENT.fullmatch(word)
+        if found is not None:
+            if found[1] not in tool.args:
+                self._wrong(f"the tool has no argument {shown(found[1])}{near_miss(found[1], tool.args)}", *path)
+            elif path[-1] == 0:
+                self._wrong("the program is a constant; an argument may not choose what runs", *path)
+            return ArgWord(found[1])
+        if "{args" in word:
+            self._wrong("`{args.NAME}` is a whole word; make it a word of its own", *path)
+        return word

@@ -1,0 +1,133 @@
+"""What one decision can cost at worst: atoms x characters x elements, bounded when the spec is loaded.
+
+Every meaning of a rule is linear in this figure, the solver's too, so that no call can take it past its deadline.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from sandbox.ir import (
+    All,
+    Arg,
+    ArgType,
+    Bound,
+    Contains,
+    Contract,
+    EndsWith,
+    Eq,
+    Exists,
+    ExistsOne,
+    Expr,
+    Index,
+    Le,
+    ListType,
+    Lower,
+    Lt,
+    Matches,
+    Member,
+    PathType,
+    StartsWith,
+    StringType,
+    Tool,
+)
+from sandbox.lang.check import parts
+
+MAX_COST: Final = 20_000_000
+"""Character steps of one decision: some 0.1 s in the slower of the two engines."""
+
+MAX_PATH: Final = 4_096
+"""Characters of a path."""
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """One rule or assignment, and what it costs."""
+
+    path: tuple[str | int, ...]
+    name: str
+    cost: int
+
+
+def check(contract: Contract, note: Callable[..., None]) -> None:
+    """Notes a problem at the costliest term of every tool whose decision could cost too much."""
+    for tool in contract.tools:
+        terms = tool_terms(tool)
+        total = sum(term.cost for term in terms)
+        if total > MAX_COST:
+            worst = max(terms, key=lambda term: term.cost)
+            share = f"{worst.name} alone {worst.cost:,}"
+            message = f"a decision could take {total:,} steps and at most {MAX_COST:,} are allowed, {share}; declare smaller sizes"
+            note(message, *worst.path)
+
+
+def tool_terms(tool: Tool) -> list[Term]:
+    """What each rule and assignment of a tool costs at worst."""
+    types = {argument.name: argument.type for argument in tool.arguments}
+    at = ("tools", tool.name)
+    rules = [
+        Term((*at, "rules", number, rule.kind), f"rule `{rule.id}`", cost(rule.when, types))
+        for number, rule in enumerate(tool.rules)
+    ]
+    return rules + [
+        Term((*at, "then", step.variable), f"`then` of `{step.variable}`", cost(step.value, types)) for step in tool.then
+    ]
+
+
+def cost(expr: Expr, types: dict[str, ArgType]) -> int:
+    """Steps to evaluate an expression on the largest call."""
+    match expr:
+        case All() | Exists() | ExistsOne():
+            return 1 + _elements(expr.over, types) * cost(expr.body, {**types, **_element_type(expr, types)})
+    inner = sum(cost(part, types) for part in parts(expr))
+    match expr:
+        case Member(of=of):
+            return 1 + inner + _elements(of, types) * _characters(of, types)
+        case StartsWith(subject=subject) | EndsWith(subject=subject) | Contains(subject=subject) | Matches(subject=subject):
+            return 1 + inner + _characters(subject, types)
+        case Lt(left=left) | Le(left=left) | Eq(left=left):
+            return 1 + inner + _characters(left, types)
+        case _:
+            return 1 + inner
+
+
+def _elements(expr: Expr, types: dict[str, ArgType]) -> int:
+    type_ = types[expr.name] if isinstance(expr, Arg) else None
+    return type_.max_size if isinstance(type_, ListType) else 1
+
+
+def _element_type(quantifier: All | Exists | ExistsOne, types: dict[str, ArgType]) -> dict[str, ArgType]:
+    type_ = types[quantifier.over.name] if isinstance(quantifier.over, Arg) else None
+    return {_bound(quantifier.variable.name): type_.items} if isinstance(type_, ListType) else {}
+
+
+def _bound(name: str) -> str:
+    return f"{name} of a quantifier"  # no argument is called so
+
+
+def _characters(expr: Expr, types: dict[str, ArgType]) -> int:
+    match expr:
+        case Lower(operand=operand):
+            return _characters(operand, types)
+        case Arg(name=name):
+            return _longest(types[name])
+        case Bound(name=name):
+            return _longest(types[_bound(name)])
+        case Index(of=Arg(name=name)):
+            return _longest(types[name])
+        case _:
+            return 1
+
+
+def _longest(type_: ArgType) -> int:
+    match type_:
+        case StringType(max_size=size):
+            return size
+        case PathType():
+            return MAX_PATH
+        case ListType(items=items):
+            return _longest(items)
+        case _:
+            return 1

@@ -1,0 +1,77 @@
+"""Where a workspace may not be: it must not hold, be, or lie in what decides about it.
+
+Checked on real paths when a spec is loaded; the runner opens folders without following links all the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Final
+
+from sandbox.ir import Contract, RunTool
+
+STATE_FOLDER: Final = ".sandbox"
+"""Beside the spec, where nothing else is said."""
+
+_ROOT_MARKS: Final = (".git", "pyproject.toml")
+
+
+def check(contract: Contract, note: Callable[..., None]) -> None:
+    """Notes every workspace whose folder touches the state, a tool's module, or the spec itself."""
+    spec = Path(contract.file)
+    for tool in contract.tools:
+        workspace = tool.run.workspace if tool.run is not None else None
+        if workspace is None:
+            continue
+        source = workspace_folder(contract, workspace.source)
+        message = _refusal(source, contract, spec)
+        if message:
+            note(message, "tools", tool.name, "run", "workspace", "source")
+
+
+def workspace_folder(contract: Contract, source: str) -> Path:
+    """The real path of a workspace, relative to the spec file."""
+    return (Path(contract.file).parent / source).resolve()
+
+
+def holds(folder: Path, file: Path) -> bool:
+    """Whether `file` is or lies in `folder`, both real paths."""
+    return file == folder or folder in file.parents
+
+
+def _refusal(source: Path, contract: Contract, spec: Path) -> str:
+    for kept, what in _kept(contract, spec):
+        if holds(source, kept) or holds(kept, source):
+            return f"a workspace may not be, contain or lie in the folder of {what}; choose another folder"
+    proofs = contract.require_proofs
+    if holds(source, spec.resolve()) or (proofs is not None and holds(source, (spec.parent / proofs).resolve())):
+        return "a workspace may not contain a spec or property file; choose another folder"
+    return ""
+
+
+def _kept(contract: Contract, spec: Path) -> Iterator[tuple[Path, str]]:
+    yield (spec.parent / STATE_FOLDER).resolve(), "the state"
+    for tool in contract.tools:
+        if tool.run is not None and isinstance(tool.run.what, RunTool):
+            yield from ((folder, "a tool module") for folder in module_folders(spec, tool.run.what.module))
+
+
+def module_folders(spec: Path, module: str) -> Iterator[Path]:
+    """The folder of a module's package (its own folder, where it has no package), as LANGUAGE looks it up."""
+    name = Path(*module.split("."))
+    for folder in _upward(spec.resolve().parent):
+        file, package = folder / name.with_suffix(".py"), folder / name / "__init__.py"
+        if file.is_file() or package.is_file():
+            yield (folder / name.parts[0] if len(name.parts) > 1 or package.is_file() else folder).resolve()
+            return
+
+
+def _upward(start: Path) -> Iterator[Path]:
+    folders = (start, *start.parents)
+    marked = next((folder for folder in folders if any((folder / mark).exists() for mark in _ROOT_MARKS)), None)
+    highest = marked if marked is not None else start.parent
+    for folder in folders:
+        yield folder
+        if folder == highest:
+            return

@@ -1,0 +1,181 @@
+"""Property files -> properties of the contracts that they prove, or every reason why not, each at its place."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from sandbox.compile import folders
+from sandbox.compile.contract import Loaded, check_constants, load
+from sandbox.errors import PropertyError, SpecError, UsageError
+from sandbox.ir import VERDICTS, BoolSort, Contract, EnumSort, Expr, Fact, Property, PropertyKind
+from sandbox.lang import Scope, compile_expression
+from sandbox.lang.check import parts
+from sandbox.lang.source import Problems, shown
+from sandbox.lang.suggest import near_miss
+from sandbox.spec import Written, read_properties
+from sandbox.spec.model import PropertyFile, PropertySpec
+
+KINDS: Final[tuple[PropertyKind, ...]] = ("never", "always", "possible")
+
+
+@dataclass(frozen=True, slots=True)
+class PropertySet:
+    """What one property file says about one spec. `file` is the property file's absolute path."""
+
+    file: str
+    contract: Contract
+    properties: tuple[Property, ...]
+
+
+def load_properties(path: str | Path) -> tuple[PropertySet, ...]:
+    """The properties in a file, or in a folder's own `*.yaml`; one set for each spec that a file proves.
+
+    Raises PropertyError or SpecError with every problem that could be found, UsageError where there is no such file.
+    """
+    place = Path(path)
+    if not place.is_dir():
+        return _load_file(place, str(path))
+    files = sorted(file for file in place.glob("*.yaml") if file.is_file())
+    return tuple(found for file in files for found in _load_file(file, str(file)))
+
+
+def _load_file(file: Path, name: str) -> tuple[PropertySet, ...]:
+    written = read_properties(file, name)
+    problems = Problems(PropertyError)
+    sets = [found for at in range(len(written.model.proves)) if (found := _one_spec(written, file, at, problems)) is not None]
+    if not written.model.proves:
+        problems.add(written.problem("`proves` names no spec; write the path of one", "proves"))
+    problems.raise_if_any()
+    return tuple(sets)
+
+
+def _one_spec(written: Written[PropertyFile], file: Path, at: int, problems: Problems) -> PropertySet | None:
+    spec = file.parent / written.model.proves[at]
+    try:
+        loaded = load(spec, os.path.normpath(spec))
+    except UsageError:
+        message = f"{shown(written.model.proves[at])} is no spec file; the path is relative to this file"
+        problems.add(written.problem(message, "proves", at))
+        return None
+    compiler = _Compiler(written, loaded, problems)
+    compiler.check_place(file)
+    return PropertySet(str(file.parent.resolve() / file.name), loaded.contract, compiler.properties())
+
+
+class _Compiler:
+    """The properties of one file about one contract."""
+
+    def __init__(self, written: Written[PropertyFile], loaded: Loaded, problems: Problems) -> None:
+        self._written = written
+        self._contract = loaded.contract
+        self._constants = {**loaded.constants, **written.model.define}
+        self._taken = loaded.constants
+        self._problems = problems
+
+    def _wrong(self, message: str, *path: str | int, key: bool = False) -> None:
+        self._problems.add(self._written.problem(message, *path, key=key))
+
+    def check_place(self, file: Path) -> None:
+        for tool in self._contract.tools:
+            workspace = tool.run.workspace if tool.run is not None else None
+            if workspace and folders.holds(folders.workspace_folder(self._contract, workspace.source), file.resolve()):
+                self._wrong(f"this file lies in the workspace of `{tool.name}`, which calls may change; move it", "proves")
+
+    def properties(self) -> tuple[Property, ...]:
+        check_constants(self._written.model.define, self._taken, self._wrong)
+        found = []
+        seen: set[str] = set()
+        for at, spec in enumerate(self._written.model.properties):
+            if spec.id in seen:
+                self._wrong(f"the id {shown(spec.id)} stands here already; ids are unique within a file", "properties", at, "id")
+            seen.add(spec.id)
+            property_ = self._property(spec, ("properties", at))
+            if property_ is not None:
+                found.append(property_)
+        return tuple(found)
+
+    def _property(self, spec: PropertySpec, path: tuple[str | int, ...]) -> Property | None:
+        given = [(kind, source) for kind in KINDS if (source := getattr(spec, kind)) is not None]
+        if len(given) != 1:
+            self._wrong("a property has exactly one of `never`, `always`, `possible`; split it or add one", *path)
+            return None
+        kind, source = given[0]
+        if kind == "always":
+            for key in ("tools", "effect"):
+                if key in spec.model_fields_set:
+                    self._wrong(f"`always` is about `state` alone; take `{key}` out, or write `never`", *path, key)
+            tools: tuple[str, ...] | None = ()
+        else:
+            tools = self._tools(spec, path)
+        if tools is None:
+            return None
+        try:
+            condition = compile_expression(source, self._scope(kind, tools), BoolSort())
+        except SpecError as error:
+            for problem in error.problems:
+                self._problems.add(problem)
+            return None
+        return Property(
+            id=spec.id,
+            kind=kind,
+            condition=condition,
+            tools=tools,
+            mentions_decision=_mentions_decision(condition),
+            why=spec.why,
+            text=source.text,
+            place=source.place(),
+        )
+
+    def _tools(self, spec: PropertySpec, path: tuple[str | int, ...]) -> tuple[str, ...] | None:
+        names = [tool.name for tool in self._contract.tools]
+        if spec.tools is not None and spec.effect is not None:
+            self._wrong("`tools` and `effect` exclude each other; keep one of them", *path, "effect")
+            return None
+        if spec.tools is not None:
+            return self._named(spec.tools, names, (*path, "tools"))
+        if spec.effect is None:
+            return tuple(names)
+        chosen = tuple(tool.name for tool in self._contract.tools if spec.effect in tool.effects)
+        if not chosen:
+            effects = {effect for tool in self._contract.tools for effect in tool.effects}
+            self._wrong(f"no tool has the effect {shown(spec.effect)}{near_miss(spec.effect, effects)}", *path, "effect")
+            return None
+        return chosen
+
+    def _named(self, tools: list[str], names: list[str], path: tuple[str | int, ...]) -> tuple[str, ...] | None:
+        unknown = [at for at, name in enumerate(tools) if name not in names]
+        for at in unknown:
+            self._wrong(f"the spec has no tool {shown(tools[at])}{near_miss(tools[at], names)}", *path, at)
+        if not tools:
+            self._wrong("`tools` names no tool; take the key out to mean all of them", *path)
+        if unknown or not tools:
+            return None
+        return tuple(name for name in names if name in tools)
+
+    def _scope(self, kind: PropertyKind, tools: tuple[str, ...]) -> Scope:
+        contract = self._contract
+        state = {variable.name: variable.sort for variable in contract.variables}
+        if kind == "always":
+            return Scope(state=state, constants=self._constants)
+        ranged = [tool for tool in contract.tools if tool.name in tools]
+        rules = dict.fromkeys(rule.id for tool in ranged for rule in tool.rules)
+        return Scope(
+            tools=tuple(tool.name for tool in contract.tools),
+            arguments={tool.name: {argument.name: argument for argument in tool.arguments} for tool in ranged},
+            state=state,
+            constants=self._constants,
+            facts={
+                "tool": EnumSort(tuple(tool.name for tool in contract.tools)),
+                "decision": EnumSort(VERDICTS),
+                "rule": EnumSort(("", *rules)),
+            },
+        )
+
+
+def _mentions_decision(expr: Expr) -> bool:
+    if isinstance(expr, Fact) and expr.name == "decision":
+        return True
+    return any(_mentions_decision(part) for part in parts(expr))

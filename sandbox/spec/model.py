@@ -1,0 +1,308 @@
+"""What authors write, as pydantic models: which keys there are, which are needed, and what stands under them.
+
+Values are read by `fields`; what two keys mean together is `compile`'s part.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Tag, ValidationInfo, model_validator
+
+from sandbox.lang import later
+from sandbox.lang.source import Problems, shown
+from sandbox.lang.suggest import near_miss
+from sandbox.spec import fields
+from sandbox.spec.document import Entries, Scalar
+from sandbox.spec.fields import Wrong
+
+
+class Model(BaseModel):
+    """The base: closed, immutable, no conversions. Unknown keys are noted with the nearest known one."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, arbitrary_types_allowed=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _known_keys(cls, data: object, info: ValidationInfo) -> object:
+        if not isinstance(data, Entries) or not isinstance(info.context, Problems):
+            return data
+        known = {field.alias or name for name, field in cls.model_fields.items()}
+        for key in data.keys_in_file:
+            if key.text not in known:
+                info.context.add(key.source.problem(0, _unknown_key(key.text, known)))
+        return {key: value for key, value in data.items() if key in known}
+
+
+def _unknown_key(key: str, known: set[str]) -> str:
+    if key in later.KEYS:
+        return f"`{key}` is {later.NOT_YET}"
+    return f"unknown key {shown(key)}{near_miss(key, known)}"
+
+
+def _keyword(*values: str, what: str) -> BeforeValidator:
+    """One of some words; those of a later version are refused as such."""
+
+    def check(value: object) -> str:
+        text = fields.prose(value)
+        if text not in values:
+            not_yet = text in later.SCOPES | later.TYPES
+            raise Wrong(0, f"{shown(text)} is {later.NOT_YET}" if not_yet else f"{shown(text)} is no {what}{near_miss(text, values)}")
+        return text
+
+    return BeforeValidator(check)
+
+
+def _typed(*types: str) -> BeforeValidator:
+    """A mapping whose `type` is one of some words; a bare word stands for the mapping with that type alone."""
+
+    def check(value: object) -> object:
+        if isinstance(value, Scalar):
+            raise Wrong(0, f"expected a mapping, found {shown(value.text)}; write `{{type: {types[0]}}}`")
+        if not isinstance(value, dict):
+            raise Wrong(0, f"expected a mapping; write one such as `{{type: {types[0]}}}`")
+        name = value.get("type")
+        if name is None:
+            raise Wrong(0, f"`type` is missing here{near_miss('', types) or '; add it'}")
+        try:
+            text = fields.prose(name)
+        except Wrong as wrong:
+            raise Wrong(wrong.offset, wrong.message, "type") from None
+        if text in later.TYPES:
+            raise Wrong(0, f"type `{text}` is {later.NOT_YET}", "type")
+        if text not in types:
+            raise Wrong(0, f"{shown(text)} is no type{near_miss(text, types)}", "type")
+        return value
+
+    return BeforeValidator(check)
+
+
+def _type_of(value: object) -> str:
+    name = value.get("type") if isinstance(value, dict) else getattr(value, "type", None)
+    return name.text if isinstance(name, Scalar) else str(name)
+
+
+_Word = BeforeValidator(fields.prose)
+
+# --- types of arguments ------------------------------------------------------------------------------
+
+
+class BoolSpec(Model):
+    """`{type: bool}`."""
+
+    type: Annotated[Literal["bool"], _Word]
+    optional: fields.Boolean = False
+
+
+class IntSpec(Model):
+    """`{type: int, min, max}`."""
+
+    type: Annotated[Literal["int"], _Word]
+    min: fields.Number | None = None
+    max: fields.Number | None = None
+    optional: fields.Boolean = False
+
+
+class DecimalSpec(Model):
+    """`{type: decimal, scale, min, max}`."""
+
+    type: Annotated[Literal["decimal"], _Word]
+    scale: fields.Whole
+    min: fields.Number | None = None
+    max: fields.Number | None = None
+    optional: fields.Boolean = False
+
+
+class StringSpec(Model):
+    """`{type: string, pattern, min_size, max_size}`."""
+
+    type: Annotated[Literal["string"], _Word]
+    pattern: fields.Pattern | None = None
+    min_size: fields.Whole = 0
+    max_size: fields.Size = 4_096
+    optional: fields.Boolean = False
+
+
+class TextSpec(Model):
+    """`{type: text, max_size}`."""
+
+    type: Annotated[Literal["text"], _Word]
+    max_size: fields.Size = 64 * 1024
+    optional: fields.Boolean = False
+
+
+class EnumSpec(Model):
+    """`{type: enum, values}`."""
+
+    type: Annotated[Literal["enum"], _Word]
+    values: list[fields.Prose]
+    optional: fields.Boolean = False
+
+
+class PathSpec(Model):
+    """`{type: path, under}`."""
+
+    type: Annotated[Literal["path"], _Word]
+    under: fields.Prose | None = None
+    optional: fields.Boolean = False
+
+
+def _bare_word(value: object) -> object:
+    return {"type": value} if isinstance(value, Scalar) else value
+
+
+ItemSpec = Annotated[
+    Annotated[BoolSpec, Tag("bool")]
+    | Annotated[IntSpec, Tag("int")]
+    | Annotated[DecimalSpec, Tag("decimal")]
+    | Annotated[StringSpec, Tag("string")]
+    | Annotated[EnumSpec, Tag("enum")]
+    | Annotated[PathSpec, Tag("path")],
+    Discriminator(_type_of),
+    _typed("string", "bool", "int", "decimal", "enum", "path"),
+    BeforeValidator(_bare_word),
+]
+
+
+class ListSpec(Model):
+    """`{type: list, items, min_size, max_size, unique}`."""
+
+    type: Annotated[Literal["list"], _Word]
+    items: ItemSpec
+    min_size: fields.Whole = 0
+    max_size: fields.Count = 32
+    unique: fields.Boolean = False
+    optional: fields.Boolean = False
+
+
+ArgumentSpec = Annotated[
+    Annotated[BoolSpec, Tag("bool")]
+    | Annotated[IntSpec, Tag("int")]
+    | Annotated[DecimalSpec, Tag("decimal")]
+    | Annotated[StringSpec, Tag("string")]
+    | Annotated[TextSpec, Tag("text")]
+    | Annotated[EnumSpec, Tag("enum")]
+    | Annotated[PathSpec, Tag("path")]
+    | Annotated[ListSpec, Tag("list")],
+    Discriminator(_type_of),
+    _typed("string", "bool", "int", "decimal", "text", "enum", "path", "list"),
+]
+
+# --- state -------------------------------------------------------------------------------------------
+
+
+class VariableSpec(Model):
+    """A state variable; which of the keys go together is checked by `compile`."""
+
+    type: Annotated[Literal["bool", "int", "decimal", "enum"], _keyword("bool", "int", "decimal", "enum", what="type of state")]
+    initial: fields.Initial
+    scale: fields.Whole | None = None
+    values: list[fields.Prose] | None = None
+    reset: fields.Duration | None = None
+    window: fields.Duration | None = None
+    scope: Annotated[Literal["spec"], _keyword("spec", what="scope")] = "spec"
+    min: fields.Number | None = None
+    max: fields.Number | None = None
+
+
+# --- tools -------------------------------------------------------------------------------------------
+
+
+class RuleSpec(Model):
+    """A rule: exactly one of allow, ask, deny."""
+
+    id: fields.Id
+    allow: fields.Expression | None = None
+    ask: fields.Expression | None = None
+    deny: fields.Expression | None = None
+    reason: fields.Prose = ""
+    approvers: fields.Count | None = None
+    expires: fields.Duration | None = None
+
+
+class WorkspaceSpec(Model):
+    """The folder that a call sees as `/workspace`."""
+
+    source: fields.Prose
+    mode: Annotated[Literal["ro", "rw"], _keyword("ro", "rw", what="mode")]
+    size: fields.Size = 256 * 1024**2
+    entries: fields.Count = 10_000
+
+
+class RunSpec(Model):
+    """What runs and all that it is granted; exactly one of tool, argv, host."""
+
+    tool: fields.Function | None = None
+    argv: list[fields.Prose] | None = None
+    host: fields.Prose | None = None
+    image: fields.Image | None = None
+    workspace: WorkspaceSpec | None = None
+    network: list[fields.HostAndPort] = []
+    timeout: fields.Duration = 10_000
+    memory: fields.Size = 128 * 1024**2
+    cpus: fields.Millicpus = 1_000
+    pids: fields.Count = 64
+    output: fields.Size = 256 * 1024
+    files: fields.Count = 1_024
+    file_size: fields.Size = 64 * 1024**2
+    tmpfs: fields.Size = 16 * 1024**2
+    min_isolation: Annotated[
+        Literal["container", "gvisor", "vm"], _keyword("container", "gvisor", "vm", what="isolation")
+    ] = "container"
+
+
+class ToolSpec(Model):
+    """A tool and its rules."""
+
+    description: fields.Prose = ""
+    effects: list[fields.Id] = []
+    args: dict[fields.Identifier, ArgumentSpec] = {}
+    rules: list[RuleSpec]
+    then: dict[fields.Identifier, fields.Expression] = {}
+    run: RunSpec | None = None
+
+
+def _format(value: object) -> int:
+    if not isinstance(value, Scalar) or not value.plain or value.text != "1":
+        raise Wrong(0, "this version reads format 1 only; write `sandbox: 1`")
+    return 1
+
+
+class Spec(Model):
+    """A whole spec."""
+
+    sandbox: Annotated[Literal[1], BeforeValidator(_format)]
+    name: fields.Id
+    owner: fields.Prose = ""
+    description: fields.Prose = ""
+    define: dict[fields.Identifier, fields.DefinedConstant] = {}
+    state: dict[fields.Identifier, VariableSpec] = {}
+    require_proofs: fields.Prose | None = None
+    tools: dict[fields.ToolName, ToolSpec] = {}
+
+
+def _one_or_several(value: object) -> object:
+    return [value] if isinstance(value, Scalar) else value
+
+
+# --- properties --------------------------------------------------------------------------------------
+
+
+class PropertySpec(Model):
+    """A property: exactly one of never, always, possible."""
+
+    id: fields.Id
+    never: fields.Expression | None = None
+    always: fields.Expression | None = None
+    possible: fields.Expression | None = None
+    tools: list[fields.ToolName] | None = None
+    effect: fields.Id | None = None
+    why: fields.Prose = ""
+
+
+class PropertyFile(Model):
+    """A whole property file."""
+
+    proves: Annotated[list[fields.Prose], BeforeValidator(_one_or_several)]
+    define: dict[fields.Identifier, fields.DefinedConstant] = {}
+    properties: list[PropertySpec] = []
