@@ -33,7 +33,7 @@ def list_dir(path: str) -> dict[str, object]:
     """The entries of a folder, sorted by name, each with its type and size."""
     descriptor = open_beneath(path, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        entries = [_entry(descriptor, name) for name in sorted(os.listdir(descriptor))]
+        entries = [_entry(descriptor, name) for name in sorted(os.listdir(descriptor))]  # noqa: PTH208  # of a descriptor, not a path
     finally:
         os.close(descriptor)
     return {"path": path, "entries": entries}

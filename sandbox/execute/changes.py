@@ -17,16 +17,18 @@ NAME_LIMIT: Final = 255
 """Bytes of one component, as file systems have it."""
 
 HAND_OVER_FOLDERS: Final = frozenset(
-    ".git .github .gitlab .circleci .husky .vscode .idea .cursor .claude .ssh .aws .docker .kube".split()
+    {".git", ".github", ".gitlab", ".circleci", ".husky", ".vscode", ".idea", ".cursor", ".claude", ".ssh", ".aws"}
+    | {".docker", ".kube"}
 )
 HAND_OVER_FILES: Final = frozenset(
-    ".gitmodules .gitattributes .gitlab-ci.yml .envrc .env .npmrc .pypirc .netrc .bashrc .profile .zshrc .mcp.json "
-    ".pre-commit-config.yaml conftest.py sitecustomize.py usercustomize.py".split()
+    {".gitmodules", ".gitattributes", ".gitlab-ci.yml", ".envrc", ".env", ".npmrc", ".pypirc", ".netrc", ".bashrc"}
+    | {".profile", ".zshrc", ".mcp.json", ".pre-commit-config.yaml"}
+    | {"conftest.py", "sitecustomize.py", "usercustomize.py"}
 )
 HAND_OVER_SUFFIX: Final = ".pth"
 
 _INVISIBLE: Final = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
-"""Unicode categories of control, bidirectional and zero-width marks, surrogates (bytes that are no UTF-8), separators."""
+"""Unicode categories of control, bidirectional and zero-width marks, bytes that are no UTF-8, separators."""
 
 
 def list_changes(before: Mapping[str, Entry], after: Mapping[str, Entry]) -> tuple[Change, ...]:

@@ -118,8 +118,8 @@ def _granted(tool: Tool) -> Run:
         raise UsageError(message, "run.missing")
     if run.network:
         message = (
-            f"tool `{tool.name}` is granted network ({run.network[0].host}:{run.network[0].port}), and the network broker "
-            "is not built yet: take `network` out of its `run`, or wait for a release that has it"
+            f"tool `{tool.name}` is granted network ({run.network[0].host}:{run.network[0].port}), and the network "
+            "broker is not built yet: take `network` out of its `run`, or wait for a release that has it"
         )
         raise EnvironmentLacking(message, "environment.network")
     if run.min_isolation != "container":
@@ -134,5 +134,7 @@ def _keep_apart(workspace: Path, source: ToolSource, tool: Tool) -> None:
         return
     code, data = source.origin.resolve(), workspace.resolve()
     if code.is_relative_to(data) or data.is_relative_to(code):
-        message = f"the workspace `{workspace}` of tool `{tool.name}` holds, or lies in, its own module `{source.origin}`"
+        message = (
+            f"the workspace `{workspace}` of tool `{tool.name}` holds, or lies in, its own module `{source.origin}`"
+        )
         raise UsageError(message, "run.workspace")

@@ -14,7 +14,7 @@ import shutil
 import stat
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final, Literal, NoReturn
 
 from sandbox.call import Change
 from sandbox.errors import SandboxFailure
@@ -65,15 +65,15 @@ def recover(root: int) -> None:
     except FileNotFoundError:
         return
     except OSError as error:
-        raise _stuck("is no folder") from error
+        _stuck("is no folder", error)
     try:
         found = os.fstat(folder)
         if found.st_uid != os.geteuid() or found.st_mode & 0o077:
-            raise _stuck("was not made by this user alone")
+            _stuck("was not made by this user alone")
         with contextlib.suppress(FileNotFoundError):
             _perform(root, folder, _read_journal(folder))
     except (OSError, ValueError, TypeError) as error:
-        raise _stuck(f"cannot be finished ({error})") from error
+        _stuck(f"cannot be finished ({error})", error)
     finally:
         os.close(folder)
     _drop(root)
@@ -107,7 +107,7 @@ def _conflict(path: str) -> SandboxFailure:
 def _prepare(root: int, view: int, changes: Sequence[Change]) -> None:
     """Stages every new content, then the journal; each is on the disk before the next."""
     owner = os.fstat(root)
-    os.mkdir(JOURNAL_FOLDER, 0o700, dir_fd=root)  # noqa: PTH102  # relative to a descriptor
+    os.mkdir(JOURNAL_FOLDER, 0o700, dir_fd=root)  # relative to a descriptor
     with opened(JOURNAL_FOLDER, _DIRECTORY, root) as folder:
         steps = _steps(changes)
         for step in steps:
@@ -118,7 +118,7 @@ def _prepare(root: int, view: int, changes: Sequence[Change]) -> None:
         with opened(partial, _CREATE, folder) as file:
             _write(file, json.dumps(body).encode())
         os.fsync(folder)
-        os.rename(partial, _JOURNAL, src_dir_fd=folder, dst_dir_fd=folder)  # noqa: PTH104  # relative to a descriptor
+        os.rename(partial, _JOURNAL, src_dir_fd=folder, dst_dir_fd=folder)  # relative to a descriptor
         os.fsync(folder)
 
 
@@ -185,32 +185,32 @@ def _perform_step(step: _Step, below: int, name: str, folder: int, owner: os.sta
     match step.do:
         case "delete":
             with contextlib.suppress(FileNotFoundError):
-                os.unlink(name, dir_fd=below)  # noqa: PTH108  # relative to a descriptor
+                os.unlink(name, dir_fd=below)  # relative to a descriptor
         case "remove_folder":
             with contextlib.suppress(OSError):  # gone already, or someone put something into it: then it stays
-                os.rmdir(name, dir_fd=below)  # noqa: PTH106  # relative to a descriptor
+                os.rmdir(name, dir_fd=below)  # relative to a descriptor
         case "make_folder":
             with contextlib.suppress(FileExistsError):
-                os.mkdir(name, 0o700, dir_fd=below)  # noqa: PTH102  # relative to a descriptor
+                os.mkdir(name, 0o700, dir_fd=below)  # relative to a descriptor
             with opened(name, _DIRECTORY, below) as made:
                 os.fchown(made, owner.st_uid, owner.st_gid)
                 os.fchmod(made, step.mode)
         case "place":
             with contextlib.suppress(FileNotFoundError):  # placed already
-                os.rename(step.staged, name, src_dir_fd=folder, dst_dir_fd=below)  # noqa: PTH104  # relative to descriptors
+                os.rename(step.staged, name, src_dir_fd=folder, dst_dir_fd=below)  # relative to descriptors
 
 
 def _drop(root: int) -> None:
     """Removes the folder: the journal first, so that a half-removed one is never performed."""
     with contextlib.suppress(FileNotFoundError), opened(JOURNAL_FOLDER, _DIRECTORY, root) as folder:
         with contextlib.suppress(FileNotFoundError):
-            os.unlink(_JOURNAL, dir_fd=folder)  # noqa: PTH108  # relative to a descriptor
+            os.unlink(_JOURNAL, dir_fd=folder)  # relative to a descriptor
         os.fsync(folder)
     with contextlib.suppress(FileNotFoundError):
         shutil.rmtree(JOURNAL_FOLDER, dir_fd=root)
     os.fsync(root)
 
 
-def _stuck(why: str) -> SandboxFailure:
+def _stuck(why: str, cause: Exception | None = None) -> NoReturn:
     message = f"an unfinished commit, `{JOURNAL_FOLDER}` in the workspace, {why}: look into it, then remove that folder"
-    return SandboxFailure(message, "sandbox_failure.commit")
+    raise SandboxFailure(message, "sandbox_failure.commit") from cause

@@ -13,7 +13,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal, TypeAlias
+from typing import Final, Literal, NoReturn, TypeAlias
 
 from sandbox.errors import SandboxFailure, UsageError
 from sandbox.execute.seccomp import profile
@@ -231,7 +231,9 @@ _IDLE_INTERFACES: Final = frozenset({"lo", "tunl0", "gre0", "gretap0", "erspan0"
 def _container_run(contract: Contract, tool: Tool) -> Run:
     place = contract.file or contract.name
     if tool.run is None:
-        message = f"tool `{tool.name}` in {place} has no `run`: it is judged, never run; add `run: {{tool: module:function}}`"
+        message = (
+            f"tool `{tool.name}` in {place} has no `run`: it is judged, never run; add `run: {{tool: module:function}}`"
+        )
         raise UsageError(message, "run.missing")
     if isinstance(tool.run.what, RunHost):
         message = f"tool `{tool.name}` in {place} runs on the host, not in a container"
@@ -324,15 +326,15 @@ def _verify_mounts(config: ContainerConfig, mounts: Sequence[Json]) -> None:
             case [str(target), str(kind), str(options), bool(writable)]:
                 missing.discard(target)
                 if target not in ours | _NAME_FILES and kind not in _KERNEL_FILES:
-                    raise _differs(f"mount `{target}`", "absent", kind)
+                    _refuse(f"mount `{target}`", "absent", kind)
                 if writable and target not in may_write:
-                    raise _differs(f"mount `{target}`", "not writable", options)
+                    _refuse(f"mount `{target}`", "not writable", options)
                 if target == SCRATCH_FOLDER and not {"noexec", "nosuid", "nodev"} <= set(options.split(",")):
-                    raise _differs(f"mount `{target}`", "noexec,nosuid,nodev", options)
+                    _refuse(f"mount `{target}`", "noexec,nosuid,nodev", options)
             case _:
-                raise _differs("mounts", "a list of mounts", mount)
+                _refuse("mounts", "a list of mounts", mount)
     if missing:
-        raise _differs("mounts", "present", f"no {', '.join(sorted(missing))}")
+        _refuse("mounts", "present", f"no {', '.join(sorted(missing))}")
 
 
 def _equal_fields(asked: Mapping[str, Json], said: Mapping[str, Json], where: str) -> None:
@@ -353,7 +355,7 @@ def _normal(value: Json) -> Json:
 
 def _equal(what: str, asked: object, said: object) -> None:
     if asked != said:
-        raise _differs(what, asked, said)
+        _refuse(what, asked, said)
 
 
 def _includes(what: str, asked: Json, said: Json) -> None:
@@ -365,14 +367,14 @@ def _includes(what: str, asked: Json, said: Json) -> None:
     _equal(what, [], missing)
 
 
-def _differs(what: str, asked: object, said: object) -> SandboxFailure:
-    shown = str(said)[:200]
-    return SandboxFailure(f"the container is not as asked: {what} should be `{asked}` and is `{shown}`", "sandbox_failure.configuration")
+def _refuse(what: str, asked: object, said: object) -> NoReturn:
+    message = f"the container is not as asked: {what} should be `{asked}` and is `{str(said)[:200]}`"
+    raise SandboxFailure(message, "sandbox_failure.configuration")
 
 
 def _mapping(value: Json, what: str) -> Mapping[str, Json]:
     if not isinstance(value, dict):
-        raise _differs(what, "an object", value)
+        _refuse(what, "an object", value)
     return value
 
 
@@ -387,12 +389,12 @@ def _list(value: Json) -> list[Mapping[str, Json]]:
 def _text(value: Mapping[str, Json], name: str) -> str:
     found = value.get(name)
     if not isinstance(found, str):
-        raise _differs(name, "text", found)
+        _refuse(name, "text", found)
     return found
 
 
 def _number(value: Mapping[str, Json], name: str) -> int:
     text = _text(value, name)
     if not text.isascii() or not text.isdigit():
-        raise _differs(f"{name} limit", "a number", text or "unreadable")
+        _refuse(f"{name} limit", "a number", text or "unreadable")
     return int(text)

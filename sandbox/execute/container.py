@@ -72,7 +72,7 @@ def run_call(engine: Engine, config: ContainerConfig, placement: Placement, call
     return _judge(seen, config)
 
 
-def _observe(
+def _observe(  # noqa: PLR0917  # a call is these six things
     engine: Engine, config: ContainerConfig, placement: Placement, call: Call, tool: Tool, seen: Observation
 ) -> None:
     with _created(engine, config, placement) as container:
@@ -103,8 +103,8 @@ def _converse(stream: Attachment, config: ContainerConfig, call: Call, tool: Too
     key = secrets.token_bytes(KEY_SIZE)
     frame = call_frame(call, tool, key)
     reader.key = key
-    stream.send(frame, time.monotonic() + SEND_TIMEOUT_S)
     begun = time.monotonic()
+    stream.send(frame, begun + SEND_TIMEOUT_S)
     try:
         _listen(stream, reader, config, begun + config.timeout_ms / 1000, seen)
     finally:
@@ -171,7 +171,9 @@ def _judge(seen: Observation, config: ContainerConfig) -> Outcome:
     if seen.stop == "late":
         return _outcome(seen, "timeout", "limit.time", f"the call took longer than {config.timeout_ms} ms")
     if seen.out_of_memory:
-        return _outcome(seen, "out_of_memory", "limit.memory", f"the call needed more than {config.memory} bytes of memory")
+        return _outcome(
+            seen, "out_of_memory", "limit.memory", f"the call needed more than {config.memory} bytes of memory"
+        )
     if seen.stop == "flood":
         return _flooded(seen, config, "output")
     match seen.ending:

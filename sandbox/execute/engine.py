@@ -142,7 +142,9 @@ class Engine:
 
         url = os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock")
         if not url.startswith(LOCAL_SCHEMES):
-            message = f"the engine `{url}` is not on this machine, so it cannot mount a tool's module; unset DOCKER_HOST"
+            message = (
+                f"the engine `{url}` is not on this machine, so it cannot mount a tool's module; unset DOCKER_HOST"
+            )
             raise EnvironmentLacking(message, "environment.engine")
         try:
             client = docker.APIClient(base_url=url, version="auto", timeout=CONNECT_TIMEOUT_S)
@@ -166,7 +168,7 @@ class Engine:
 
         with _engine_errors("inspect the image"):
             try:
-                found: Mapping[str, Json] = self.client.inspect_image(reference)
+                found: Mapping[str, Json] = self.client.inspect_image(reference)  # type: ignore[no-untyped-call]  # its stubs have no types here
             except ImageNotFound:
                 return None
             return found
@@ -174,14 +176,15 @@ class Engine:
     def load(self, archive: Path) -> None:
         """Loads an image archive that we made ourselves."""
         with _engine_errors("load the image"), archive.open("rb") as file:
-            for line in self.client.load_image(file, quiet=True):
+            for line in self.client.load_image(file, quiet=True):  # type: ignore[no-untyped-call]  # as above
                 if "error" in line:
                     raise SandboxFailure(str(line["error"])[:500], "sandbox_failure.engine")
 
     def create(self, body: Mapping[str, Json], name: str) -> str:
         """A new container, not started; its id."""
         with _engine_errors("create a container"):
-            return str(self.client.create_container_from_config(dict(body), name)["Id"])
+            created = self.client.create_container_from_config(dict(body), name)  # type: ignore[no-untyped-call]  # as above
+            return str(created["Id"])
 
     def inspect(self, container: str) -> Mapping[str, Json]:
         """The engine's own account of a container."""
@@ -196,7 +199,7 @@ class Engine:
             hijacked = self.client.attach_socket(container, streams)
             connection = socket.socket(fileno=os.dup(hijacked.fileno()))
             hijacked.close()
-            connection.setblocking(False)
+            connection.settimeout(0)
             return Attachment(connection)
 
     def start(self, container: str) -> None:

@@ -97,7 +97,11 @@ class FrameReader:
         if len(self._buffer) < _HEADER.size:
             return None
         size, kind, number, mac = _HEADER.unpack_from(self._buffer)
-        if size > HELLO_LIMIT + 6 * self.output_limit or number != self._next or kind not in {HELLO, STDOUT, STDERR, END}:
+        if (
+            size > HELLO_LIMIT + 6 * self.output_limit
+            or number != self._next
+            or kind not in {HELLO, STDOUT, STDERR, END}
+        ):
             raise _forged()
         if len(self._buffer) < _HEADER.size + size:
             return None
@@ -174,7 +178,7 @@ def read_ending(payload: bytes, output_limit: int) -> tuple[Ending, int]:
 
 
 def read_result(text: str, limit: int) -> Json:
-    """A tool's result: JSON within the size (bytes) and `RESULT_DEPTH`, no duplicate keys, finite numbers, real characters.
+    """A tool's result: JSON within size (bytes) and `RESULT_DEPTH`; no key twice, finite numbers, real characters.
 
     Raises:
         ValueError: with the reason, in words for the tool's author.

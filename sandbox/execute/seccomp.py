@@ -27,31 +27,32 @@ _FILES: Final = (
     "access faccessat faccessat2 chdir fchdir getcwd chmod fchmod fchmodat chown fchown fchownat lchown close "
     "close_range copy_file_range creat dup dup2 dup3 fadvise64 fallocate fcntl fdatasync fgetxattr flistxattr flock "
     "fstat fstatfs fsync ftruncate getdents getdents64 getxattr inotify_add_watch inotify_init inotify_init1 "
-    "inotify_rm_watch ioctl lgetxattr link linkat listxattr llistxattr lseek lstat mkdir mkdirat newfstatat open openat "
-    "openat2 pipe pipe2 pread64 preadv preadv2 pwrite64 pwritev pwritev2 read readahead readlink readlinkat readv "
-    "rename renameat renameat2 rmdir sendfile splice stat statfs statx symlink symlinkat sync sync_file_range syncfs "
-    "tee truncate umask unlink unlinkat utime utimensat utimes futimesat write writev"
+    "inotify_rm_watch ioctl lgetxattr link linkat listxattr llistxattr lseek lstat mkdir mkdirat newfstatat open "
+    "openat openat2 pipe pipe2 pread64 preadv preadv2 pwrite64 pwritev pwritev2 read readahead readlink readlinkat "
+    "readv rename renameat renameat2 rmdir sendfile splice stat statfs statx symlink symlinkat sync sync_file_range "
+    "syncfs tee truncate umask unlink unlinkat utime utimensat utimes futimesat write writev"
 )
 _MEMORY: Final = "brk madvise membarrier mincore mlock mlock2 mmap mprotect mremap msync munlock munmap rseq"
 _PROCESSES: Final = (
-    "arch_prctl capget execve exit exit_group fork vfork futex get_robust_list set_robust_list getcpu getegid geteuid "
-    "getgid getgroups getpgid getpgrp getpid getppid getpriority getresgid getresuid getrlimit getrusage getsid gettid "
-    "getuid kill pidfd_open pidfd_send_signal prctl prlimit64 restart_syscall rt_sigaction rt_sigpending "
-    "rt_sigprocmask rt_sigqueueinfo rt_sigreturn rt_sigsuspend rt_sigtimedwait sched_getaffinity sched_getattr "
-    "sched_getparam sched_get_priority_max sched_get_priority_min sched_getscheduler sched_setaffinity sched_yield "
-    "set_tid_address setpgid setpriority setrlimit setsid sigaltstack tgkill tkill uname wait4 waitid"
+    "arch_prctl capget execve exit exit_group fork vfork futex get_robust_list set_robust_list getcpu getegid "
+    "geteuid getgid getgroups getpgid getpgrp getpid getppid getpriority getresgid getresuid getrlimit getrusage "
+    "getsid gettid getuid kill pidfd_open pidfd_send_signal prctl prlimit64 restart_syscall rt_sigaction "
+    "rt_sigpending rt_sigprocmask rt_sigqueueinfo rt_sigreturn rt_sigsuspend rt_sigtimedwait sched_getaffinity "
+    "sched_getattr sched_getparam sched_get_priority_max sched_get_priority_min sched_getscheduler "
+    "sched_setaffinity sched_yield set_tid_address setpgid setpriority setrlimit setsid sigaltstack tgkill tkill "
+    "uname wait4 waitid"
 )
 _TIME_AND_WAITING: Final = (
     "alarm clock_getres clock_gettime clock_nanosleep epoll_create epoll_create1 epoll_ctl epoll_pwait epoll_pwait2 "
-    "epoll_wait eventfd eventfd2 getitimer setitimer gettimeofday nanosleep pause poll ppoll pselect6 select signalfd "
-    "signalfd4 sysinfo time timer_create timer_delete timer_getoverrun timer_gettime timer_settime timerfd_create "
-    "timerfd_gettime timerfd_settime times getrandom"
+    "epoll_wait eventfd eventfd2 getitimer setitimer gettimeofday nanosleep pause poll ppoll pselect6 select "
+    "signalfd signalfd4 sysinfo time timer_create timer_delete timer_getoverrun timer_gettime timer_settime "
+    "timerfd_create timerfd_gettime timerfd_settime times getrandom"
 )
 _SOCKETS: Final = (
-    "accept accept4 bind connect getpeername getsockname getsockopt listen recvfrom recvmmsg recvmsg sendmmsg sendmsg "
-    "sendto setsockopt shutdown"
+    "accept accept4 bind connect getpeername getsockname getsockopt listen recvfrom recvmmsg recvmsg sendmmsg "
+    "sendmsg sendto setsockopt shutdown"
 )
-ALLOWED: Final = tuple(sorted(" ".join((_FILES, _MEMORY, _PROCESSES, _TIME_AND_WAITING, _SOCKETS)).split()))
+ALLOWED: Final = tuple(sorted(f"{_FILES} {_MEMORY} {_PROCESSES} {_TIME_AND_WAITING} {_SOCKETS}".split()))
 
 
 def profile() -> dict[str, Json]:

@@ -68,8 +68,8 @@ def resolve_source(contract: Contract, run: Run) -> ToolSource:
         return _read(shipped, parts[0])
     searched = ", ".join(f"`{folder}`" for folder in _folders(contract)) or "no folder"
     message = (
-        f"no module `{run.what.module}` beside the spec {contract.file or contract.name} (looked in {searched}) or among "
-        "the shipped tools; put it into the spec's folder or the project's root"
+        f"no module `{run.what.module}` beside the spec {contract.file or contract.name} (looked in {searched}) or "
+        "among the shipped tools; put it into the spec's folder or the project's root"
     )
     raise UsageError(message, "run.module")
 

@@ -132,7 +132,9 @@ def _copy_folder(job: _Copy, source: int, target: int, prefix: str, depth: int) 
             case _:
                 continue
         if len(job.copied) > job.entries:
-            message = f"the workspace has more than {job.entries} entries; give `workspace` in the spec a larger `entries`"
+            message = (
+                f"the workspace has more than {job.entries} entries; give `workspace` in the spec a larger `entries`"
+            )
             raise SandboxFailure(message, "sandbox_failure.workspace")
 
 
@@ -150,8 +152,10 @@ def _copy_regular(job: _Copy, source: int, target: int, name: str) -> Entry:
         return Entry("file", mode, found.st_size, digest, stamp_of(found))
 
 
-def _copy_subfolder(job: _Copy, source: int, target: int, name: str, path: str, depth: int) -> Entry:
-    os.mkdir(name, 0o700, dir_fd=target)  # noqa: PTH102  # relative to a descriptor
+def _copy_subfolder(  # noqa: PLR0917  # the same walk in two trees
+    job: _Copy, source: int, target: int, name: str, path: str, depth: int
+) -> Entry:
+    os.mkdir(name, 0o700, dir_fd=target)  # relative to a descriptor
     with opened(name, _DIRECTORY, source) as reading, opened(name, _DIRECTORY, target) as writing:
         found = os.fstat(reading)
         _copy_folder(job, reading, writing, f"{path}/", depth - 1)
@@ -162,7 +166,7 @@ def _copy_subfolder(job: _Copy, source: int, target: int, name: str, path: str, 
 
 
 def _copy_link(job: _Copy, source: int, target: int, name: str, found: os.stat_result) -> Entry:
-    to = os.readlink(name, dir_fd=source)  # noqa: PTH115  # relative to a descriptor
+    to = os.readlink(name, dir_fd=source)  # relative to a descriptor
     os.symlink(to, name, dir_fd=target)
     os.chown(name, job.user, job.group, dir_fd=target, follow_symlinks=False)
     return Entry("link", 0, 0, _digest_of(to), stamp_of(found))
@@ -184,7 +188,7 @@ def _scan_folder(folder: int, prefix: str, depth: int) -> Iterator[tuple[str, En
                 with opened(name, _DIRECTORY, folder) as reading:
                     yield from _scan_folder(reading, f"{path}/", depth - 1)
             case stat.S_IFLNK:
-                to = os.readlink(name, dir_fd=folder)  # noqa: PTH115  # relative to a descriptor
+                to = os.readlink(name, dir_fd=folder)  # relative to a descriptor
                 yield path, Entry("link", 0, 0, _digest_of(to), stamp_of(found))
             case _:
                 yield path, _entry("special", found, "")
