@@ -119,12 +119,20 @@ def _check_structure(raw: bytes) -> None:
     if unescaped.count(b'"') > 4 * MAX_VALUES:  # every string is a value, or the key of one
         _refuse_values()
     skeleton = unescaped.translate(_SKELETON, _FLESH).replace(b'""', b"")  # leaves every other quote's parity
-    brackets = b"".join(skeleton.split(b'"')[::2])
-    if brackets.count(b",") + brackets.count(b"[") >= MAX_VALUES:
+    structure = b"".join(skeleton.split(b'"')[::2])
+    # valid JSON with fewer than `MAX_VALUES` values has no more brackets; of anything else the beginning is enough
+    _check_depth(structure.replace(b",", b"")[: 2 * MAX_VALUES])
+    if structure.count(b",") + structure.count(b"[") >= MAX_VALUES:
         _refuse_values()
-    brackets = brackets.replace(b",", b"")
+
+
+def _check_depth(brackets: bytes) -> None:
+    """Takes the innermost pairs out, `MAX_DEPTH` times."""
     for _ in range(MAX_DEPTH):
+        size = len(brackets)
         brackets = brackets.replace(b"[]", b"")
+        if len(brackets) == size:
+            break
     if b"[]" in brackets or brackets.count(b"[") > MAX_DEPTH:
         _refuse_depth()
 
