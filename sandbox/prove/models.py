@@ -32,8 +32,8 @@ from sandbox.prove.solve import Desk, Model
 SHRINK_S: Final = 4.0
 """Seconds for making a sequence small; a large one is still a counterexample."""
 
-SHRINK_RLIMIT: Final = 5_000_000
-"""Z3's resource units for one attempt: a quarter of a second."""
+SHRINK_RLIMIT: Final = 2_000_000
+"""Z3's resource units for one attempt: half a second."""
 
 LENGTHS: Final = (0, 1, 2, 4, 8, 16, 32, 64)
 """Sizes that strings and lists are tried at, the smallest first."""

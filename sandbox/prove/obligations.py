@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import z3
 
@@ -43,10 +43,14 @@ NO_VALUE = -1
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """Is this conjunction satisfiable? `label` is a plain identifier that names it in files and reasons."""
+    """Is this conjunction satisfiable? `label` names it in files and reasons.
+
+    `expected` is what a proof needs: `unsat`, or `sat` of a hypothesis, or `either` where both answers are of use.
+    """
 
     label: str
     terms: tuple[z3.BoolRef, ...]
+    expected: Literal["unsat", "sat", "either"] = "unsat"
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,7 +213,7 @@ def contribution(ground: Ground, case: Case, variable: str) -> Query:
     lowered = after[variable] < env.state[variable]
     state = state_domain(ground.contract, env)
     terms = (*domain(case.tool, env), *state, term(case.guard, env, facts), term(case.first, env, facts), lowered)
-    return Query(f"adds_{variable}_{case.tool.name}_{case.rule}", terms)
+    return Query(f"adds_{variable}_{case.tool.name}_{case.rule}", terms, "either")
 
 
 # --- obligations of `never` and `possible` -----------------------------------------------------------
@@ -243,19 +247,20 @@ def counts(condition: Property, case: Case) -> bool:
 def consistent(ground: Ground, tool: Tool, condition: Expr) -> Query:
     """Unsatisfiable iff the condition contradicts itself on this tool, whatever the rules, bounds and patterns."""
     env = free_facts(ground, tool, condition)
-    return Query(f"consistent_{tool.name}", (*by_sort(ground, tool, env), term(condition, env, {"tool": tool.name})))
+    terms = (*by_sort(ground, tool, env), term(condition, env, {"tool": tool.name}))
+    return Query(f"consistent_{tool.name}", terms, "sat")
 
 
 def typed(ground: Ground, tool: Tool, condition: Expr) -> Query:
     """Unsatisfiable iff the argument types alone exclude the condition, whatever the rules and the state."""
     env = free_facts(ground, tool, condition)
     terms = (*domain(tool, env), *by_sort(ground, tool, env), term(condition, env, {"tool": tool.name}))
-    return Query(f"typed_{tool.name}", terms)
+    return Query(f"typed_{tool.name}", terms, "either")
 
 
 def inhabited(ground: Ground, tool: Tool) -> Query:
     """Unsatisfiable iff no call of this tool can be parsed at all: the hypothesis that all else rests on."""
-    return Query(f"domain_{tool.name}", domain(tool, symbols(ground.contract, tool, ground.ctx)))
+    return Query(f"domain_{tool.name}", domain(tool, symbols(ground.contract, tool, ground.ctx)), "sat")
 
 
 def eased_by_deny(ground: Ground, tool: Tool, condition: Expr) -> Query:
@@ -263,7 +268,7 @@ def eased_by_deny(ground: Ground, tool: Tool, condition: Expr) -> Query:
     env = free_facts(ground, tool, condition)
     at = {verdict: term(condition, env, {"tool": tool.name, "decision": verdict}) for verdict in VERDICTS}
     eased = z3.And(at["deny"], z3.Not(z3.And(at["ask"], at["allow"])))
-    return Query(f"rules_only_{tool.name}", (*by_sort(ground, tool, env), eased))
+    return Query(f"rules_only_{tool.name}", (*by_sort(ground, tool, env), eased), "either")
 
 
 def free_facts(ground: Ground, tool: Tool, condition: Expr) -> Environment:

@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from sandbox.call import Call, Decision, Rejected
-from sandbox.canonical import canonical_json, show_decimal
+from sandbox.canonical import canonical_json, printable, show_decimal
 from sandbox.decide import EnginePair
 from sandbox.evaluate import Env, truth
 from sandbox.ir import Contract, DecimalSort, Json, Property
@@ -68,7 +68,7 @@ def _permitted(contract: Contract, engines: EnginePair, play: _Play, move: Move)
         return Differs(f"call {len(play.decisions) + 1} is denied: {step.decision.reason}")
     play.stored = step.after
     play.decisions.append(step.decision)
-    play.words.append(_told(contract, play, move, step.decision, before, effective(contract, step.after)))
+    play.words.append(_told(play, move, step.decision, _changes(contract, before, effective(contract, step.after))))
     return None
 
 
@@ -98,7 +98,7 @@ def _last_call(
     if not _meets(subject, call, before, decision):
         return Differs(f"the last call does not meet the property: {decision.reason}")
     play.decisions.append(decision)
-    play.words.append(_told(contract, play, move, decision, before, before))
+    play.words.append(_told(play, move, decision, ""))
     play.words.append(f"that call meets `{subject.text or subject.id}`")
     return Replayed(moves, tuple(play.decisions), shown_state(contract, before), tuple(play.words))
 
@@ -136,17 +136,13 @@ def _shown(value: Scalar, scale: int | None) -> Json:
     return show_decimal(int(value), scale) if scale is not None else value
 
 
-def _told(
-    contract: Contract,
-    play: _Play,
-    move: Move,
-    decision: Decision,
-    before: Mapping[str, Scalar],
-    after: Mapping[str, Scalar],
-) -> str:
+def _changes(contract: Contract, before: Mapping[str, Scalar], after: Mapping[str, Scalar]) -> str:
     old, new = shown_state(contract, before), shown_state(contract, after)
-    changes = ", ".join(f"{name} {_plain(old[name])} -> {_plain(new[name])}" for name in old if old[name] != new[name])
-    args = canonical_json(move.args)
+    return ", ".join(f"{name} {_plain(old[name])} -> {_plain(new[name])}" for name in old if old[name] != new[name])
+
+
+def _told(play: _Play, move: Move, decision: Decision, changes: str) -> str:
+    args = printable(canonical_json(move.args))
     args = args if len(args) <= MAX_SHOWN else f"{args[:MAX_SHOWN]}..."
     told = f"{len(play.decisions)}. {rfc3339(move.now_ms)} `{move.tool}` {args}: {decision.reason}"
     return f"{told}; {changes}" if changes else told

@@ -20,8 +20,8 @@ from sandbox.prove.findings import SolverChoice
 from sandbox.prove.obligations import Query
 from sandbox.prove.second import second_opinion
 
-QUERY_RLIMIT: Final = 200_000_000
-"""Z3's resource units for one query: some ten seconds, the same answer on every machine."""
+QUERY_RLIMIT: Final = 60_000_000
+"""Z3's resource units for one query: some fifteen seconds, and the same answer on every machine."""
 
 SHARE: Final = 0.4
 """The part of the time that is left which one query may take, so that no single one starves those after it."""
@@ -147,7 +147,7 @@ def script_of(query: Query) -> str:
     """The query as an SMT-LIB 2 script with plain identifiers, for any solver of strings and integers."""
     solver = z3.Solver(ctx=query.terms[0].ctx) if query.terms else z3.Solver()
     solver.add(list(query.terms))
-    return f"; {query.label}: `unsat` is what the proof needs\n(set-logic ALL)\n{solver.to_smt2()}"
+    return f"; {query.label}: expected {query.expected}\n(set-logic ALL)\n{solver.to_smt2()}"
 
 
 def units_of(solver: z3.Solver) -> int:

@@ -1,4 +1,4 @@
-"""The shortest sequence of calls, from the initial state, that shows something: longer ones are tried one call at a time.
+"""The shortest sequence of calls, from the initial state, that shows something: one call more at a time.
 
 Here time is exact, as in `machine`: calls at t1 <= t2 <= ..., periods numbered by division, windows summed over the
 events that are younger than their length. First all calls are at one instant, then (where the spec has periods) at

@@ -12,7 +12,7 @@ from sandbox.ir import Json
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """One call of a sequence: raw JSON arguments in the form that `decide` accepts, and its time in Unix milliseconds."""
+    """One call of a sequence: raw JSON arguments in the form that `decide` accepts; its time in Unix milliseconds."""
 
     tool: str
     args: Mapping[str, Json]
