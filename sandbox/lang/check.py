@@ -680,4 +680,4 @@ def _check_pattern(here: Here) -> None:
         check_pattern(here.operand.value)
     except PatternError as error:
         inside = here.node.offsets[error.offset] if isinstance(here.node, String) else here.start
-        raise Refused(inside, f"the pattern is refused: {error}") from None
+        raise Refused(inside, f"the pattern is refused: {error.message}") from None

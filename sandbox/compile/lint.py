@@ -1,0 +1,198 @@
+"""What is allowed to be written and is seldom meant. Warnings only: no exit code, no decision rests on them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from sandbox.errors import Place, Problem
+from sandbox.ir import (
+    All,
+    And,
+    Arg,
+    Argument,
+    ArgWord,
+    Const,
+    Contains,
+    Contract,
+    EndsWith,
+    Eq,
+    Expr,
+    Le,
+    ListType,
+    Lower,
+    Lt,
+    Matches,
+    Not,
+    Or,
+    PathType,
+    Rule,
+    RunArgv,
+    StartsWith,
+    StringType,
+    Tool,
+)
+from sandbox.lang.check import parts
+
+_NEVER_A_DASH = re.compile(r"\^?[A-Za-z0-9/_]|\^?\[[A-Za-z0-9/_]")
+
+
+def lint(contract: Contract) -> tuple[Problem, ...]:
+    """What looks unintended in a contract, in the order of its places. An empty tuple is no praise."""
+    found = [*_of_state(contract), *_of_contract(contract)]
+    for tool in contract.tools:
+        found += [*_of_tool(tool), *_of_argv(tool)]
+        for rule in tool.rules:
+            found += _of_rule(tool, rule)
+    return tuple(sorted(found, key=lambda problem: (problem.place, problem.message)))
+
+
+def _of_contract(contract: Contract) -> Iterator[Problem]:
+    place = Place(contract.file, 1, 1)
+    if not contract.tools:
+        yield Problem(place, "this spec has no tools and denies everything")
+    elif not any(_may_permit(tool) for tool in contract.tools):
+        yield Problem(place, "this spec allows and asks nothing, so that every call is denied")
+
+
+def _may_permit(tool: Tool) -> bool:
+    return any(rule.kind != "deny" and truth(rule.when) is not False for rule in tool.rules)
+
+
+def _of_state(contract: Contract) -> Iterator[Problem]:
+    place = Place(contract.file, 1, 1)
+    written = {step.variable for tool in contract.tools for step in tool.then}
+    for variable in contract.variables:
+        if variable.period is not None and variable.period.kind == "reset":
+            message = f"`{variable.name}` has a `reset`: up to twice its cap can be used in a rolling period; `window` has no such gap"
+            yield Problem(place, message)
+        if variable.name not in written:
+            yield Problem(place, f"no `then` ever changes `{variable.name}`; a cap on it caps nothing")
+
+
+def _of_tool(tool: Tool) -> Iterator[Problem]:
+    if not tool.rules:
+        yield Problem(tool.place, f"`{tool.name}` has no rules and is always denied")
+    elif not _may_permit(tool):
+        yield Problem(tool.place, f"no rule of `{tool.name}` allows or asks, so that it is always denied")
+    always = [rule for rule in tool.rules if truth(rule.when) is True]
+    for stricter, weaker in (("deny", ("ask", "allow")), ("ask", ("allow",))):
+        first = next((rule for rule in always if rule.kind == stricter), None)
+        for rule in tool.rules:
+            if first is not None and rule.kind in weaker and truth(rule.when) is not False:
+                yield Problem(rule.place, f"rule `{rule.id}` never decides, because `{first.id}` is always true")
+
+
+def _of_rule(tool: Tool, rule: Rule) -> Iterator[Problem]:
+    constant = truth(rule.when)
+    if constant is not None:
+        says = "always true" if constant else "never true"
+        yield Problem(rule.place, f"rule `{rule.id}` is {says}")
+    types = {argument.name: argument.type for argument in tool.arguments}
+    for expr in _within(rule.when):
+        match expr:
+            case StartsWith(subject=subject, part=Const(value=str(part))) if _is_path(subject, types) and not part.endswith("/"):
+                message = f"the prefix `{part}` in rule `{rule.id}` has no slash at its end and begins `{part}-other` too"
+                yield Problem(rule.place, message)
+            case Matches(pattern=pattern) if rule.kind != "deny" and not (pattern.startswith("^") and pattern.endswith("$")):
+                message = f"`matches` in rule `{rule.id}` finds its pattern anywhere; write `^...$` to mean all of the text"
+                yield Problem(rule.place, message)
+            case StartsWith(part=part) | EndsWith(part=part) | Contains(part=part) if not isinstance(part, Const):
+                yield Problem(rule.place, f"rule `{rule.id}` tests against a part that is no constant, which is slow to prove")
+            case _:
+                pass
+    if rule.kind == "allow":
+        yield from _empty_lists(rule, types)
+
+
+def _empty_lists(rule: Rule, types: dict[str, object]) -> Iterator[Problem]:
+    for expr in _conjuncts(rule.when):
+        if isinstance(expr, All) and isinstance(expr.over, Arg):
+            type_ = types[expr.over.name]
+            if isinstance(type_, ListType) and type_.min_size == 0 and not _size_is_asked(rule.when, expr.over.name):
+                message = f"rule `{rule.id}` rests on `all` of `args.{expr.over.name}`, which is true of an empty list"
+                yield Problem(rule.place, message)
+
+
+def _size_is_asked(expr: Expr, name: str) -> bool:
+    return any(
+        isinstance(side, Arg) and side.name == name
+        for relation in _within(expr)
+        if isinstance(relation, Eq | Lt | Le)
+        for operand in (relation.left, relation.right)
+        for side in parts(operand)
+    )
+
+
+def _of_argv(tool: Tool) -> Iterator[Problem]:
+    if tool.run is None or not isinstance(tool.run.what, RunArgv):
+        return
+    types = {argument.name: argument for argument in tool.arguments}
+    closed = False
+    for word in tool.run.what.words:
+        if word == "--":
+            closed = True
+        elif isinstance(word, ArgWord) and not closed and _may_begin_with_dash(types[word.argument]):
+            message = f"`args.{word.argument}` may begin with `-` and be taken for an option; give it a pattern, or put `--` before it"
+            yield Problem(tool.place, message)
+
+
+def _may_begin_with_dash(argument: Argument) -> bool:
+    type_ = argument.type.items if isinstance(argument.type, ListType) else argument.type
+    match type_:
+        case PathType():
+            return False
+        case StringType(pattern=str(pattern)):
+            return _NEVER_A_DASH.match(pattern) is None or "|" in pattern
+        case _:
+            return True
+
+
+def _is_path(subject: Expr, types: dict[str, object]) -> bool:
+    match subject:
+        case Lower(operand=operand):
+            return _is_path(operand, types)
+        case Arg(name=name):
+            return isinstance(types[name], PathType)
+        case _:
+            return False
+
+
+def _within(expr: Expr) -> Iterator[Expr]:
+    yield expr
+    for part in parts(expr):
+        yield from _within(part)
+
+
+def _conjuncts(expr: Expr) -> Iterator[Expr]:
+    if isinstance(expr, And | Or):
+        for operand in expr.operands:
+            yield from _conjuncts(operand)
+    else:
+        yield expr
+
+
+def truth(expr: Expr) -> bool | None:
+    """Whether an expression is true, or false, on the face of it; None where that takes more than a look."""
+    match expr:
+        case Const(value=bool(value)):
+            return value
+        case Not(operand=operand):
+            inner = truth(operand)
+            return None if inner is None else not inner
+        case And(operands=operands):
+            values = [truth(operand) for operand in operands]
+            return False if False in values else True if all(values) else None
+        case Or(operands=operands):
+            values = [truth(operand) for operand in operands]
+            return True if True in values else None if None in values else False
+        case Eq(left=Const(value=left), right=Const(value=right)):
+            return left == right
+        case Lt(left=Const(value=left), right=Const(value=right)):
+            return left < right  # type: ignore[operator]  # `lang` gave both one sort
+        case Le(left=Const(value=left), right=Const(value=right)):
+            return left <= right  # type: ignore[operator]  # as above
+        case _ if isinstance(expr, Eq | Le) and expr.left == expr.right:
+            return True
+        case _:
+            return None
