@@ -101,9 +101,27 @@ SOURCES = st.recursive(
     ),
     max_leaves=6,
 )
-ARGS = st.lists(st.tuples(st.sampled_from([*TYPES, "other"]), SOURCES), max_size=3).map(
-    lambda pairs: f"{{{','.join(f'{json.dumps(key)}:{value}' for key, value in pairs)}}}"
-)
+SOURCES_OF_A_TYPE: dict[type[ArgType], st.SearchStrategy[str]] = {
+    BoolType: st.sampled_from(["true", "false"]),
+    IntType: NUMBERS,
+    DecimalType: st.one_of(NUMBERS, NUMBERS.map(json.dumps)),
+    EnumType: st.sampled_from(["red", "gr\u00fcn", "Red"]).map(json.dumps),
+    ListType: st.lists(st.one_of(NUMBERS, TEXTS.map(json.dumps)), max_size=3).map(lambda items: f"[{','.join(items)}]"),
+}
+
+
+def pairs_of(name: str) -> st.SearchStrategy[tuple[str, str]]:
+    """An argument with a source that is mostly of its type's kind."""
+    fitting = SOURCES_OF_A_TYPE.get(type(TYPES[name]), TEXTS.map(json.dumps))
+    return st.tuples(st.just(name), st.one_of(fitting, fitting, SOURCES))
+
+
+PAIRS = st.sampled_from(sorted(TYPES)).flatmap(pairs_of)
+ARGS = st.one_of(
+    st.lists(PAIRS, max_size=1),
+    st.lists(PAIRS, max_size=3, unique_by=lambda pair: pair[0]),
+    st.lists(st.one_of(PAIRS, st.tuples(st.just("other"), SOURCES)), max_size=3),
+).map(lambda pairs: f"{{{','.join(f'{json.dumps(key)}:{value}' for key, value in pairs)}}}")
 CALLS = st.builds('{{"tool":"{}","args":{}}}'.format, st.sampled_from(["t", "t", "t", "must", "T"]), ARGS)
 
 
