@@ -161,12 +161,12 @@ def _decimal(raw: Tree, type_: DecimalType) -> _Parsed:
     if parts is None:
         return Rejected("parse.type", f"{quoted(raw)} is not accepted; {accepted} is")
     sign, whole, fraction = parts[1], parts[2], parts[3] or ""
-    if len(whole) + len(fraction) > strict_json.MAX_DIGITS:
-        return Rejected("parse.number", f"a number has more than {strict_json.MAX_DIGITS} digits")
     if len(fraction) > type_.scale:
         return Rejected(
             "parse.scale", f"{quoted(raw)} has too many digits; {type_.scale} behind the point are accepted"
         )
+    if len(whole) + type_.scale > strict_json.MAX_DIGITS:  # as it is written canonically
+        return Rejected("parse.number", f"a number has more than {strict_json.MAX_DIGITS} digits")
     value = int(whole + fraction.ljust(type_.scale, "0"))
     if sign and value == 0:
         return Rejected("parse.type", f"{quoted(raw)} is not accepted; zero has no sign")

@@ -120,7 +120,9 @@ PAIRS = st.sampled_from(sorted(TYPES)).flatmap(pairs_of)
 ARGS = st.one_of(
     st.lists(PAIRS, max_size=1),
     st.lists(PAIRS, max_size=3, unique_by=lambda pair: pair[0]),
-    st.lists(st.one_of(PAIRS, st.tuples(st.just("other"), SOURCES)), max_size=3),
+    st.lists(PAIRS, min_size=1, max_size=3, unique_by=lambda pair: pair[0]),
+    st.lists(PAIRS, min_size=2, max_size=2),
+    st.tuples(PAIRS, st.tuples(st.just("other"), SOURCES)),
 ).map(lambda pairs: f"{{{','.join(f'{json.dumps(key)}:{value}' for key, value in pairs)}}}")
 CALLS = st.builds('{{"tool":"{}","args":{}}}'.format, st.sampled_from(["t", "t", "t", "must", "T"]), ARGS)
 
@@ -198,9 +200,9 @@ def _decimal(text: str, type_: DecimalType) -> object:
     number = Decimal(text)
     if number.is_zero() and text.startswith("-"):
         raise _No
-    if len(number.as_tuple().digits) > 400 or sum(char.isdigit() for char in text) > 400:
-        raise _No
     if "." in text and len(text.partition(".")[2]) > type_.scale:
+        raise _No
+    if sum(char.isdigit() for char in text.partition(".")[0]) + type_.scale > 400:  # as it is written canonically
         raise _No
     low = None if type_.minimum is None else Decimal(type_.minimum).scaleb(-type_.scale)
     high = None if type_.maximum is None else Decimal(type_.maximum).scaleb(-type_.scale)
