@@ -38,6 +38,12 @@ class ColdRunner:
     def __init__(self, engine: Engine | None = None) -> None:
         self._connected = engine
 
+    def close(self) -> None:
+        """Closes the connection to the engine; the next use opens another one."""
+        if self._connected is not None:
+            self._connected.close()
+            self._connected = None
+
     def prepare(self, contract: Contract, tool: Tool) -> Prepared:
         """What a permit for this tool must bind; starts nothing. Raises as `Runner.prepare` says."""
         return self._job(contract, tool).prepared
@@ -60,7 +66,7 @@ class ColdRunner:
 
     def _job(self, contract: Contract, tool: Tool) -> _Job:
         config = compile_config(contract, tool)
-        run = _granted(tool)
+        run = granted_run(tool)
         source = resolve_source(contract, run)
         if run.workspace is not None:
             _keep_apart(workspace_folder(contract, run.workspace), source, tool)
@@ -110,7 +116,7 @@ def not_started(error: SandboxError) -> Outcome:
     return Outcome("sandbox_failure", code if known else f"sandbox_failure.{code}", str(error), started=False)
 
 
-def _granted(tool: Tool) -> Run:
+def granted_run(tool: Tool) -> Run:
     """The tool's `run`, if everything that it grants and demands can be had."""
     run = tool.run
     if run is None:

@@ -29,12 +29,21 @@ REQUEST_TIMEOUT_S: Final = 60
 CONNECT_TIMEOUT_S: Final = 5
 """For the first answer of an engine that is there."""
 
-LOCAL_SCHEMES: Final = ("unix://", "http+unix://")
+LOCAL_SCHEME: Final = "unix://"
 
 HOW_TO_GET: Final = (
     "no container engine answers: `make setup` installs and starts one (or: apt-get install docker.io, then start "
     "dockerd); `sandbox doctor` shows what is missing"
 )
+
+_ATTACH: Final = (
+    "POST {path}?stream=1&stdin=1&stdout=1&stderr=1 HTTP/1.1\r\nHost: engine\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n"
+    "Content-Length: 0\r\n\r\n"
+)
+"""By hand: the client library's way keeps a second owner of the connection, which then closes it late or never."""
+
+_ANSWER_LIMIT: Final = 16 * 1024
+"""Bytes of the head of an HTTP answer."""
 
 _STREAM_HEADER: Final = struct.Struct(">BxxxL")
 _STDOUT: Final = 1
@@ -129,6 +138,7 @@ class Engine:
 
     client: docker.APIClient
     version: str
+    socket_path: str
 
     @classmethod
     def connect(cls) -> Engine:
@@ -141,7 +151,7 @@ class Engine:
         from docker.errors import DockerException  # noqa: PLC0415  # as above
 
         url = os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock")
-        if not url.startswith(LOCAL_SCHEMES):
+        if not url.startswith(LOCAL_SCHEME):
             message = (
                 f"the engine `{url}` is not on this machine, so it cannot mount a tool's module; unset DOCKER_HOST"
             )
@@ -156,7 +166,8 @@ class Engine:
             message = "the engine has no cgroup driver, so it would ignore every limit; run dockerd as root"
             raise EnvironmentLacking(message, "environment.engine")
         client.timeout = REQUEST_TIMEOUT_S
-        return cls(client, f"{info.get('ServerVersion', '?')}, {info.get('DefaultRuntime', '?')}")
+        version = f"{info.get('ServerVersion', '?')}, {info.get('DefaultRuntime', '?')}"
+        return cls(client, version, url.partition("://")[2])
 
     def close(self) -> None:
         """Closes the connections to the engine."""
@@ -195,12 +206,18 @@ class Engine:
     def attach(self, container: str) -> Attachment:
         """The stream of a container that was not started yet, so that nothing of it is missed."""
         with _engine_errors("attach to the container"):
-            streams = {"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1, "logs": 0}
-            hijacked = self.client.attach_socket(container, streams)
-            connection = socket.socket(fileno=os.dup(hijacked.fileno()))
-            hijacked.close()
-            connection.settimeout(0)
-            return Attachment(connection)
+            connection = socket.socket(socket.AF_UNIX)
+            try:
+                connection.settimeout(CONNECT_TIMEOUT_S)
+                connection.connect(self.socket_path)
+                path = f"/v{self.client.api_version}/containers/{container}/attach"
+                connection.sendall(_ATTACH.format(path=path).encode())
+                attachment = Attachment(connection, _after_upgrade(connection))
+                connection.settimeout(0)
+            except BaseException:
+                connection.close()
+                raise
+            return attachment
 
     def start(self, container: str) -> None:
         """Starts a created container."""
@@ -238,6 +255,21 @@ class Engine:
         with _engine_errors("list containers"):
             found = self.client.containers(all=True, filters={"label": [label]})
             return tuple((str(item["Id"]), dict(item["Labels"])) for item in found)
+
+
+def _after_upgrade(connection: socket.socket) -> bytearray:
+    """Reads the head of the answer; what came behind it."""
+    answer = bytearray()
+    while b"\r\n\r\n" not in answer:
+        data = connection.recv(_CHUNK)
+        if not data or len(answer) > _ANSWER_LIMIT:
+            message = "the engine closed the connection"
+            raise ConnectionError(message)
+        answer += data
+    head, _, rest = answer.partition(b"\r\n\r\n")
+    if not head.startswith((b"HTTP/1.1 101", b"HTTP/1.1 200")):
+        raise ConnectionError(head.decode("utf-8", "replace"))
+    return bytearray(rest)
 
 
 @contextlib.contextmanager

@@ -129,7 +129,7 @@ def call_message(call: Call, tool: Tool) -> dict[str, Json]:
     limits: dict[str, Json] = {"output": tool.run.output, "timeout_ms": tool.run.timeout_ms}
     match tool.run.what:
         case RunTool(module=module, function=function):
-            decimals: list[Json] = [argument.name for argument in tool.arguments if _is_decimal(argument.type)]
+            decimals: list[Json] = [argument.name for argument in tool.arguments if is_decimal(argument.type)]
             what: dict[str, Json] = {"module": module, "function": function, "args": arguments, "decimals": decimals}
             return {"kind": "tool", **what, **limits}
         case RunArgv() as argv:
@@ -227,7 +227,8 @@ def _exit_text(code: int) -> str:
     return f"the tool ended with exit code {code} and returned nothing"
 
 
-def _is_decimal(type_: object) -> bool:
+def is_decimal(type_: object) -> bool:
+    """Whether an argument of this type arrives as Decimal, or a list of them."""
     return isinstance(type_, DecimalType) or (isinstance(type_, ListType) and isinstance(type_.items, DecimalType))
 
 
