@@ -47,14 +47,15 @@ class Dfa:
 
         Each is given as it is and, where a string is still accepted after it, with a shortest accepted rest.
         """
-        access = self._access()
-        rests = self._rests()
+        characters = [(char, self.class_of(char)) for char in self._characters()]
+        representatives = {number: char for char, number in reversed(characters)}
+        access = self._access(representatives)
+        rests = self._rests(representatives)
         cover = dict.fromkeys(access)
-        for state, prefix in enumerate(access):
-            for char in self._characters():
-                target = self.table.rows[state][self.class_of(char)]
+        for prefix, row in zip(access, self.table.rows, strict=True):
+            for char, number in characters:
                 cover[prefix + char] = None
-                if (rest := rests.get(target)) is not None:
+                if (rest := rests.get(row[number])) is not None:
                     cover[prefix + char + rest] = None
         return list(cover)
 
@@ -65,33 +66,27 @@ class Dfa:
         wanted = [(low, end - 1) for low, end in zip(starts, ends, strict=True) if low not in {0, SURROGATES[0]}]
         return [chr(point) for low, high in wanted for point in sorted({low, high})]
 
-    def _representatives(self) -> list[str]:
-        """One character of every class that strings have."""
-        found = {self.class_of(char): char for char in reversed(self._characters())}
-        return [found[number] for number in sorted(found)]
-
-    def _access(self) -> list[str]:
-        """A shortest string to every state (in the order of the states, which is that of their discovery)."""
+    def _access(self, representatives: dict[int, str]) -> list[str]:
+        """A shortest string to every state, in the order of the states."""
         found = {0: ""}
         waiting = deque([0])
         while waiting:
             state = waiting.popleft()
-            for char in self._representatives():
-                target = self.table.rows[state][self.class_of(char)]
+            for number, char in representatives.items():
+                target = self.table.rows[state][number]
                 if target not in found:
                     found[target] = found[state] + char
                     waiting.append(target)
-        return [found[state] for state in sorted(found)]
+        return [found[state] for state in range(self.states)]
 
-    def _rests(self) -> dict[int, str]:
+    def _rests(self, representatives: dict[int, str]) -> dict[int, str]:
         """A shortest accepted string from every state that has one."""
         found = dict.fromkeys(sorted(self.table.accepting), "")
         waiting = deque(found)
-        characters = {self.class_of(char): char for char in self._representatives()}
         sources = _sources(self.table)
         while waiting:
             goal = waiting.popleft()
-            for number, char in characters.items():
+            for number, char in representatives.items():
                 for state in sources[goal].get(number, ()):
                     if state not in found:
                         found[state] = char + found[goal]
