@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from sandbox.ir import (
     Add,
     Arg,
-    Argument,
     ArgType,
+    Argument,
     Const,
     DecimalType,
     Div,

@@ -30,8 +30,7 @@ from sandbox.ir import (
     Variable,
     Workspace,
 )
-from sandbox.lang import Constant, Scope, SourceText, compile_expression
-from sandbox.lang import later
+from sandbox.lang import Constant, Scope, SourceText, compile_expression, later
 from sandbox.lang.source import Problems, shown
 from sandbox.lang.suggest import near_miss
 from sandbox.spec import Written, read_spec
@@ -126,7 +125,8 @@ class _Compiler:
     def _tool(self, name: str, spec: ToolSpec) -> Tool:
         at: _Path = ("tools", name)
         arguments = tuple(
-            Argument(arg, self._types.argument(type_, (*at, "args", arg)), type_.optional) for arg, type_ in spec.args.items()
+            Argument(arg, self._types.argument(type_, (*at, "args", arg)), type_.optional)
+            for arg, type_ in spec.args.items()
         )
         scope = Scope(
             tools=tuple(self._spec.tools),
@@ -167,7 +167,9 @@ class _Compiler:
         seen: set[str] = set()
         for at, spec in enumerate(specs):
             if spec.id in seen:
-                self._wrong(f"the id {shown(spec.id)} stands here already; ids are unique within a tool", *path, at, "id")
+                self._wrong(
+                    f"the id {shown(spec.id)} stands here already; ids are unique within a tool", *path, at, "id"
+                )
             seen.add(spec.id)
             rule = self._rule(spec, scope, (*path, at))
             if rule is not None:
@@ -204,7 +206,9 @@ class _Compiler:
         for name, source in then.items():
             variable = self._variables.get(name)
             if variable is None:
-                self._wrong(f"the state has no variable {shown(name)}{near_miss(name, self._variables)}", *path, name, key=True)
+                self._wrong(
+                    f"the state has no variable {shown(name)}{near_miss(name, self._variables)}", *path, name, key=True
+                )
                 continue
             value = self._expression(source, scope, variable.sort)
             if value is None:

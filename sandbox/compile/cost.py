@@ -33,7 +33,7 @@ from sandbox.ir import (
     StringType,
     Tool,
 )
-from sandbox.lang.check import parts
+from sandbox.lang.walk import parts
 
 MAX_COST: Final = 20_000_000
 """Character steps of one decision: some 0.1 s in the slower of the two engines."""
@@ -58,8 +58,8 @@ def check(contract: Contract, note: Callable[..., None]) -> None:
         total = sum(term.cost for term in terms)
         if total > MAX_COST:
             worst = max(terms, key=lambda term: term.cost)
-            share = f"{worst.name} alone {worst.cost:,}"
-            message = f"a decision could take {total:,} steps and at most {MAX_COST:,} are allowed, {share}; declare smaller sizes"
+            message = f"a decision could take {total:,} steps, of which {worst.name} takes {worst.cost:,}"
+            message = f"{message}, and {MAX_COST:,} are allowed; declare smaller sizes"
             note(message, *worst.path)
 
 
@@ -72,7 +72,8 @@ def tool_terms(tool: Tool) -> list[Term]:
         for number, rule in enumerate(tool.rules)
     ]
     return rules + [
-        Term((*at, "then", step.variable), f"`then` of `{step.variable}`", cost(step.value, types)) for step in tool.then
+        Term((*at, "then", step.variable), f"`then` of `{step.variable}`", cost(step.value, types))
+        for step in tool.then
     ]
 
 
@@ -85,7 +86,12 @@ def cost(expr: Expr, types: dict[str, ArgType]) -> int:
     match expr:
         case Member(of=of):
             return 1 + inner + _elements(of, types) * _characters(of, types)
-        case StartsWith(subject=subject) | EndsWith(subject=subject) | Contains(subject=subject) | Matches(subject=subject):
+        case (
+            StartsWith(subject=subject)
+            | EndsWith(subject=subject)
+            | Contains(subject=subject)
+            | Matches(subject=subject)
+        ):
             return 1 + inner + _characters(subject, types)
         case Lt(left=left) | Le(left=left) | Eq(left=left):
             return 1 + inner + _characters(left, types)

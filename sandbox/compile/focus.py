@@ -70,4 +70,4 @@ def _rebuilt(expr: Expr, tool: Tool) -> Expr:
         for field in fields(expr)
         if isinstance(value := getattr(expr, field.name), get_args(Expr)) and field.name != "variable"
     }
-    return replace(expr, **changed) if changed else expr
+    return replace(expr, **changed) if changed else expr  # type: ignore[arg-type]  # fields of this very node

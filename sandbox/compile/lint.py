@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from sandbox.errors import Place, Problem
 from sandbox.ir import (
     All,
     And,
     Arg,
+    ArgType,
     Argument,
     ArgWord,
     Const,
@@ -32,7 +33,7 @@ from sandbox.ir import (
     StringType,
     Tool,
 )
-from sandbox.lang.check import parts
+from sandbox.lang.walk import parts
 
 _NEVER_A_DASH = re.compile(r"\^?[A-Za-z0-9/_]|\^?\[[A-Za-z0-9/_]")
 
@@ -64,7 +65,9 @@ def _of_state(contract: Contract) -> Iterator[Problem]:
     written = {step.variable for tool in contract.tools for step in tool.then}
     for variable in contract.variables:
         if variable.period is not None and variable.period.kind == "reset":
-            message = f"`{variable.name}` has a `reset`: up to twice its cap can be used in a rolling period; `window` has no such gap"
+            message = (
+                f"`{variable.name}` has a `reset`: up to twice its cap fits in a rolling period; `window` has no gap"
+            )
             yield Problem(place, message)
         if variable.name not in written:
             yield Problem(place, f"no `then` ever changes `{variable.name}`; a cap on it caps nothing")
@@ -91,21 +94,31 @@ def _of_rule(tool: Tool, rule: Rule) -> Iterator[Problem]:
     types = {argument.name: argument.type for argument in tool.arguments}
     for expr in _within(rule.when):
         match expr:
-            case StartsWith(subject=subject, part=Const(value=str(part))) if _is_path(subject, types) and not part.endswith("/"):
-                message = f"the prefix `{part}` in rule `{rule.id}` has no slash at its end and begins `{part}-other` too"
+            case StartsWith(subject=subject, part=Const(value=str(part))) if _is_path(
+                subject, types
+            ) and not part.endswith("/"):
+                message = (
+                    f"the prefix `{part}` in rule `{rule.id}` has no slash at its end and begins `{part}-other` too"
+                )
                 yield Problem(rule.place, message)
-            case Matches(pattern=pattern) if rule.kind != "deny" and not (pattern.startswith("^") and pattern.endswith("$")):
-                message = f"`matches` in rule `{rule.id}` finds its pattern anywhere; write `^...$` to mean all of the text"
+            case Matches(pattern=pattern) if rule.kind != "deny" and not (
+                pattern.startswith("^") and pattern.endswith("$")
+            ):
+                message = (
+                    f"`matches` in rule `{rule.id}` finds its pattern anywhere; write `^...$` to mean all of the text"
+                )
                 yield Problem(rule.place, message)
             case StartsWith(part=part) | EndsWith(part=part) | Contains(part=part) if not isinstance(part, Const):
-                yield Problem(rule.place, f"rule `{rule.id}` tests against a part that is no constant, which is slow to prove")
+                yield Problem(
+                    rule.place, f"rule `{rule.id}` tests against a part that is no constant, which is slow to prove"
+                )
             case _:
                 pass
     if rule.kind == "allow":
         yield from _empty_lists(rule, types)
 
 
-def _empty_lists(rule: Rule, types: dict[str, object]) -> Iterator[Problem]:
+def _empty_lists(rule: Rule, types: Mapping[str, ArgType]) -> Iterator[Problem]:
     for expr in _conjuncts(rule.when):
         if isinstance(expr, All) and isinstance(expr.over, Arg):
             type_ = types[expr.over.name]
@@ -133,7 +146,9 @@ def _of_argv(tool: Tool) -> Iterator[Problem]:
         if word == "--":
             closed = True
         elif isinstance(word, ArgWord) and not closed and _may_begin_with_dash(types[word.argument]):
-            message = f"`args.{word.argument}` may begin with `-` and be taken for an option; give it a pattern, or put `--` before it"
+            message = (
+                f"`args.{word.argument}` may begin with `-`, like an option; give it a pattern, or put `--` before it"
+            )
             yield Problem(tool.place, message)
 
 
@@ -148,7 +163,7 @@ def _may_begin_with_dash(argument: Argument) -> bool:
             return True
 
 
-def _is_path(subject: Expr, types: dict[str, object]) -> bool:
+def _is_path(subject: Expr, types: Mapping[str, ArgType]) -> bool:
     match subject:
         case Lower(operand=operand):
             return _is_path(operand, types)

@@ -12,9 +12,9 @@ from sandbox.compile.contract import Loaded, check_constants, load
 from sandbox.errors import PropertyError, SpecError, UsageError
 from sandbox.ir import VERDICTS, BoolSort, Contract, EnumSort, Expr, Fact, Property, PropertyKind
 from sandbox.lang import Scope, compile_expression
-from sandbox.lang.check import parts
 from sandbox.lang.source import Problems, shown
 from sandbox.lang.suggest import near_miss
+from sandbox.lang.walk import parts
 from sandbox.spec import Written, read_properties
 from sandbox.spec.model import PropertyFile, PropertySpec
 
@@ -45,7 +45,11 @@ def load_properties(path: str | Path) -> tuple[PropertySet, ...]:
 def _load_file(file: Path, name: str) -> tuple[PropertySet, ...]:
     written = read_properties(file, name)
     problems = Problems(PropertyError)
-    sets = [found for at in range(len(written.model.proves)) if (found := _one_spec(written, file, at, problems)) is not None]
+    sets = [
+        found
+        for at in range(len(written.model.proves))
+        if (found := _one_spec(written, file, at, problems)) is not None
+    ]
     if not written.model.proves:
         problems.add(written.problem("`proves` names no spec; write the path of one", "proves"))
     problems.raise_if_any()
@@ -82,7 +86,9 @@ class _Compiler:
         for tool in self._contract.tools:
             workspace = tool.run.workspace if tool.run is not None else None
             if workspace and folders.holds(folders.workspace_folder(self._contract, workspace.source), file.resolve()):
-                self._wrong(f"this file lies in the workspace of `{tool.name}`, which calls may change; move it", "proves")
+                self._wrong(
+                    f"this file lies in the workspace of `{tool.name}`, which calls may change; move it", "proves"
+                )
 
     def properties(self) -> tuple[Property, ...]:
         check_constants(self._written.model.define, self._taken, self._wrong)
@@ -90,7 +96,9 @@ class _Compiler:
         seen: set[str] = set()
         for at, spec in enumerate(self._written.model.properties):
             if spec.id in seen:
-                self._wrong(f"the id {shown(spec.id)} stands here already; ids are unique within a file", "properties", at, "id")
+                self._wrong(
+                    f"the id {shown(spec.id)} stands here already; ids are unique within a file", "properties", at, "id"
+                )
             seen.add(spec.id)
             property_ = self._property(spec, ("properties", at))
             if property_ is not None:
@@ -141,7 +149,9 @@ class _Compiler:
         chosen = tuple(tool.name for tool in self._contract.tools if spec.effect in tool.effects)
         if not chosen:
             effects = {effect for tool in self._contract.tools for effect in tool.effects}
-            self._wrong(f"no tool has the effect {shown(spec.effect)}{near_miss(spec.effect, effects)}", *path, "effect")
+            self._wrong(
+                f"no tool has the effect {shown(spec.effect)}{near_miss(spec.effect, effects)}", *path, "effect"
+            )
             return None
         return chosen
 

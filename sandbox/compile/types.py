@@ -66,9 +66,10 @@ MAX_PATH: Final = 4_096
 """Bytes of a path (LANGUAGE, section 3)."""
 
 _Path = tuple[str | int, ...]
+_First = bool | int | str
 
 
-class Compiled(Exception):  # noqa: N818 - control flow inside of this package only
+class Compiled(Exception):
     """Raised where a part cannot be compiled; its problems are noted already."""
 
 
@@ -125,7 +126,9 @@ class Types:
             self._wrong((*path, "min"), "`min` is above `max`; no value would be accepted")
 
     def _string(self, spec: StringSpec, path: _Path) -> StringType:
-        size = self._at_most(spec.max_size, MAX_STRING, (*path, "max_size"), "a `string`, which rules see; declare it `text`,")
+        size = self._at_most(
+            spec.max_size, MAX_STRING, (*path, "max_size"), "a `string`, which rules see; declare it `text`,"
+        )
         if spec.min_size > size:
             self._wrong((*path, "min_size"), "`min_size` is above `max_size`; no value would be accepted")
         if spec.pattern is not None:
@@ -200,7 +203,9 @@ class Types:
     def _check_keys(self, spec: VariableSpec, path: _Path) -> None:
         for bound in ("min", "max"):
             if bound in spec.model_fields_set:
-                message = f"`{bound}` on state is refused, for nothing could enforce it; write a rule and an `always` property"
+                message = (
+                    f"`{bound}` on state is refused, for nothing enforces it; write a rule and an `always` property"
+                )
                 self._wrong((*path, bound), message)
         for key, type_ in (("scale", "decimal"), ("values", "enum")):
             if key in spec.model_fields_set and spec.type != type_:
@@ -219,7 +224,9 @@ class Types:
             case "enum":
                 return EnumSort(self.values(spec.values or [""], (*path, "values")))
 
-    def _initial(self, spec: VariableSpec, sort: BoolSort | IntSort | DecimalSort | EnumSort, path: _Path) -> bool | int | str:
+    def _initial(
+        self, spec: VariableSpec, sort: BoolSort | IntSort | DecimalSort | EnumSort, path: _Path
+    ) -> bool | int | str:
         try:
             match sort:
                 case BoolSort():
@@ -238,7 +245,11 @@ class Types:
             return 0
 
     def _period(
-        self, spec: VariableSpec, sort: BoolSort | IntSort | DecimalSort | EnumSort, first: bool | int | str, path: _Path  # noqa: FBT001 - a value
+        self,
+        spec: VariableSpec,
+        sort: BoolSort | IntSort | DecimalSort | EnumSort,
+        first: _First,
+        path: _Path,
     ) -> Period | None:
         if spec.reset is None and spec.window is None:
             return None

@@ -5,8 +5,6 @@ A statically typed, total subset of CEL (https://cel.dev) with exact decimals. W
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from sandbox.errors import SpecError
 from sandbox.ir import Expr, Sort
 from sandbox.lang import check, syntax

@@ -22,5 +22,7 @@ KEYS: Final = SPEC_KEYS | TOOL_KEYS | ARGUMENT_KEYS | STATE_KEYS | PROPERTY_KEYS
 NAMES: Final = frozenset({"session", "now", "origin", "result", "outcome", "change"})
 """Names in expressions."""
 
-FUNCTIONS: Final = frozenset({"getHours", "getMinutes", "getDayOfWeek", "add", "remove", "timestamp", "duration", "origin"})
+FUNCTIONS: Final = frozenset(
+    {"getHours", "getMinutes", "getDayOfWeek", "add", "remove", "timestamp", "duration", "origin"}
+)
 """Functions and methods in expressions."""

@@ -90,7 +90,9 @@ def _escape(inner: str, at: int, offset: int) -> tuple[str, int]:
     digits = inner[at + skip : at + skip + width]
     allowed = "[0-9a-fA-F]" if base == 16 else "[0-3][0-7]"  # noqa: PLR2004 - the base of hexadecimal
     if len(digits) < width or not re.fullmatch(f"{allowed}+", digits):
-        raise Refused(offset, f"{shown(inner[at : at + 2])} is no escape of CEL; write `\\\\` for a backslash, or r'...'")
+        raise Refused(
+            offset, f"{shown(inner[at : at + 2])} is no escape of CEL; write `\\\\` for a backslash, or r'...'"
+        )
     code = int(digits, base)
     if code > 0x10FFFF:  # noqa: PLR2004 - Unicode's last code point
         raise Refused(offset, f"`\\{kind}{digits}` is no character; Unicode ends at `\\U0010FFFF`")

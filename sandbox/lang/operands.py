@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final, TypeAlias
+from typing import TypeAlias
 
 from sandbox.ir import (
     BoolSort,
@@ -20,14 +20,10 @@ from sandbox.ir import (
     StringSort,
     TextSort,
 )
-from sandbox.lang.literals import MAX_DIGITS
 from sandbox.lang.scope import Digits, Items, Scalar, Truth, Word
 from sandbox.lang.source import Refused, shown
 from sandbox.lang.suggest import near_miss
 from sandbox.lang.syntax import Node
-
-MAX_SCALE: Final = MAX_DIGITS
-"""Digits behind the point of an intermediate result, as many as a number has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +141,9 @@ def as_sort(here: Here, sort: Sort, beside: str = "") -> Expr:
         case Typed(expr=expr, sort=DecimalSort(scale=own)), DecimalSort(scale=scale) if own < scale:
             return Mul(expr, 10 ** (scale - own))
         case Typed(sort=DecimalSort(scale=own)), DecimalSort(scale=scale):
-            message = f"{here.source} has {own} digits behind the point and {scale} are kept; nothing is rounded silently"
+            message = (
+                f"{here.source} has {own} digits behind the point and {scale} are kept; nothing is rounded silently"
+            )
             raise Refused(here.start, message)
         case Truth(value=truth), BoolSort():
             return Const(truth, BoolSort())
@@ -156,7 +154,9 @@ def as_sort(here: Here, sort: Sort, beside: str = "") -> Expr:
             raise Refused(here.start, message)
         case Digits(value=value, digits=digits), DecimalSort(scale=scale):
             if digits > scale:
-                message = f"{here.source} has {digits} digits behind the point, more than the scale {scale}{_of(beside)}"
+                message = (
+                    f"{here.source} has {digits} digits behind the point, more than the scale {scale}{_of(beside)}"
+                )
                 raise Refused(here.start, f"{message}; write at most {scale}")
             return Const(value * 10 ** (scale - digits), DecimalSort(scale))
         case Word(value=text), StringSort():
@@ -196,7 +196,9 @@ def at_one_sort(left: Here, right: Here) -> tuple[Expr, Expr, Sort]:
 
 def _common(left: Here, right: Here) -> Sort:
     for side in (left, right):
-        if isinstance(side.operand, Lowered | Items) or (isinstance(side.operand, Typed) and not _is_single(side.operand)):
+        if isinstance(side.operand, Lowered | Items) or (
+            isinstance(side.operand, Typed) and not _is_single(side.operand)
+        ):
             raise mismatch(side, "a single value")
     match left.operand, right.operand:
         case Typed(sort=DecimalSort(scale=one)), Typed(sort=DecimalSort(scale=other)):

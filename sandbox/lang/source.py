@@ -32,7 +32,8 @@ class SourceFile:
         start = self.text.rfind("\n", 0, offset) + 1
         end = self.text.find("\n", start)
         line = self.text[start:] if end < 0 else self.text[start:end]
-        return Problem(self.place(offset), message, line.rstrip("\r"))
+        printable = "".join(char if char.isprintable() else " " for char in line.rstrip("\r"))
+        return Problem(self.place(offset), message, printable)
 
 
 @dataclass(frozen=True, slots=True)

@@ -182,7 +182,7 @@ def parse(text: str) -> Node:
     try:
         tree = _parser().parse(text)
     except UnexpectedCharacters as error:
-        raise _unexpected(text, error.pos_in_stream) from None
+        raise _unexpected(text, error.pos_in_stream or 0) from None
     except UnexpectedToken as error:
         token = error.token
         offset = len(text.rstrip()) if token.type == "$END" else token.start_pos
@@ -214,7 +214,11 @@ def _unexpected(text: str, offset: int) -> Refused:
         return Refused(offset, "the expression ends too early; something is missing behind it")
     hint = next((remedy for sign, remedy in _HINTS if rest.startswith(sign)), "check the operator or bracket before it")
     end = offset + 1
-    while end < len(text) and (text[offset].isalnum() or text[offset] == "_") and (text[end].isalnum() or text[end] == "_"):
+    while (
+        end < len(text)
+        and (text[offset].isalnum() or text[offset] == "_")
+        and (text[end].isalnum() or text[end] == "_")
+    ):
         end += 1
     return Refused(offset, f"{shown(text[offset:end])} cannot stand here; {hint}")
 
@@ -228,7 +232,9 @@ def _parser() -> Lark:
 def _deeper(span: Span, *nodes: Node) -> int:
     depth = 1 + max((node.depth for node in nodes), default=0)
     if depth > MAX_DEPTH:
-        raise Refused(span.start, f"an expression is nested at most {MAX_DEPTH} deep; split it or move parts to `define`")
+        raise Refused(
+            span.start, f"an expression is nested at most {MAX_DEPTH} deep; split it or move parts to `define`"
+        )
     return depth
 
 
@@ -300,7 +306,7 @@ class _Build(Transformer[Token, "Node"]):
     def parenthesis(self, parts: tuple[Token, Node, Token]) -> Node:
         return replace(parts[1], span=_over(parts[0], parts[2]))
 
-    def list(self, parts: list[Token | list[Node]]) -> Node:
+    def listing(self, parts: list[Token | list[Node]]) -> Node:
         items: list[Node] = parts[1] if len(parts) == 3 else []  # type: ignore[assignment]  # noqa: PLR2004 - brackets and items
         span = _over(parts[0], parts[-1])  # type: ignore[arg-type]  # the grammar: both ends are tokens
         return Listing(tuple(items), span, _deeper(span, *items))
@@ -328,4 +334,6 @@ class _Build(Transformer[Token, "Node"]):
         return Boolean(parts[0] == "true", _span(parts[0]))
 
     def null(self, parts: list[Token]) -> Node:
-        raise Refused(_span(parts[0]).start, "`null` is not in the language; ask `has(args.x)` about an optional argument")
+        raise Refused(
+            _span(parts[0]).start, "`null` is not in the language; ask `has(args.x)` about an optional argument"
+        )

@@ -91,7 +91,7 @@ def plain(node: Node) -> Plain:
 
 
 def read_source(path: Path, name: str, error: type[SpecError | PropertyError]) -> SourceFile:
-    """The text of a file, called `name` in messages. Raises UsageError where there is none, `error` where it is no text we read."""
+    """The text of a file, called `name` in messages. Raises UsageError where there is no file, `error` for no text."""
     try:
         if not path.is_file():
             message = f"`{name}` is no file; give the path of a YAML file"
@@ -117,7 +117,9 @@ def parse(source: SourceFile) -> Node:
     bad = _FORBIDDEN.search(source.text)
     if bad is not None:
         name = f"U+{ord(bad[0][0]):04X}"
-        raise Refused(bad.start(), f"the character {name} may not stand in this file; write it as an escape in double quotes")
+        raise Refused(
+            bad.start(), f"the character {name} may not stand in this file; write it as an escape in double quotes"
+        )
     return _Composer(source).document()
 
 
@@ -192,7 +194,9 @@ class _Composer:
         while type(event := next(self._events)).__name__ != "MappingEndEvent":
             key = self._node(event, depth + 1)
             if not isinstance(key, Scalar):
-                raise Refused(key.start, "a key is a name, never a list or a mapping; quote text that begins with `[` or `{`")
+                raise Refused(
+                    key.start, "a key is a name, never a list or a mapping; quote text that begins with `[` or `{`"
+                )
             if key.plain and key.text == "<<":
                 raise Refused(key.start, "merge keys are refused; write the keys out")
             if key.text in seen:
@@ -205,7 +209,9 @@ class _Composer:
     def _scalar(self, event: object) -> Scalar:
         start, end = _start(event), event.end_mark.index  # type: ignore[attr-defined]  # ruamel is untyped
         value, style = str(event.value), event.style or None  # type: ignore[attr-defined]  # as above
-        return Scalar(SourceText(value, self._source, offsets_of(value, self._source.text, start, end, style)), style, start)
+        return Scalar(
+            SourceText(value, self._source, offsets_of(value, self._source.text, start, end, style)), style, start
+        )
 
 
 def _start(event: object) -> int:

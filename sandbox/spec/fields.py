@@ -41,7 +41,9 @@ _DURATION: Final = re.compile(r"([1-9][0-9]*)(ms|s|m|h|d)", re.ASCII)
 _CPUS: Final = re.compile(r"(0|[1-9][0-9]*)(?:\.([0-9]{1,3}))?", re.ASCII)
 _FUNCTION: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z_][A-Za-z0-9_]*)*:[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 _IMAGE: Final = re.compile(r"[a-z0-9][A-Za-z0-9._/:@-]*", re.ASCII)
-_HOST: Final = re.compile(r"(?=.{1,253}:)[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*:([1-9][0-9]{0,4})", re.ASCII)
+_HOST: Final = re.compile(
+    r"(?=.{1,253}:)[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*:([1-9][0-9]{0,4})", re.ASCII
+)
 _NO_STRING: Final = re.compile(
     r"null|Null|NULL|~|true|True|TRUE|false|False|FALSE|[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+"
     r"|[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)|",
@@ -98,7 +100,9 @@ def _checked(text: str, what: str, limit: int) -> str:
         raise Wrong(limit, f"{what} has at most {limit:,} characters; shorten it")
     for offset, char in enumerate(text):
         if not 0 < ord(char) <= MAX_CODE_POINT or 0xD800 <= ord(char) <= 0xDFFF:  # noqa: PLR2004 - the surrogates
-            raise Wrong(offset, f"U+{ord(char):04X} can stand in no value (NUL, surrogates, above U+2FFFF); take it out")
+            raise Wrong(
+                offset, f"U+{ord(char):04X} can stand in no value (NUL, surrogates, above U+2FFFF); take it out"
+            )
     return text
 
 
@@ -209,7 +213,9 @@ def size(value: object) -> int:
     scalar = _scalar(value, "a size")
     found = _SIZE.fullmatch(scalar.text)
     if found is None or len(found[1]) > len(str(MAX_SIZE)):
-        raise Wrong(0, f"expected a size, found {shown(scalar.text)}; write one such as `64KiB`, `128MiB`, `1GiB` or `4096`")
+        raise Wrong(
+            0, f"expected a size, found {shown(scalar.text)}; write one such as `64KiB`, `128MiB`, `1GiB` or `4096`"
+        )
     return _within(int(found[1]) * _SIZE_UNITS[found[2]], MAX_SIZE, "a size in bytes")
 
 
@@ -218,7 +224,9 @@ def duration(value: object) -> int:
     scalar = _scalar(value, "a duration")
     found = _DURATION.fullmatch(scalar.text)
     if found is None or len(found[1]) > len(str(MAX_DURATION_MS)):
-        raise Wrong(0, f"expected a duration, found {shown(scalar.text)}; write one such as `500ms`, `10s`, `5m`, `24h` or `7d`")
+        raise Wrong(
+            0, f"expected a duration, found {shown(scalar.text)}; write one such as `500ms`, `10s`, `5m`, `24h` or `7d`"
+        )
     return _within(int(found[1]) * _DURATION_UNITS[found[2]], MAX_DURATION_MS, "a duration in milliseconds")
 
 
@@ -228,7 +236,9 @@ def millicpus(value: object) -> int:
     found = _CPUS.fullmatch(scalar.text)
     if found is None or not scalar.plain or len(found[1]) > len(str(MAX_CPUS)):
         raise Wrong(0, f"expected a number of processors, found {shown(scalar.text)}; write one such as `1` or `0.5`")
-    return _within(int(found[1]) * 1_000 + int((found[2] or "0").ljust(3, "0")), MAX_CPUS * 1_000, "thousandths of a processor")
+    return _within(
+        int(found[1]) * 1_000 + int((found[2] or "0").ljust(3, "0")), MAX_CPUS * 1_000, "thousandths of a processor"
+    )
 
 
 def function(value: object) -> str:

@@ -47,7 +47,12 @@ def _keyword(*values: str, what: str) -> BeforeValidator:
         text = fields.prose(value)
         if text not in values:
             not_yet = text in later.SCOPES | later.TYPES
-            raise Wrong(0, f"{shown(text)} is {later.NOT_YET}" if not_yet else f"{shown(text)} is no {what}{near_miss(text, values)}")
+            raise Wrong(
+                0,
+                f"{shown(text)} is {later.NOT_YET}"
+                if not_yet
+                else f"{shown(text)} is no {what}{near_miss(text, values)}",
+            )
         return text
 
     return BeforeValidator(check)
@@ -194,7 +199,9 @@ ArgumentSpec = Annotated[
 class VariableSpec(Model):
     """A state variable; which of the keys go together is checked by `compile`."""
 
-    type: Annotated[Literal["bool", "int", "decimal", "enum"], _keyword("bool", "int", "decimal", "enum", what="type of state")]
+    type: Annotated[
+        Literal["bool", "int", "decimal", "enum"], _keyword("bool", "int", "decimal", "enum", what="type of state")
+    ]
     initial: fields.Initial
     scale: fields.Whole | None = None
     values: list[fields.Prose] | None = None
