@@ -107,7 +107,10 @@ SOURCES_OF_A_TYPE: dict[type[ArgType], st.SearchStrategy[str]] = {
     IntType: NUMBERS,
     DecimalType: st.one_of(NUMBERS, NUMBERS.map(json.dumps)),
     EnumType: st.sampled_from(["red", "gr\u00fcn", "Red"]).map(json.dumps),
-    ListType: st.lists(st.one_of(NUMBERS, TEXTS.map(json.dumps)), max_size=3).map(lambda items: f"[{','.join(items)}]"),
+    StringType: st.one_of(TEXTS, st.text("abcd", max_size=7)).map(json.dumps),
+    ListType: st.lists(st.one_of(st.sampled_from("0129"), TEXTS.map(json.dumps)), max_size=3).map(
+        lambda items: f"[{','.join(items)}]"
+    ),
 }
 
 
@@ -225,6 +228,8 @@ def _path(text: str, under: str | None) -> str:
     if bad or text == "" or text[0] == "~" or ".." in text.split("/") or (text[0] != "/" and under is None):
         raise _No
     parts = [part for part in (text if text[0] == "/" else f"{under}/{text}").split("/") if part and part != "."]
+    if len(text.encode()) > 4096 or any(len(part.encode()) > 255 for part in parts):
+        raise _No
     return "/" + "/".join(parts)
 
 
@@ -253,7 +258,7 @@ def test_parse_reads_an_argument_as_a_naive_reader_does(name: str) -> None:
         accepted.append(agree(f'{{"tool":"t","args":{{"{name}":{pair[1]}}}}}'))
 
     search()
-    assert 5 <= sum(accepted) < len(accepted), "the search saw too little of one side"
+    assert 2 <= sum(accepted) < len(accepted), "the search saw too little of one side"
 
 
 @settings(max_examples=200, deadline=None)
