@@ -122,7 +122,7 @@ def _raw_value(value: object) -> object:
 
 
 def _declared(contract: Contract, function: Callable[..., object], name: str | None) -> Tool:
-    wanted = name or getattr(function, "__name__", "")
+    wanted = name or str(getattr(function, "__name__", ""))
     declared = contract.tool(wanted)
     if declared is None:
         known = ", ".join(f"`{tool.name}`" for tool in contract.tools) or "none"

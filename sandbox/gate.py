@@ -156,9 +156,12 @@ class Gate:
     def decide(self, raw: Raw) -> Decision:
         """The verdict on a raw call as things stand now. Runs nothing, reserves nothing, never raises."""
         try:
-            return self._judge(self._parse(raw))
+            decision = self._judge(self._parse(raw))
         except Exception as error:  # noqa: BLE001  # whatever went wrong, the answer is no
-            return self._fault(None, error)
+            decision = _failed(None, error)
+        if _is_fault(decision):
+            self._record("fault", decision)
+        return decision
 
     def call(self, raw: Raw, session: Session | None = None) -> Result:
         """Take a raw call the whole way; what is returned ran and ended `ok`.
@@ -181,13 +184,13 @@ class Gate:
         """As `call`, but an outcome that is not `ok` is returned and not raised."""
         session_digest = _session_digest(session)
         with self._in_flight():
-            call = self._parse(raw)
-            decision = self._safely_judge(call)
-            if isinstance(call, Rejected) or decision.verdict == "deny":
-                raise self._refusal(decision)
-            way = self._prepare(call, session_digest)
-            decision, permit = self._obtain_permit(way, decision)
-            return self._carry_out(way, decision, permit)
+            try:
+                return self._go(raw, session_digest)
+            except SandboxError:
+                raise
+            except Exception as error:
+                message = f"the gate failed: {_one_line(error)}"
+                raise Fault(message) from error
 
     async def acall(self, raw: Raw, session: Session | None = None) -> Result:
         """As `call`, in a thread. If the awaiting task is cancelled the call still ends, settles and is recorded."""
@@ -225,6 +228,15 @@ class Gate:
     ) -> None:
         await asyncio.to_thread(self.close)
 
+    def _go(self, raw: Raw, session_digest: str) -> Result:
+        call = self._parse(raw)
+        decision = self._safely_judge(call)
+        if isinstance(call, Rejected) or decision.verdict == "deny":
+            raise self._refusal(decision)
+        way = self._prepare(call, session_digest)
+        decision, permit = self._obtain_permit(way, decision)
+        return self._carry_out(way, decision, permit)
+
     # --- judging ---------------------------------------------------------------------------------
 
     def _parse(self, raw: Raw) -> Call | Rejected:
@@ -236,28 +248,16 @@ class Gate:
             if transaction.stopped():
                 return _stopped(call)
             stored = transaction.load(self._contract, now)
-        decision = take_step(self._engines, self._contract, stored, call, now).decision
-        if decision.reason_code.startswith("fault."):
-            self._record("fault", decision)
-        return decision
+        return take_step(self._engines, self._contract, stored, call, now).decision
 
     def _safely_judge(self, call: Call | Rejected) -> Decision:
         try:
             return self._judge(call)
         except Exception as error:  # noqa: BLE001  # whatever went wrong, the answer is no
-            return self._fault(call, error)
-
-    def _fault(self, call: Call | Rejected | None, error: Exception) -> Decision:
-        """A denial for an error of ours, recorded if the record still takes it."""
-        known = call if isinstance(call, Call) else None
-        reason_code = error.reason_code if isinstance(error, Fault) else "fault.internal"
-        decision = denied(known, reason_code, f"the gate failed and so denies: {_one_line(error)}")
-        self._record("fault", decision)
-        return decision
+            return _failed(call, error)
 
     def _refusal(self, decision: Decision) -> Denied:
-        if not decision.reason_code.startswith("fault."):
-            self._record("denied", decision)
+        self._record("fault" if _is_fault(decision) else "denied", decision)
         emit("gate.denied", reason_code=decision.reason_code, rule=decision.rule)
         return Denied(decision)
 
@@ -350,7 +350,7 @@ class Gate:
                     Reservation(permit.nonce, self._contract.name, way.tool.name, way.call.digest, before, now)
                 )
         except Exception as error:  # noqa: BLE001  # no permit left this function: nothing runs
-            return self._fault(way.call, error), None
+            return _failed(way.call, error), None
         return step.decision, permit
 
     def _permit(self, way: _Way, approvals: tuple[Approval, ...], now_ms: int, epoch: int) -> Permit:
@@ -376,9 +376,7 @@ class Gate:
         except BaseException:
             self._cancel(permit)
             raise
-        outcome = self._execute(way, permit)
-        self._settle(permit, outcome)
-        return self._conclude(way, decision, permit, outcome)
+        return self._conclude(way, decision, permit, self._execute(way, permit))
 
     def _consume(self, permit: Permit) -> None:
         """Use the permit up, in a transaction of its own; a second use of the same nonce is a Fault."""
@@ -450,12 +448,30 @@ class Gate:
     def _recover(self) -> None:
         """Mark what a dead process left unfinished as interrupted; its budget stays spent, its containers go."""
         with self._store.transaction() as transaction:
+            transaction.load(self._contract, self._clock())  # a state that does not fit the spec refuses to open
             lost = transaction.unfinished()
             for reservation in lost:
                 self._append("interrupted", interrupted_body(reservation))
                 transaction.advance(reservation.nonce, expect=reservation.status, to="interrupted")
         if lost:
             emit("gate.interrupted", count=len(lost))
+            self._reap()
+
+    def _reap(self) -> None:
+        """Remove the containers that dead processes left; where no engine answers, none of them runs."""
+        if self._runner is not None:
+            return
+        from sandbox.execute.engine import Engine  # noqa: PLC0415  # only after a crash, and else when something runs
+        from sandbox.execute.reap import reap  # noqa: PLC0415  # as above
+
+        try:
+            engine = Engine.connect()
+            try:
+                emit("gate.reaped", count=reap(engine))
+            finally:
+                engine.close()
+        except SandboxError as error:
+            emit("gate.not_reaped", reason=_one_line(error))
 
     def _container_runner(self) -> Runner:
         if self._runner is None:
@@ -535,6 +551,16 @@ def _enough(decision: Decision, approvals: tuple[Approval, ...], now_ms: int) ->
     if decision.verdict != "ask":
         return decision.verdict == "allow"
     return sum(approval.expires_at_ms > now_ms for approval in approvals) >= max(1, decision.approvers)
+
+
+def _failed(call: Call | Rejected | None, error: Exception) -> Decision:
+    """The denial for an error of ours."""
+    known = call if isinstance(call, Call) else None
+    return denied(known, "fault.internal", f"the gate failed and so denies: {_one_line(error)}")
+
+
+def _is_fault(decision: Decision) -> bool:
+    return decision.reason_code.startswith("fault.")
 
 
 def _stopped(call: Call | Rejected) -> Decision:

@@ -55,12 +55,13 @@ class Program(click.Group):
         self, args: Sequence[str] | None = None, prog_name: str | None = None, **extra: object
     ) -> NoReturn:
         """Run, and exit with the code of INTERFACE: what went wrong is one line on stderr."""
+        _ = extra
         words = list(sys.argv[1:] if args is None else args)
-        sys.exit(self._end(words, prog_name, as_json="--json" in words, extra=extra))
+        sys.exit(self._end(words, prog_name, as_json="--json" in words))
 
-    def _end(self, words: list[str], prog_name: str | None, *, as_json: bool, extra: dict[str, object]) -> int:
+    def _end(self, words: list[str], prog_name: str | None, *, as_json: bool) -> int:
         try:
-            code = super().main(args=words, prog_name=prog_name, **{**extra, "standalone_mode": False})  # type: ignore[arg-type]  # passed on as given
+            code: object = super().main(args=words, prog_name=prog_name, standalone_mode=False)
         except click.exceptions.NoArgsIsHelpError as error:
             click.echo(error.ctx.get_help() if error.ctx else "", err=True)
             return EXIT_USAGE
