@@ -207,10 +207,10 @@ def supervise(worker: Worker, signer: Signer, call: dict[str, object]) -> None:
             result += take(poll, worker.result)
             if len(result) > max(limit, 4 * REASON_LIMIT) + 1:  # one byte says whether it returned or raised
                 return finish(signer, {"end": "result"})
-        if status is None:
-            status = collect(worker.pid)
         if status is not None and not set(events) & {worker.result, *streams}:
             return finish(signer, verdict(bytes(result), status, limit))
+        if status is None:  # only a poll after this one sees all that the worker wrote before it ended
+            status = collect(worker.pid)
 
 
 def feed(poll: select.poll, descriptor: int, pending: memoryview) -> memoryview:
