@@ -16,6 +16,7 @@ def sock(*kind):
     except OSError as error:
         return errno.errorcode.get(error.errno, "?")
 zero = ctypes.c_long(0)
+status = dict(line.split(":", 1) for line in open("/proc/self/status"))
 result = {
     "unix": sock(socket.AF_UNIX, socket.SOCK_STREAM),
     "inet": sock(socket.AF_INET, socket.SOCK_STREAM),
@@ -47,7 +48,7 @@ result = {
     "kexec_load": call(246, zero, zero, zero, zero),
     "personality": call(135, ctypes.c_long(0x0040000)),
 }
-result["clone_pid_children"] = [line for line in open("/proc/self/status") if line.startswith("NoNewPrivs")][0].split()[1]
+result["no_new_privileges"] = status["NoNewPrivs"].strip()
 """
 
 INSIDE = """
@@ -74,13 +75,13 @@ result = {
     "fds": attempt(lambda: os.listdir("/proc/1/fd")),
     "stdout of the runner": attempt(lambda: write("/proc/1/fd/1")),
     "root of the runner": attempt(lambda: os.listdir("/proc/1/root")),
-    "kill": [attempt(lambda s=s: os.kill(1, s)) for s in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL, signal.SIGSTOP)],
+    "kill": [attempt(lambda s=s: os.kill(1, s)) for s in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL)],
     "own descriptors": sorted(int(n) for n in os.listdir("/proc/self/fd")),
     "stdin": attempt(lambda: os.read(0, 10)),
     "written": {path: attempt(lambda path=path: write(path)) for path in (
         "/sandbox/guest.py", "/sandbox/source/tools/python.py", "/etc/passwd", "/usr/bin/python3.11", "/x", "/dev/x",
-        "/etc/hosts", "/etc/resolv.conf", "/proc/sys/kernel/core_pattern", "/proc/sysrq-trigger", "/sys/kernel/uevent_helper",
-        "/proc/1/oom_score_adj", "/workspace/x", "/var/x", "/dev/shm/x")},
+        "/etc/hosts", "/etc/resolv.conf", "/proc/sys/kernel/core_pattern", "/proc/sysrq-trigger",
+        "/sys/kernel/uevent_helper", "/proc/1/oom_score_adj", "/workspace/x", "/var/x", "/dev/shm/x")},
     "run from tmp": attempt(program),
     "resolve": attempt(lambda: socket.getaddrinfo("example.com", 443)),
     "connect": attempt(lambda: socket.create_connection(("169.254.169.254", 80), 1)),
