@@ -26,6 +26,7 @@ from sandbox.ir import (
     item_sort_of,
     sort_of,
 )
+from sandbox.prove.narrow import printable
 from sandbox.prove.obligations import Query
 from sandbox.prove.solve import Desk, Model
 
@@ -40,9 +41,6 @@ LENGTHS: Final = (0, 1, 2, 4, 8, 16, 32, 64)
 
 MAGNITUDES: Final = (0, 1, *(10**exponent for exponent in range(1, 13)))
 """Bounds that numbers are tried at (scaled ones, for decimals)."""
-
-PRINTABLE: Final = (" ", "~")
-"""ASCII from space to tilde: what a person can read and type."""
 
 Conditions: TypeAlias = tuple[z3.BoolRef, ...]
 Ladder: TypeAlias = tuple[Conditions, ...]
@@ -96,13 +94,13 @@ def is_true(model: Model, term: z3.BoolRef) -> bool:
     return bool(z3.is_true(model.model.eval(model.local(term), model_completion=True)))
 
 
-def shrunk(desk: Desk, query: Query, found: Model, calls: tuple[Symbolic, ...], preferred: Ladder) -> Model:
+def shrunk(desk: Desk, label: str, found: Model, calls: tuple[Symbolic, ...], preferred: Ladder) -> Model:
     """A model of the query that is small: each ladder is climbed to its first rung that still has a model."""
     small = replace(desk, deadline=min(desk.deadline, desk.clock() + SHRINK_S), rlimit=SHRINK_RLIMIT, spent=0)
-    terms = query.terms
+    terms = found.terms
     for ladder in (preferred, *ladders(calls)):
         for rung in ladder:
-            answer = small.search(Query(query.label, (*terms, *rung)))
+            answer = small.search(Query(label, (*terms, *rung)))
             if isinstance(answer, Model):
                 found, terms = answer, (*terms, *rung)
                 break
@@ -124,7 +122,7 @@ def ladders(calls: tuple[Symbolic, ...]) -> Iterator[Ladder]:
     if lengths:
         yield tuple(tuple(length <= bound for length in lengths) for bound in LENGTHS)
     if strings:
-        yield tuple(tuple(z3.InRe(term, printable(term.ctx, bound)) for term in strings) for bound in LENGTHS)
+        yield tuple(tuple(z3.InRe(term, printable(term.ctx, 0, bound)) for term in strings) for bound in LENGTHS)
     if decimals:
         yield (tuple(term % unit == 0 for term, unit in decimals),)
     if numbers:
@@ -136,11 +134,3 @@ def parts(term: Term, type_: ArgType) -> list[tuple[z3.ExprRef, ArgType]]:
     if isinstance(term, ListTerm) and isinstance(type_, ListType):
         return [(item, type_.items) for item in term.items]
     return [(term, type_)]
-
-
-def printable(ctx: z3.Context, bound: int) -> z3.ReRef:
-    """Printable strings of at most `bound` characters."""
-    if bound == 0:
-        return z3.Re(z3.StringVal("", ctx))
-    low, high = (z3.StringVal(end, ctx) for end in PRINTABLE)
-    return z3.Loop(z3.Range(low, high), 0, bound)

@@ -33,6 +33,7 @@ from sandbox.errors import Fault
 from sandbox.ir import VERDICTS, And, Contract, EnumSort, Expr, Not, Or, Property, TextSort, Tool, Variable, sort_of
 from sandbox.machine import is_window
 from sandbox.prove.mentions import facts_in
+from sandbox.prove.narrow import has_strings, narrow_domain
 
 if TYPE_CHECKING:
     from sandbox.call import Verdict
@@ -46,11 +47,13 @@ class Query:
     """Is this conjunction satisfiable? `label` names it in files and reasons.
 
     `expected` is what a proof needs: `unsat`, or `sat` of a hypothesis, or `either` where both answers are of use.
+    `narrow` implies the terms, if it is not empty: where to look for a model first.
     """
 
     label: str
     terms: tuple[z3.BoolRef, ...]
     expected: Literal["unsat", "sat", "either"] = "unsat"
+    narrow: tuple[z3.BoolRef, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +82,18 @@ class Case:
     verdict: Verdict
     guard: Expr
     first: Expr
+
+
+def about_call(
+    label: str,
+    tool: Tool,
+    env: Environment,
+    terms: tuple[z3.BoolRef, ...],
+    expected: Literal["unsat", "sat", "either"] = "unsat",
+) -> Query:
+    """The terms, for every call of the tool that can be parsed."""
+    narrow = (*narrow_domain(tool, env), *terms) if has_strings(tool) else ()
+    return Query(label, (*domain(tool, env), *terms), expected, narrow)
 
 
 def cases(tool: Tool) -> tuple[Case, ...]:
@@ -159,10 +174,11 @@ def after_permit(ground: Ground, case: Case, hypotheses: tuple[Expr, ...], goal:
     env = symbols(ground.contract, case.tool, ground.ctx)
     after = Environment(ground.ctx, state=following_terms(case.tool, env))
     facts = facts_of(case)
-    return Query(
+    return about_call(
         f"permit_{case.tool.name}_{case.rule}",
+        case.tool,
+        env,
         (
-            *domain(case.tool, env),
             *known(ground, env.state),
             *(term(hypothesis, env, {}) for hypothesis in hypotheses),
             term(case.guard, env, facts),
@@ -212,8 +228,8 @@ def contribution(ground: Ground, case: Case, variable: str) -> Query:
     facts = facts_of(case)
     lowered = after[variable] < env.state[variable]
     state = state_domain(ground.contract, env)
-    terms = (*domain(case.tool, env), *state, term(case.guard, env, facts), term(case.first, env, facts), lowered)
-    return Query(f"adds_{variable}_{case.tool.name}_{case.rule}", terms, "either")
+    terms = (*state, term(case.guard, env, facts), term(case.first, env, facts), lowered)
+    return about_call(f"adds_{variable}_{case.tool.name}_{case.rule}", case.tool, env, terms, "either")
 
 
 # --- obligations of `never` and `possible` -----------------------------------------------------------
@@ -227,10 +243,11 @@ def meets(ground: Ground, case: Case, condition: Expr, *, wide: bool) -> Query:
     env = symbols(ground.contract, case.tool, ground.ctx)
     facts = facts_of(case)
     first = () if wide else (term(case.first, env, facts),)
-    return Query(
+    return about_call(
         f"meets_{case.tool.name}_{case.rule}",
+        case.tool,
+        env,
         (
-            *domain(case.tool, env),
             *known(ground, env.state),
             term(case.guard, env, facts),
             *first,
@@ -254,13 +271,13 @@ def consistent(ground: Ground, tool: Tool, condition: Expr) -> Query:
 def typed(ground: Ground, tool: Tool, condition: Expr) -> Query:
     """Unsatisfiable iff the argument types alone exclude the condition, whatever the rules and the state."""
     env = free_facts(ground, tool, condition)
-    terms = (*domain(tool, env), *by_sort(ground, tool, env), term(condition, env, {"tool": tool.name}))
-    return Query(f"typed_{tool.name}", terms, "either")
+    terms = (*by_sort(ground, tool, env), term(condition, env, {"tool": tool.name}))
+    return about_call(f"typed_{tool.name}", tool, env, terms, "either")
 
 
 def inhabited(ground: Ground, tool: Tool) -> Query:
     """Unsatisfiable iff no call of this tool can be parsed at all: the hypothesis that all else rests on."""
-    return Query(f"domain_{tool.name}", domain(tool, symbols(ground.contract, tool, ground.ctx)), "sat")
+    return about_call(f"domain_{tool.name}", tool, symbols(ground.contract, tool, ground.ctx), (), "sat")
 
 
 def eased_by_deny(ground: Ground, tool: Tool, condition: Expr) -> Query:

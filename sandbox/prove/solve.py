@@ -23,6 +23,9 @@ from sandbox.prove.second import second_opinion
 QUERY_RLIMIT: Final = 60_000_000
 """Z3's resource units for one query: some fifteen seconds, and the same answer on every machine."""
 
+NARROW_RLIMIT: Final = 2_000_000
+"""For a look at the narrower place, which is where most models are: half a second at most."""
+
 SHARE: Final = 0.4
 """The part of the time that is left which one query may take, so that no single one starves those after it."""
 
@@ -42,9 +45,10 @@ class Sat:
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """A model that can be read, in a context of its own."""
+    """A model that can be read, in a context of its own; `terms` are those that it is a model of."""
 
     model: z3.ModelRef
+    terms: tuple[z3.BoolRef, ...]
 
     def local(self, term: z3.ExprRef) -> z3.ExprRef:
         """A term of any context, in the model's own."""
@@ -91,14 +95,25 @@ class Desk:
         if self.emit is not None:
             name = plain_name(f"{self.prefix}-{self.asked:03}-{query.label}")
             (self.emit / f"{name}.smt2").write_text(script_of(query), encoding="utf-8")
+        if isinstance(self._narrowly(query), Model):
+            return Sat()
         if self.choice == "cvc5":
             return self._second(query)
-        found = self.search(query)
+        found = self._asked(query.terms, self.rlimit)
         first = Sat() if isinstance(found, Model) else found
         return first if self.choice == "z3" else agreed(query, first, self._second(query))
 
     def search(self, query: Query) -> Search:
         """A model of the query, by Z3 whatever the choice: a witness stands on its replay, not on a solver."""
+        found = self._narrowly(query)
+        return found if isinstance(found, Model) else self._asked(query.terms, self.rlimit)
+
+    def _narrowly(self, query: Query) -> Search:
+        if not query.narrow:
+            return Open("there is no narrower place to look")
+        return self._asked(query.narrow, min(self.rlimit, NARROW_RLIMIT))
+
+    def _asked(self, terms: tuple[z3.BoolRef, ...], rlimit: int) -> Search:
         time_ms = self._time_ms()
         if time_ms <= 0:
             return Open("out of time")
@@ -106,13 +121,13 @@ class Desk:
         ctx = z3.Context()
         solver = z3.Solver(ctx=ctx)
         solver.set("timeout", time_ms)
-        solver.set("rlimit", self.rlimit)
+        solver.set("rlimit", rlimit)
         try:
-            solver.add([term.translate(ctx) for term in query.terms])
+            solver.add([term.translate(ctx) for term in terms])
             answer = solver.check()
             self.spent += units_of(solver)
             if answer == z3.sat:
-                return Model(solver.model())
+                return Model(solver.model(), terms)
             return Unsat() if answer == z3.unsat else Open(f"z3 gave up: {solver.reason_unknown()}")
         except z3.Z3Exception as error:
             return Open(f"z3 failed: {error}")

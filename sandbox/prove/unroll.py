@@ -7,7 +7,7 @@ free times. A sequence that is found is made small, and counts only once it has 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Final, TypeAlias
 
@@ -17,6 +17,7 @@ from sandbox.encode import Environment, domain, symbols
 from sandbox.ir import Const, Eq, Expr, Not, Tool
 from sandbox.machine import VERDICT_SORT, is_window, verdict_of
 from sandbox.prove.models import Symbolic, arguments_of, number, shrunk
+from sandbox.prove.narrow import narrow_domain
 from sandbox.prove.obligations import Case, Ground, Query, facts_of, following_terms, initial_terms, term
 from sandbox.prove.solve import Desk, Model, Open
 from sandbox.prove.verdicts import Move, Moves
@@ -78,9 +79,13 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A sequence of permitted calls: its conditions, and what is stored after it (as in `StoredState`)."""
+    """A sequence of permitted calls: its conditions, and what is stored after it (as in `StoredState`).
+
+    `narrow` is `terms` where every call is looked for in the narrower part of its domain.
+    """
 
     terms: tuple[z3.BoolRef, ...]
+    narrow: tuple[z3.BoolRef, ...]
     turns: tuple[Turn, ...]
     values: Mapping[str, z3.ExprRef]
     events: Mapping[str, tuple[tuple[z3.ArithRef, z3.ArithRef], ...]]
@@ -117,7 +122,7 @@ def run_of(ground: Ground, writers: tuple[Tool, ...], calls: int, *, free: bool)
     initial = initial_terms(ground)
     windows = {v.name for v in ground.contract.variables if is_window(v)}
     values = {name: value for name, value in initial.items() if name not in windows}
-    run = Run((), (), values, dict.fromkeys(sorted(windows), ()), z3.IntVal(START_MS, ctx))
+    run = Run((), (), (), values, dict.fromkeys(sorted(windows), ()), z3.IntVal(START_MS, ctx))
     for position in range(1, calls + 1):
         run = extended(ground, run, writers, position, free=free)
     return run
@@ -129,13 +134,18 @@ def extended(ground: Ground, run: Run, writers: tuple[Tool, ...], position: int,
     before = effective_at(ground, run, now)
     choice = z3.Int(f"tool_{position}", ground.ctx)
     calls = tuple(symbolic(ground, tool, position, before) for tool in writers)
-    chosen = [z3.Implies(choice == index, permitted(call)) for index, call in enumerate(calls)]
+    chosen, narrowly = (
+        [z3.Implies(choice == index, permitted(call, inside)) for index, call in enumerate(calls)]
+        for inside in (domain, narrow_domain)
+    )
     after = [following_terms(call.tool, call.env) for call in calls]
     following = {name: picked(choice, [each[name] for each in after]) for name in before}
     amounts = {name: following[name] - before[name] for name in run.events}
     growing = [amount >= 0 for amount in amounts.values()]
+    moving = (*passing, choice >= 0, choice < len(calls), *growing)
     return Run(
-        (*run.terms, *passing, choice >= 0, choice < len(calls), *chosen, *growing),
+        (*run.terms, *moving, *chosen),
+        (*run.narrow, *moving, *narrowly),
         (*run.turns, Turn(choice, calls, now)),
         {name: following[name] for name in run.values},
         {name: (*pairs, (now, amounts[name])) for name, pairs in run.events.items()},
@@ -174,10 +184,10 @@ def symbolic(ground: Ground, tool: Tool, position: int, state: Mapping[str, z3.E
     return Symbolic(tool, replace(free, state=state))
 
 
-def permitted(call: Symbolic) -> z3.BoolRef:
-    """The call can be parsed and is not denied."""
+def permitted(call: Symbolic, inside: Callable[[Tool, Environment], tuple[z3.BoolRef, ...]]) -> z3.BoolRef:
+    """The call is inside its domain (or a part of it) and not denied."""
     permits = Not(Eq(verdict_of(call.tool), DENIED))
-    return z3.And([*domain(call.tool, call.env), term(permits, call.env, {"tool": call.tool.name})])
+    return z3.And([*inside(call.tool, call.env), term(permits, call.env, {"tool": call.tool.name})])
 
 
 def unasked(turn: Turn) -> z3.BoolRef:
@@ -219,20 +229,24 @@ def ending(ground: Ground, run: Run, target: Target, *, free: bool) -> tuple[Que
     match target:
         case StateTarget(goal=goal):
             wanted = [z3.Not(term(goal, Environment(ground.ctx, state=state), {}))]
-            return Query(f"after_{count}_calls", (*run.terms, *passing, *wanted)), End(now, None)
+            label = f"after_{count}_calls"
+            narrow = (*run.narrow, *passing, *wanted)
+            return Query(label, (*run.terms, *passing, *wanted), narrow=narrow), End(now, None)
         case CallTarget(case=case, condition=condition):
             call = symbolic(ground, case.tool, count + 1, state)
             facts = facts_of(case)
             wanted = [term(each, call.env, facts) for each in (case.guard, case.first, condition)]
+            label = f"call_{count + 1}_{case.tool.name}_{case.rule}"
             terms = (*run.terms, *passing, *domain(case.tool, call.env), *wanted)
-            return Query(f"call_{count + 1}_{case.tool.name}_{case.rule}", terms), End(now, call)
+            narrow = (*run.narrow, *passing, *narrow_domain(case.tool, call.env), *wanted)
+            return Query(label, terms, narrow=narrow), End(now, call)
 
 
 def moves_of(desk: Desk, query: Query, found: Model, run: Run, end: End) -> Moves:
     """A small sequence out of a model."""
     last = () if end.call is None else ((end.call, end.now),)
     every = tuple(call for turn in run.turns for call in turn.calls) + tuple(call for call, _ in last)
-    model = shrunk(desk, query, found, every, (tuple(unasked(turn) for turn in run.turns),))
+    model = shrunk(desk, query.label, found, every, (tuple(unasked(turn) for turn in run.turns),))
     made = ((turn.calls[number(model, turn.choice)], turn.now) for turn in run.turns)
     calls = tuple(Move(call.tool.name, arguments_of(model, call), number(model, now)) for call, now in (*made, *last))
     return Moves(calls, number(model, end.now))
