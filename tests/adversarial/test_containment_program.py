@@ -28,7 +28,7 @@ def runner() -> Iterator[ColdRunner]:
 
 def naive(engine: docker.DockerClient, program: str, **options: object) -> object:
     """The same program in a container as a tutorial makes it."""
-    code = f"{program}\nimport json; print(json.dumps(result, default=str))"
+    code = f"import json\n{program}\nprint(json.dumps(result, default=str))"
     command = ["/usr/bin/python3", "-c", code]
     output = engine.containers.run(default_tag(), command, remove=True, stderr=False, **options)
     return json.loads(output[output.index(b"{") :])
