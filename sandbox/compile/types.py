@@ -139,7 +139,7 @@ class Types:
         from sandbox.regex import PatternError, check_pattern  # noqa: PLC0415 - RE2 loads only where there are patterns
 
         try:
-            check_pattern(pattern.text)
+            check_pattern(pattern.text, mode="full")
         except PatternError as error:
             self._wrong(path, f"the pattern is refused: {error.message}", error.offset)
 

@@ -157,6 +157,7 @@ def test_what_is_outside_the_dialect_is_refused_with_reason_and_place(pattern: s
     assert (caught.value.message, caught.value.offset) == (message, offset)
     assert str(caught.value) == f"{message} (at offset {offset} of the pattern)"
     assert "\n" not in str(caught.value)
+    assert offset < len(pattern)
 
 
 def test_a_pattern_error_is_a_value_error() -> None:
