@@ -298,7 +298,7 @@ class _Checker:
                 return Typed(self._matches(node, node.receiver, known), BoolSort())
             case "lowerAscii":
                 _arity(node, 0)
-                return Lowered(self._string(node.receiver, known))
+                return self._lowered(node.receiver, known)
             case _:
                 raise _no_such_function(node, METHODS, "method")
 
@@ -333,8 +333,11 @@ class _Checker:
             case _:
                 raise mismatch(here, "string, text or list")
 
-    def _string(self, node: Node, known: Known) -> Expr:
-        return as_sort(self.here(node, known), StringSort())
+    def _lowered(self, node: Node, known: Known) -> Operand:
+        here = self.here(node, known)
+        if is_open(here.operand):
+            raise Refused(here.start, f"{here.source} is a constant; write it in lower case")
+        return Lowered(as_sort(here, StringSort()))
 
     def _part_test(self, node: Apply, receiver: Node, known: Known) -> Expr:
         subject, part = self.here(receiver, known), self.here(node.arguments[0], known)
@@ -419,7 +422,7 @@ def _check_pattern(here: Here) -> None:
     if not isinstance(here.operand, Word):
         return
     try:
-        check_pattern(here.operand.value)
+        check_pattern(here.operand.value, mode="search")
     except PatternError as error:
         inside = here.node.offsets[error.offset] if isinstance(here.node, String) else here.start
         raise Refused(inside, f"the pattern is refused: {error.message}") from None

@@ -178,11 +178,15 @@ def mismatch(here: Here, expected: str) -> Refused:
     """The refusal of an operand of a wrong sort."""
     match here.operand:
         case Typed(sort=TextSort()):
-            remedy = "; a rule sees of `text` only `size(x)` and `has(x)`; declare it `string` to compare it"
+            remedy = "; rules see only `size` and `has` of it; declare it `string`"
         case Lowered():
-            remedy = "; `lowerAscii()` stands only beside a constant"
+            remedy = "; compare it with a constant"
         case Typed(sort=EnumSort()) if expected == "enum":
             remedy = "; two enums compare only with equal values in equal order"
+        case Typed(sort=IntSort() | DecimalSort()) if expected.startswith(("int", "decimal")):
+            remedy = "; int and decimal do not mix; declare both as one type"
+        case Typed(sort=IntSort() | DecimalSort() | StringSort() | EnumSort()) if expected == "bool":
+            remedy = "; compare it with something"
         case _:
             remedy = ""
     return Refused(here.start, f"expected {expected}, found {kind(here.operand)} {here.source}{remedy}")

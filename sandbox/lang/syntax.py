@@ -7,6 +7,7 @@ behind may recurse.
 from __future__ import annotations
 
 import functools
+import re
 from dataclasses import dataclass, replace
 from importlib import resources
 from typing import Final, TypeAlias
@@ -191,36 +192,39 @@ def parse(text: str) -> Node:
 
 
 _HINTS: Final = (
-    ("//", "comments are not in the language; use a `#` comment of YAML"),
-    ("===", "write `==`"),
+    ("&&", "something is missing before it"),
+    ("||", "something is missing before it"),
     ("=", "equality is written `==`"),
     ("&", "`and` is written `&&`"),
     ("|", "`or` is written `||`"),
     ("and ", "`and` is written `&&`"),
     ("or ", "`or` is written `||`"),
-    ("not ", "`not` is written `!`"),
     ("is ", "equality is written `==`"),
     ("{", "map and struct literals are not in the language"),
-    ("**", "there is no power; multiply by a constant"),
     ("'", "this string is not closed; end it with the same quote"),
     ('"', "this string is not closed; end it with the same quote"),
     ("(", "a function is called by its name alone"),
 )
+_HINTS_BEFORE: Final = (
+    ("/", "/", "comments are not in the language; use a `#` comment of YAML"),
+    ("*", "*", "there is no power; multiply by a constant"),
+    ("not ", "", "`not` is written `!`"),
+)
 
 
 def _unexpected(text: str, offset: int) -> Refused:
-    rest = text[offset:]
-    if not rest:
+    if offset >= len(text):
         return Refused(offset, "the expression ends too early; something is missing behind it")
-    hint = next((remedy for sign, remedy in _HINTS if rest.startswith(sign)), "check the operator or bracket before it")
-    end = offset + 1
-    while (
-        end < len(text)
-        and (text[offset].isalnum() or text[offset] == "_")
-        and (text[end].isalnum() or text[end] == "_")
-    ):
-        end += 1
-    return Refused(offset, f"{shown(text[offset:end])} cannot stand here; {hint}")
+    word = re.compile(r"\w+|&&|\|\||.", re.DOTALL).match(text, offset)
+    return Refused(offset, f"{shown(word[0] if word else '')} cannot stand here; {_hint(text, offset)}")
+
+
+def _hint(text: str, offset: int) -> str:
+    for before, sign, remedy in _HINTS_BEFORE:
+        if text.endswith(before, 0, offset) and text.startswith(sign, offset):
+            return remedy
+    found = (remedy for sign, remedy in _HINTS if text.startswith(sign, offset))
+    return next(found, "check the operator or bracket before it")
 
 
 @functools.cache
