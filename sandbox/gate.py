@@ -46,6 +46,7 @@ from sandbox.events import emit
 from sandbox.execute.runner import Prepared, Runner
 from sandbox.host import HostFunction, HostRunner
 from sandbox.ir import Contract, Json, RunHost, Tool
+from sandbox.opening import check_engine, check_proofs, check_workspaces
 from sandbox.parse import parse_call
 from sandbox.state import Reservation, Store
 from sandbox.step import denied, take_step
@@ -131,12 +132,12 @@ class Gate:
         Raises SpecError for a wrong spec, UsageError for a wrong argument, Fault for a state or record that is damaged.
         """
         contract = load_contract(spec)
-        _check_engine(contract, engine, proved_digest)
-        _check_proofs(contract)
+        check_engine(contract, engine, proved_digest)
+        check_proofs(contract)
         moment = clock or wall_clock
         store = Store.open(state, contract.file)
         try:
-            _check_workspaces(contract, store.audit_path.parent)
+            check_workspaces(contract, store.audit_path.parent)
             audit = AuditLog(store.audit_path, moment)
             engines = engine_pair(contract, solver=engine == "both")
             gate = cls(contract, store, audit, engines, runner=runner, approvers=_each(approver), clock=moment)
@@ -503,37 +504,6 @@ class Gate:
             with self._idle:
                 self._running -= 1
                 self._idle.notify_all()
-
-
-def _check_engine(contract: Contract, engine: str, proved_digest: str | None) -> None:
-    """`engine="evaluator"` rests on the proofs alone, so the caller must name the very contract that was proved."""
-    if engine == "both":
-        return
-    if engine != "evaluator":
-        message = f"engine is `both` or `evaluator`, not `{engine}`"
-        raise UsageError(message)
-    digest = ir.digest(contract)
-    if proved_digest != digest:
-        message = f"engine `evaluator` needs proved_digest=`{digest}`, given from outside by whoever proved it"
-        raise UsageError(message)
-
-
-def _check_workspaces(contract: Contract, state_folder: Path) -> None:
-    """A workspace may not be, hold or lie within the folder of the state: a call could rewrite its own budget."""
-    state = state_folder.resolve()
-    for tool in contract.tools:
-        if tool.run is None or tool.run.workspace is None:
-            continue
-        source = (Path(contract.file).parent / tool.run.workspace.source).resolve()
-        if source == state or source in state.parents or state in source.parents:
-            message = f"the workspace `{source}` of `{tool.name}` and the state in `{state}` overlap; move one of them"
-            raise UsageError(message)
-
-
-def _check_proofs(contract: Contract) -> None:
-    if contract.require_proofs is not None:
-        message = f"`{contract.name}` requires proofs, and this version cannot check them at load"
-        raise UsageError(message)
 
 
 def _each(approver: Approver | Sequence[Approver] | None) -> tuple[Approver, ...]:

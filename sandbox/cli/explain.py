@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import click
 
 from sandbox.call import Decision, Rejected
+from sandbox.canonical import show_decimal
 from sandbox.cli.decision import decision_document, exit_code_of
 from sandbox.cli.output import json_option, print_document, show, state_option
 from sandbox.cli.raw import args_option, raw_call, tool_option
@@ -18,7 +20,7 @@ from sandbox.compile import load_contract
 from sandbox.decide import EnginePair
 from sandbox.engines import SolverWorker, engine_pair
 from sandbox.gate import wall_clock
-from sandbox.ir import Contract, Json, Rule
+from sandbox.ir import Contract, DecimalSort, Json, Rule
 from sandbox.machine import Scalar, StoredState
 from sandbox.nearest import Allows, Suggestion, nearest_allowed
 from sandbox.parse import parse_call
@@ -60,7 +62,7 @@ def command(spec: str, *, tool: str, args: str, state: str | None, now: int | No
 @dataclass(frozen=True, slots=True)
 class _Explanation:
     decision: Decision
-    state: dict[str, Scalar]
+    state: dict[str, Json]
     rules: tuple[tuple[Rule, bool], ...] = ()
     nearest: tuple[Suggestion, ...] = ()
 
@@ -68,11 +70,12 @@ class _Explanation:
 def _explain(contract: Contract, both: EnginePair, stored: StoredState | None, raw: bytes, now_ms: int) -> _Explanation:
     judge = Rehearsal(contract, both, now_ms, stored)
     probe = Rehearsal(contract, EnginePair(both.evaluator, None), now_ms, stored)
-    decision, state = judge.judge(raw, now_ms), judge.state(now_ms)
+    decision, values = judge.judge(raw, now_ms), judge.state(now_ms)
+    state = _shown(contract, values)
     call = parse_call(raw, contract)
     if isinstance(call, Rejected):
         return _Explanation(decision, state)
-    rules = both.evaluator.rules(call, state)
+    rules = both.evaluator.rules(call, values)
     if decision.verdict == "allow":
         return _Explanation(decision, state, rules)
 
@@ -81,6 +84,19 @@ def _explain(contract: Contract, both: EnginePair, stored: StoredState | None, r
 
     tool = both.evaluator.tool(call.tool)
     return _Explanation(decision, state, rules, nearest_allowed(call, tool, probe=allows(probe), judge=allows(judge)))
+
+
+def _shown(contract: Contract, values: Mapping[str, Scalar]) -> dict[str, Json]:
+    """The state for people: decimals as text."""
+    shown: dict[str, Json] = {}
+    for variable in contract.variables:
+        value = values[variable.name]
+        match variable.sort, value:
+            case DecimalSort(scale=scale), int():
+                shown[variable.name] = show_decimal(value, scale)
+            case _:
+                shown[variable.name] = value
+    return shown
 
 
 def _stored_state(contract: Contract, url: str | None, now_ms: int) -> StoredState | None:

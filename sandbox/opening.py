@@ -1,0 +1,60 @@
+"""What must hold before a gate opens on a spec, whatever the model will say."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sandbox import ir
+from sandbox.compile import load_properties
+from sandbox.errors import UsageError
+from sandbox.ir import Contract
+from sandbox.prove.ledger import digest_of, key_of, read_ledger
+
+
+def check_engine(contract: Contract, engine: str, proved_digest: str | None) -> None:
+    """`engine="evaluator"` rests on the proofs alone, so the caller must name the very contract that was proved."""
+    if engine == "both":
+        return
+    if engine != "evaluator":
+        message = f"engine is `both` or `evaluator`, not `{engine}`"
+        raise UsageError(message)
+    digest = ir.digest(contract)
+    if proved_digest != digest:
+        message = f"engine `evaluator` needs proved_digest=`{digest}`, given from outside by whoever proved it"
+        raise UsageError(message)
+
+
+def check_workspaces(contract: Contract, state_folder: Path) -> None:
+    """A workspace may not be, hold or lie within the folder of the state: a call could rewrite its own budget."""
+    state = state_folder.resolve()
+    for tool in contract.tools:
+        if tool.run is None or tool.run.workspace is None:
+            continue
+        source = (Path(contract.file).parent / tool.run.workspace.source).resolve()
+        if source == state or source in state.parents or state in source.parents:
+            message = f"the workspace `{source}` of `{tool.name}` and the state in `{state}` overlap; move one of them"
+            raise UsageError(message)
+
+
+def check_proofs(contract: Contract) -> None:
+    """Where the spec says `require_proofs`, the ledger there has a current `proved` for each property of this spec."""
+    if contract.require_proofs is None:
+        return
+    place = Path(contract.file).parent / contract.require_proofs
+    digest = ir.digest(contract)
+    sets = [each for each in load_properties(place) if ir.digest(each.contract) == digest]
+    if not any(each.properties for each in sets):
+        message = f"`{contract.name}` requires proofs, and `{place}` has no property that proves this spec"
+        raise UsageError(message, "proofs.missing")
+    for each in sets:
+        file = Path(each.file)
+        recorded = read_ledger(file.parent) or {}
+        for subject in each.properties:
+            entry = recorded.get(key_of(file, each.contract, subject))
+            current = entry is not None and entry.digest == digest_of(each.contract, subject, each.properties)
+            if entry is None or not current or entry.verdict != "proved":
+                found = "not in the ledger" if entry is None else entry.verdict if current else "of another version"
+                message = (
+                    f"`{contract.name}` requires proofs; `{subject.id}` is {found}: `sandbox prove {place} --update`"
+                )
+                raise UsageError(message, "proofs.stale")
