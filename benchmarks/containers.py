@@ -15,6 +15,7 @@ from sandbox.execute.image import default_tag
 
 SPEC = Path(__file__).with_name("transfer.yaml")
 RAW = json.dumps({"tool": "answer", "args": {"question": "how long is this"}}).encode()
+FLAGS = ("-I", "-S", "-B")  # as the hardened container starts it
 RUNS = 11
 
 
@@ -40,7 +41,7 @@ def figures() -> list[Figure]:
 def run_bare(client: docker.DockerClient) -> None:
     """What `docker run --rm --network none` does, with the least program that Python can run."""
     container = client.containers.create(
-        default_tag(), ["/usr/bin/python3", "-c", "print(len('how long is this'))"], network_mode="none"
+        default_tag(), ["/usr/bin/python3", *FLAGS, "-c", "print(17)"], network_mode="none"
     )
     try:
         container.start()
