@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import pwd
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final, Protocol, TextIO
@@ -77,24 +77,6 @@ def ask(approver: Approver, request: ApprovalRequest, clock: Callable[[], int]) 
             return answer
         case _:
             return Refused(type(approver).__name__, "the approver gave no answer with a name")
-
-
-def collect(
-    approvers: Iterable[Approver], request: ApprovalRequest, clock: Callable[[], int]
-) -> tuple[Approval, ...] | Refused:
-    """The approvals of as many different people as are needed, or fewer if no more can be asked.
-
-    The first refusal ends it. A person who answers twice counts once.
-    """
-    given: dict[str, Approval] = {}
-    for approver in approvers:
-        if len(given) >= max(1, request.needed):
-            break
-        answer = ask(approver, request, clock)
-        if isinstance(answer, Refused):
-            return answer
-        given[answer.approver] = answer
-    return tuple(given.values())
 
 
 class ScriptedApprover:

@@ -24,7 +24,7 @@ from typing import Final, Literal, TypeAlias, get_args
 from sandbox.errors import Fault, UsageError
 from sandbox.ir import Contract
 from sandbox.machine import StoredState, initial_state
-from sandbox.state_document import check_fit, document_digest, read_document, shape_of, write_document
+from sandbox.state_document import check_fit, read_document, row_digest, shape_of, write_document
 from sandbox.state_file import Row, corrupt, open_file, open_memory, path_of, run
 
 STATE_VARIABLE: Final = "SANDBOX_STATE"
@@ -38,15 +38,12 @@ _NEXT: Final[Mapping[Status, frozenset[Status]]] = {
     "running": frozenset({"settled", "failed", "interrupted"}),
 }
 _BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
-_COLUMNS: Final = (
-    "nonce, contract_name, tool, call_digest, before, created_ms, status, version_after, owner_pid, owner_start"
-)
 
 
 def process_start(pid: int) -> str:
     """What tells a living process from every other that ever had its id; '' if there is none."""
     try:
-        state, *fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        state, *fields = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
         return "" if state in "ZX" else f"{_BOOT_ID.read_text().strip()}:{fields[18]}"
     except OSError:
         return ""
@@ -166,14 +163,15 @@ class Transaction:
 
         Raises UsageError if a stored variable is gone from the spec or means something else there.
         """
-        rows = self._run("SELECT document, digest FROM state WHERE contract = ?", contract.name)
+        rows = self._run("SELECT version, document, digest FROM state WHERE contract = ?", contract.name)
         if not rows:
+            self._check_never_written(contract.name)
             return initial_state(contract, now_ms)
-        document, digest = str(rows[0][0]), rows[0][1]
-        if digest != document_digest(document):
+        version, document, digest = rows[0]
+        if digest != row_digest(contract.name, _int(version), str(document)):
             what = f"the stored state of `{contract.name}` does not have its digest"
             raise corrupt(what)
-        shapes, stored = read_document(document)
+        shapes, stored = read_document(str(document))
         check_fit(contract, shapes, stored)
         fresh = initial_state(contract, max(now_ms, stored.clock_ms))
         return StoredState(
@@ -186,16 +184,15 @@ class Transaction:
     def save(self, contract: Contract, state: StoredState) -> None:
         """Write the state; its version goes up by one."""
         shapes = {variable.name: shape_of(variable) for variable in contract.variables}
-        self._write(contract.name, write_document(shapes, state))
+        version, document = self.version(contract.name) + 1, write_document(shapes, state)
+        digest = row_digest(contract.name, version, document)
+        self._run("INSERT OR REPLACE INTO state VALUES (?, ?, ?, ?)", contract.name, version, document, digest)
 
-    def _write(self, contract_name: str, document: str) -> None:
-        self._run(
-            "INSERT INTO state VALUES (?, 1, ?, ?) ON CONFLICT (contract) DO UPDATE SET"
-            " version = version + 1, document = excluded.document, digest = excluded.digest",
-            contract_name,
-            document,
-            document_digest(document),
-        )
+    def _check_never_written(self, contract_name: str) -> None:
+        """Every permit saved a state before it: where that is lost, `initial` would be a fresh budget."""
+        if self._run("SELECT nonce FROM reservations WHERE contract_name = ? LIMIT 1", contract_name):
+            what = f"the state of `{contract_name}` is missing although calls were permitted on it"
+            raise corrupt(what)
 
     def version(self, contract_name: str) -> int:
         """How often the state of this contract has been written; 0 where it never was."""
@@ -228,7 +225,7 @@ class Transaction:
 
     def reservation(self, nonce: str) -> Reservation | None:
         """The reservation with this nonce, in whatever status."""
-        rows = self._run(f"SELECT {_COLUMNS} FROM reservations WHERE nonce = ?", nonce)  # noqa: S608  # constant text
+        rows = self._run("SELECT * FROM reservations WHERE nonce = ?", nonce)
         return _read_reservation(rows[0]) if rows else None
 
     def advance(self, nonce: str, *, expect: Status, to: Status) -> None:
@@ -239,9 +236,9 @@ class Transaction:
         self._move(nonce, expect, to)
 
     def _move(self, nonce: str, expect: Status, to: Status) -> None:
-        kept = "before" if to in _NEXT else "NULL"
         moved = self._run(
-            f"UPDATE reservations SET status = ?, before = {kept} WHERE nonce = ? AND status = ? RETURNING nonce",  # noqa: S608  # constant text
+            "UPDATE reservations SET status = ?1, before = CASE WHEN ?1 = 'running' THEN before END"
+            " WHERE nonce = ?2 AND status = ?3 RETURNING nonce",
             to,
             nonce,
             expect,
@@ -269,8 +266,9 @@ class Transaction:
 
     def unfinished(self) -> tuple[Reservation, ...]:
         """Reservations that are `reserved` or `running` although the process that made them is gone."""
-        live = "status IN ('reserved', 'running') ORDER BY created_ms, nonce"
-        rows = self._run(f"SELECT {_COLUMNS} FROM reservations WHERE {live}")  # noqa: S608  # constant text
+        rows = self._run(
+            "SELECT * FROM reservations WHERE status IN ('reserved', 'running') ORDER BY created_ms, nonce"
+        )
         return tuple(each for each in map(_read_reservation, rows) if not _owner_lives(each))
 
     # --- the kill switch -------------------------------------------------------------------------
@@ -323,7 +321,7 @@ def _int(value: str | int | None) -> int:
 
 
 def _read_reservation(row: Row) -> Reservation:
-    nonce, contract_name, tool, call_digest, before, created_ms, status, version_after, owner_pid, owner_start = row
+    nonce, contract_name, tool, call_digest, status, version_after, before, created_ms, owner_pid, owner_start = row
     known = next((each for each in _STATUSES if each == status), None)
     if known is None:
         what = "a reservation has an unknown status"

@@ -15,9 +15,9 @@ from sandbox.machine import Scalar, StoredState
 from sandbox.state_file import corrupt
 
 
-def document_digest(document: str) -> str:
-    """SHA-256 (hex): SQLite does not notice a digit that rots."""
-    return hashlib.sha256(document.encode()).hexdigest()
+def row_digest(contract_name: str, version: int, document: str) -> str:
+    """SHA-256 (hex) of a stored row: SQLite does not notice a digit that rots."""
+    return hashlib.sha256(f"{contract_name}\0{version}\0{document}".encode()).hexdigest()
 
 
 def shape_of(variable: Variable) -> str:

@@ -167,3 +167,6 @@ def _check_format(connection: sqlite3.Connection, path: Path) -> None:
     if version != _FORMAT:
         message = f"`{path}` has format {version}, this version reads {_FORMAT}; use the version that wrote it"
         raise UsageError(message, "state.format")
+    if run(connection, "PRAGMA integrity_check(1)") != [("ok",)]:
+        what = f"`{path}` has damaged pages"
+        raise corrupt(what)
