@@ -87,7 +87,7 @@ class Types:
         """The type of an argument."""
         match spec:
             case TextSpec(max_size=size):
-                return TextType(self._at_most(size, MAX_TEXT, (*path, "max_size"), "a `text`"))
+                return TextType(self._at_most(size, MAX_TEXT, (*path, "max_size"), "let the tool take it in parts"))
             case ListSpec():
                 return self._list(spec, path)
             case _:
@@ -126,9 +126,7 @@ class Types:
             self._wrong((*path, "min"), "`min` is above `max`; no value would be accepted")
 
     def _string(self, spec: StringSpec, path: _Path) -> StringType:
-        size = self._at_most(
-            spec.max_size, MAX_STRING, (*path, "max_size"), "a `string`, which rules see; declare it `text`,"
-        )
+        size = self._at_most(spec.max_size, MAX_STRING, (*path, "max_size"), "declare it `text`")
         if spec.min_size > size:
             self._wrong((*path, "min_size"), "`min_size` is above `max_size`; no value would be accepted")
         if spec.pattern is not None:
@@ -146,7 +144,7 @@ class Types:
     def _list(self, spec: ListSpec, path: _Path) -> ListType:
         if "optional" in spec.items.model_fields_set:
             self._wrong((*path, "items", "optional"), "an item is never optional; take `optional` out")
-        size = self._at_most(spec.max_size, MAX_LIST, (*path, "max_size"), "a list")
+        size = self._at_most(spec.max_size, MAX_LIST, (*path, "max_size"), "let the tool be called more often")
         if spec.min_size > size:
             self._wrong((*path, "min_size"), "`min_size` is above `max_size`; no value would be accepted")
         return ListType(self._item(spec.items, (*path, "items")), spec.min_size, size, spec.unique)
@@ -161,15 +159,15 @@ class Types:
             self._wrong(path, f"{shown(under)} is no canonical absolute path; write one such as `/workspace`")
         return under
 
-    def _at_most(self, size: int, most: int, path: _Path, what: str) -> int:
+    def _at_most(self, size: int, most: int, path: _Path, remedy: str) -> int:
         if size > most:
-            self._wrong(path, f"`{size}` is more than {what} may have, {most:,}")
+            self._wrong(path, f"`max_size` is at most {most:,} here, found {size:,}; write less, or {remedy}")
         return size
 
     def values(self, values: list[str], path: _Path) -> tuple[str, ...]:
         """The values of an enum: some, and each once."""
         if not values:
-            self._wrong(path, "an enum needs at least one value")
+            self._wrong(path, "an enum needs at least one value; write `[a, b]`")
         if len(values) > MAX_ENUM:
             self._wrong(path, f"an enum has at most {MAX_ENUM:,} values; declare a `string` with a pattern")
         for at, value in enumerate(values):
@@ -211,7 +209,7 @@ class Types:
             if key in spec.model_fields_set and spec.type != type_:
                 self._wrong((*path, key), f"`{key}` belongs to `{type_}`, not to `{spec.type}`; take it out")
             if key not in spec.model_fields_set and spec.type == type_:
-                self._wrong(path, f"`{key}` is missing here; a `{type_}` needs it")
+                self._wrong(path, f"`{key}` is missing here, and `{type_}` needs it; add it")
 
     def _sort(self, spec: VariableSpec, path: _Path) -> BoolSort | IntSort | DecimalSort | EnumSort:
         match spec.type:
@@ -222,7 +220,7 @@ class Types:
             case "decimal":
                 return DecimalSort(self.scale(spec.scale or 0, (*path, "scale")))
             case "enum":
-                return EnumSort(self.values(spec.values or [""], (*path, "values")))
+                return EnumSort(self.values(spec.values, (*path, "values")) if spec.values is not None else ())
 
     def _initial(
         self, spec: VariableSpec, sort: BoolSort | IntSort | DecimalSort | EnumSort, path: _Path
@@ -237,6 +235,8 @@ class Types:
                     return self.scaled(number(spec.initial), scale, path)
                 case EnumSort(values=values):
                     text = spec.initial.text
+                    if spec.values is None:
+                        return text
                     if not is_string(spec.initial) or text not in values:
                         raise Wrong(0, f"{shown(text)} is not one of the `values`{near_miss(text, values)}")
                     return text

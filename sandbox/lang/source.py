@@ -67,6 +67,10 @@ class Refused(Exception):
         self.message = message
 
 
+MAX_PROBLEMS: int = 100
+"""Problems of one file that are kept: nobody reads more at once, and each takes its time to write."""
+
+
 class Problems:
     """Collects what is wrong in a file, so that its author sees all of it at once."""
 
@@ -75,8 +79,9 @@ class Problems:
         self._found: set[Problem] = set()
 
     def add(self, problem: Problem) -> None:
-        """Notes one problem; the same one twice counts once."""
-        self._found.add(problem)
+        """Notes one problem; the same one twice counts once, and what comes after `MAX_PROBLEMS` not at all."""
+        if len(self._found) < MAX_PROBLEMS:
+            self._found.add(problem)
 
     def __bool__(self) -> bool:
         return bool(self._found)

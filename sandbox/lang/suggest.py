@@ -13,11 +13,11 @@ LISTED = 8
 
 
 def near_miss(name: str, known: Iterable[str]) -> str:
-    """What to append to a message about an unknown name: `; did you mean ...` or `; known: ...`, or ''."""
+    """What to append to a message about an unknown name: `; did you mean ...` `; known: ...`, or to look again."""
     names = sorted(set(known))
     near = difflib.get_close_matches(name[:100], names, n=1, cutoff=CLOSE_ENOUGH)
     if near:
         return f"; did you mean `{near[0]}`?"
     if 0 < len(names) <= LISTED:
         return "; known: " + ", ".join(f"`{name}`" for name in names)
-    return ""
+    return "; check its spelling"

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from sandbox.errors import Place, Problem, PropertyError, SpecError
-from sandbox.lang.source import Problems, Refused, SourceFile
+from sandbox.lang.source import MAX_PROBLEMS, Problems, Refused, SourceFile
 from sandbox.spec.document import Mapping, Node, Scalar, Series, parse, plain, read_source
 from sandbox.spec.fields import Wrong
 from sandbox.spec.model import Model, PropertyFile, Spec
@@ -61,7 +61,7 @@ def _read(path: Path, name: str, model: type[_Model], error: type[SpecError | Pr
     try:
         checked = model.model_validate(plain(root), context=problems)
     except ValidationError as failure:
-        for detail in failure.errors(include_url=False, include_input=False):
+        for detail in failure.errors(include_url=False, include_input=False)[:MAX_PROBLEMS]:
             problems.add(_problem(source, root, detail))
         problems.raise_if_any()
         raise

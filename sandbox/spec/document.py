@@ -18,6 +18,9 @@ from sandbox.lang.source import Refused, SourceFile, SourceText, shown
 MAX_BYTES: Final = 256 * 1024
 """Of a spec or property file: the reader takes about a second for it, and nobody reviews a longer one."""
 
+MAX_NODES: Final = 20_000
+"""Scalars, mappings and sequences of a file: each costs the reader some 50 microseconds."""
+
 MAX_DEPTH: Final = 16
 """Nesting of mappings and sequences: the format needs 8."""
 
@@ -129,6 +132,7 @@ class _Composer:
     def __init__(self, source: SourceFile) -> None:
         self._source = source
         self._events = self._read()
+        self._nodes = 0
 
     def _read(self) -> Iterator[object]:
         from ruamel.yaml import YAML  # noqa: PLC0415 - loaded only where a file is read
@@ -174,6 +178,9 @@ class _Composer:
             raise Refused(start, "anchors and aliases are refused; write the value out")
         if getattr(event, "tag", None) is not None:
             raise Refused(start, f"tags such as {shown(str(event.tag))} are refused; take it out")  # type: ignore[attr-defined]  # just asked
+        self._nodes += 1
+        if self._nodes > MAX_NODES:
+            raise Refused(start, f"a file holds at most {MAX_NODES:,} values; split it")
         if depth > MAX_DEPTH:
             raise Refused(start, f"a file is nested at most {MAX_DEPTH} deep")
         match kind:
@@ -203,8 +210,14 @@ class _Composer:
                 line = self._source.place(seen[key.text].start).line
                 raise Refused(key.start, f"{shown(key.text)} stands here already, in line {line}; keep one of them")
             seen[key.text] = key
-            entries.append((key, self._node(next(self._events), depth + 1)))
+            entries.append((key, self._value(key, depth)))
         return Mapping(tuple(entries), start)
+
+    def _value(self, key: Scalar, depth: int) -> Node:
+        value = self._node(next(self._events), depth + 1)
+        if isinstance(value, Scalar) and value.plain and not value.text:
+            return Scalar(SourceText("", self._source, [key.start]), None, key.start)  # nothing stands at its key
+        return value
 
     def _scalar(self, event: object) -> Scalar:
         start, end = _start(event), event.end_mark.index  # type: ignore[attr-defined]  # ruamel is untyped

@@ -7,6 +7,7 @@ from typing import Annotated, Final
 
 from pydantic import BeforeValidator
 
+from sandbox.lang import later
 from sandbox.lang.literals import MAX_CODE_POINT, MAX_DIGITS
 from sandbox.lang.scope import Digits, Items, Truth, Word
 from sandbox.lang.source import Refused, SourceText, shown
@@ -107,7 +108,7 @@ def _checked(text: str, what: str, limit: int) -> str:
 
 
 def _named(value: object, pattern: re.Pattern[str], what: str, shape: str) -> str:
-    text = _text(value, what, MAX_NAME)
+    text = _text(value, f"a {what}", MAX_NAME)
     if not pattern.fullmatch(text):
         raise Wrong(0, f"{shown(text)} is no {what}; write {shape}")
     if text in RESERVED:
@@ -127,7 +128,7 @@ def tool_name(value: object) -> str:
 
 def id_(value: object) -> str:
     """The id of a rule, property or effect."""
-    return _named(value, _ID, "id", "letters, digits, `_`, `-` and `.`")
+    return _named(value, _ID, "short name", "letters, digits, `_`, `-` and `.`")
 
 
 def prose(value: object) -> str:
@@ -248,11 +249,15 @@ def function(value: object) -> str:
 
 def image(value: object) -> str:
     """The name of an image, with a tag or a digest."""
-    return _named(value, _IMAGE, "image", "one such as `name:tag` or `name@sha256:...`")
+    return _named(value, _IMAGE, "name of an image", "one such as `name:tag` or `name@sha256:...`")
 
 
 def host_and_port(value: object) -> tuple[str, int]:
     """A grant `host:port`; the host a DNS name or an IPv4 address."""
+    if isinstance(value, dict):
+        raise Wrong(
+            0, f"a grant with more than `host:port` is {later.NOT_YET}; write one such as `api.bank.example:443`"
+        )
     text = _named(value, _HOST, "`host:port`", "one such as `api.bank.example:443`, in lower case")
     host, _, port = text.rpartition(":")
     return host, _within(int(port), _MAX_PORT, "a port")

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Tag, ValidationInfo, model_validator
 
 from sandbox.lang import later
-from sandbox.lang.source import Problems, shown
+from sandbox.lang.source import MAX_PROBLEMS, Problems, shown
 from sandbox.lang.suggest import near_miss
 from sandbox.spec import fields
 from sandbox.spec.document import Entries, Scalar
@@ -28,9 +28,9 @@ class Model(BaseModel):
         if not isinstance(data, Entries) or not isinstance(info.context, Problems):
             return data
         known = {field.alias or name for name, field in cls.model_fields.items()}
-        for key in data.keys_in_file:
-            if key.text not in known:
-                info.context.add(key.source.problem(0, _unknown_key(key.text, known)))
+        unknown = [key for key in data.keys_in_file if key.text not in known]
+        for key in unknown[:MAX_PROBLEMS]:
+            info.context.add(key.source.problem(0, _unknown_key(key.text, known)))
         return {key: value for key, value in data.items() if key in known}
 
 
@@ -68,13 +68,15 @@ def _typed(*types: str) -> BeforeValidator:
             raise Wrong(0, f"expected a mapping; write one such as `{{type: {types[0]}}}`")
         name = value.get("type")
         if name is None:
-            raise Wrong(0, f"`type` is missing here{near_miss('', types) or '; add it'}")
+            raise Wrong(0, f"`type` is missing here; add it, such as `type: {types[0]}`")
         try:
             text = fields.prose(name)
         except Wrong as wrong:
             raise Wrong(wrong.offset, wrong.message, "type") from None
         if text in later.TYPES:
             raise Wrong(0, f"type `{text}` is {later.NOT_YET}", "type")
+        if text not in types and text in {"text", "list"}:
+            raise Wrong(0, f"a list of `{text}` is {later.NOT_YET}", "type")
         if text not in types:
             raise Wrong(0, f"{shown(text)} is no type{near_miss(text, types)}", "type")
         return value
