@@ -192,11 +192,11 @@ def verify_inspect(config: ContainerConfig, placement: Placement, inspect: Mappi
     _equal_fields(asked, said, "Config")
     if isinstance(host, dict):
         _equal_fields(host, _mapping(inspect.get("HostConfig"), "HostConfig"), "HostConfig")
-    mounted = {_text(mount, "Destination"): mount for mount in _list(inspect.get("Mounts"))}
-    expected = {WORKSPACE_FOLDER: config.workspace == "rw"} if config.workspace != "none" else {}
-    _equal("Mounts", sorted({**expected, GUEST_FOLDER: False}), sorted(mounted))
-    for folder, writable in {**expected, GUEST_FOLDER: False}.items():
-        _equal(f"Mounts `{folder}`", ("bind", writable), (mounted[folder].get("Type"), mounted[folder].get("RW")))
+    mounts = [
+        (_text(mount, "Destination"), mount.get("Type"), mount.get("Source"), mount.get("RW"))
+        for mount in _list(inspect.get("Mounts"))
+    ]
+    _equal("Mounts", _expected_mounts(config, placement), sorted(mounts, key=str))
 
 
 def verify_effects(config: ContainerConfig, effects: Mapping[str, Json]) -> None:
@@ -288,6 +288,13 @@ def _mounts(config: ContainerConfig, placement: Placement) -> list[Json]:
             raise SandboxFailure(message)
         mounts.append(_bind(placement.workspace, WORKSPACE_FOLDER, read_only=config.workspace == "ro"))
     return mounts
+
+
+def _expected_mounts(config: ContainerConfig, placement: Placement) -> list[tuple[str, Json, Json, Json]]:
+    ours: list[tuple[str, Json, Json, Json]] = [(GUEST_FOLDER, "bind", str(placement.source), False)]
+    if config.workspace != "none":
+        ours.append((WORKSPACE_FOLDER, "bind", str(placement.workspace), config.workspace == "rw"))
+    return ours
 
 
 def _bind(source: Path, target: str, *, read_only: bool) -> dict[str, Json]:
