@@ -21,7 +21,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Literal, Self, TypeAlias, cast
+from typing import Final, Literal, NoReturn, Self, TypeAlias, cast
 
 from sandbox import ir
 from sandbox.approve import Approval, ApprovalRequest, Approver, ask
@@ -237,6 +237,16 @@ class Gate:
         way = self._prepare(call, session_digest)
         decision, permit = self._obtain_permit(way, decision)
         return self._carry_out(way, decision, permit)
+
+    def __copy__(self) -> Self:
+        return self  # one gate, one budget, one record
+
+    def __deepcopy__(self, memo: dict[int, object]) -> Self:
+        return self
+
+    def __reduce__(self) -> NoReturn:
+        message = "a gate cannot be pickled; open it where it is needed"
+        raise TypeError(message)
 
     # --- judging ---------------------------------------------------------------------------------
 
