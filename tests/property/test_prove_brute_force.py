@@ -1,0 +1,326 @@
+"""The prover against exhaustive search: random small specs whose every sequence of calls can be tried.
+
+The search uses the machine and the evaluator, and nothing of the prover: time moves in steps of half a period.
+"""
+
+from __future__ import annotations
+
+import itertools
+import random
+import time
+from collections import Counter
+from dataclasses import dataclass
+
+import pytest
+
+from sandbox.decide import EnginePair, Evaluator
+from sandbox.evaluate import Env, evaluate, truth
+from sandbox.ir import (
+    VERDICTS,
+    Add,
+    All,
+    And,
+    Arg,
+    Argument,
+    Assignment,
+    BoolSort,
+    BoolType,
+    Bound,
+    Const,
+    Contract,
+    EnumSort,
+    EnumType,
+    Eq,
+    Exists,
+    Expr,
+    Fact,
+    Has,
+    IntSort,
+    IntType,
+    Ite,
+    Le,
+    ListType,
+    Lt,
+    Member,
+    Not,
+    Or,
+    Period,
+    Property,
+    Rule,
+    Size,
+    State,
+    Sub,
+    Tool,
+    Variable,
+    sort_of,
+)
+from sandbox.machine import StoredState, apply_then, effective, initial_state, rule_of, tick, verdict_of
+from sandbox.prove import unroll
+from sandbox.prove.attempt import attempt
+from sandbox.prove.crew import Reply
+from sandbox.prove.run import verdict_on
+from sandbox.prove.solve import Desk
+from sandbox.prove.verdicts import Proved, Refuted, Unknown, Vacuous, Verdict
+
+PERIOD_MS = 1_000
+STEP_MS = PERIOD_MS // 2
+MAX_STATES = 1_500
+COLOURS = ("red", "green")
+CHUNKS, PER_CHUNK = 10, 25
+
+
+@dataclass(frozen=True)
+class Random:
+    """Makes expressions over the names that are given to it."""
+
+    dice: random.Random
+    ints: tuple[Expr, ...]
+    bools: tuple[Expr, ...]
+    enums: tuple[Expr, ...]
+    lists: tuple[Arg, ...] = ()
+    optional: tuple[Arg, ...] = ()
+
+    def condition(self, depth: int = 2) -> Expr:
+        kinds = (
+            ["compare"] * 3 + ["bool"] * bool(self.bools) + ["enum"] * bool(self.enums) + ["list"] * bool(self.lists)
+        )
+        kinds += ["optional"] * bool(self.optional)
+        if depth and self.dice.random() < 0.6:
+            parts = tuple(self.condition(depth - 1) for _ in range(2))
+            return self.dice.choice((And(parts), Or(parts), Not(parts[0])))
+        match self.dice.choice(kinds):
+            case "bool":
+                return self.dice.choice(self.bools)
+            case "enum":
+                return Eq(self.dice.choice(self.enums), Const(self.dice.choice(COLOURS), EnumSort(COLOURS)))
+            case "list":
+                return self.about_list()
+            case "optional":
+                absent = self.dice.choice(self.optional)
+                return And((Has(absent.name), Le(absent, self.integer())))
+            case _:
+                compare = self.dice.choice((Eq, Lt, Le))
+                return compare(self.integer(), self.integer())
+
+    def about_list(self) -> Expr:
+        items, each = self.dice.choice(self.lists), Bound("x", IntSort())
+        body = self.dice.choice((Lt, Eq))(each, self.integer())
+        return self.dice.choice(
+            (
+                All(each, items, body),
+                Exists(each, items, body),
+                Member(self.integer(), items),
+                Lt(Size(items), self.integer()),
+            )
+        )
+
+    def integer(self) -> Expr:
+        literal = Const(self.dice.randint(-1, 3), IntSort())
+        if not self.ints or self.dice.random() < 0.3:
+            return literal
+        one = self.dice.choice(self.ints)
+        return self.dice.choice((one, one, Add(one, literal), Add(one, self.dice.choice(self.ints)), Sub(one, literal)))
+
+
+def random_contract(dice: random.Random) -> Contract:
+    periods = [None, None, None, Period("reset", PERIOD_MS), Period("window", PERIOD_MS)]
+    count = Variable("n", IntSort(), 0, dice.choice(periods))
+    flag = Variable("b", BoolSort(), initial=False, period=dice.choice((None, None, None, Period("reset", PERIOD_MS))))
+    colour = Variable("c", EnumSort(COLOURS), "red")
+    variables = tuple(dice.sample((count, flag, colour), dice.randint(1, 3)))
+    return Contract(
+        "random", tuple(random_tool(dice, f"t{i}", variables) for i in range(dice.randint(1, 2))), variables
+    )
+
+
+def random_tool(dice: random.Random, name: str, variables: tuple[Variable, ...]) -> Tool:
+    choices = (
+        Argument("i", IntType(0, 2)),
+        Argument("j", IntType(-1, 1), optional=True),
+        Argument("f", BoolType()),
+        Argument("e", EnumType(COLOURS)),
+        Argument("l", ListType(IntType(0, 1), 0, 2, unique=dice.random() < 0.5)),
+    )
+    arguments = tuple(dice.sample(choices, dice.randint(0, 2)))
+    names = names_in(dice, arguments, variables)
+    kinds = dice.choices(VERDICTS, (1, 1, 3), k=dice.randint(1, 3))
+    rules = tuple(Rule(f"r{i}", kind, names.condition()) for i, kind in enumerate(kinds))
+    written = dice.sample(variables, dice.randint(0, len(variables)))
+    return Tool(name, arguments, rules, tuple(Assignment(v.name, next_value(names, v)) for v in written))
+
+
+def names_in(dice: random.Random, arguments: tuple[Argument, ...], variables: tuple[Variable, ...]) -> Random:
+    plain = [Arg(a.name, sort_of(a.type)) for a in arguments if not a.optional]
+    states = [State(v.name, v.sort) for v in variables]
+    every = [*plain, *states]
+    return Random(
+        dice,
+        tuple(each for each in every if isinstance(each.sort, IntSort)),
+        tuple(each for each in every if isinstance(each.sort, BoolSort)),
+        tuple(each for each in every if isinstance(each.sort, EnumSort)),
+        tuple(Arg(a.name, sort_of(a.type)) for a in arguments if isinstance(a.type, ListType)),
+        tuple(Arg(a.name, sort_of(a.type)) for a in arguments if a.optional),
+    )
+
+
+def next_value(names: Random, variable: Variable) -> Expr:
+    dice, old = names.dice, State(variable.name, variable.sort)
+    match variable.sort:
+        case BoolSort():
+            return dice.choice((names.condition(1), Const(value=True, sort=BoolSort())))
+        case EnumSort() as sort:
+            return Ite(names.condition(1), Const(dice.choice(COLOURS), sort), old)
+    if variable.period is not None and variable.period.kind == "window":
+        return Add(old, Const(1, IntSort()))
+    # Kept small, so that the search ends: what would leave -3..3 stays.
+    new = Add(old, names.integer()) if dice.random() < 0.7 else names.integer()
+    return Ite(And((Le(Const(-3, IntSort()), new), Le(new, Const(3, IntSort())))), new, old)
+
+
+def random_property(dice: random.Random, contract: Contract) -> Property:
+    kind = dice.choice(("never", "always", "possible"))
+    if kind == "always":
+        return Property("p", kind, names_in(dice, (), contract.variables).condition())
+    tool = dice.choice(contract.tools)
+    condition = names_in(dice, tool.arguments, contract.variables).condition()
+    if dice.random() < 0.5:
+        return Property("p", kind, condition, (tool.name,))
+    decision = Eq(Fact("decision", EnumSort(VERDICTS)), Const(dice.choice(VERDICTS), EnumSort(VERDICTS)))
+    decided = dice.choice((decision, decision, Not(decision)))
+    return Property("p", kind, And((condition, decided)), (tool.name,), mentions_decision=True)
+
+
+# --- exhaustive search -------------------------------------------------------------------------------
+
+
+def values_of(argument: Argument) -> list[object]:
+    match argument.type:
+        case BoolType():
+            values: list[object] = [False, True]
+        case IntType(minimum=low, maximum=high):
+            values = list(range(low, high + 1))
+        case EnumType(values=names):
+            values = list(names)
+        case ListType(max_size=size, unique=unique):
+            every = [items for n in range(size + 1) for items in itertools.product((0, 1), repeat=n)]
+            values = [items for items in every if not unique or len(set(items)) == len(items)]
+    return [*values, None] if argument.optional else values
+
+
+class Search:
+    """Every reachable state, up to the passing of whole periods; None of it where there are too many."""
+
+    def __init__(self, contract: Contract) -> None:
+        self.contract = contract
+        self.timed = any(v.period is not None for v in contract.variables)
+        self.tools = {
+            tool.name: (
+                [
+                    {a.name: value for a, value in zip(tool.arguments, chosen, strict=True) if value is not None}
+                    for chosen in itertools.product(*(values_of(a) for a in tool.arguments))
+                ],
+                evaluate(verdict_of(tool)),
+                evaluate(rule_of(tool)),
+                [(a.variable, evaluate(a.value)) for a in tool.then],
+            )
+            for tool in contract.tools
+        }
+        self.states = self._reachable()
+
+    def _reachable(self) -> list[dict[str, object]] | None:
+        first = [initial_state(self.contract, now) for now in ((0, STEP_MS) if self.timed else (0,))]
+        waiting, seen = list(first), {self._key(each) for each in first}
+        found = []
+        while waiting:
+            stored = waiting.pop()
+            found.append(effective(self.contract, stored))
+            for following in self._following(stored):
+                key = self._key(following)
+                if key not in seen:
+                    if len(seen) >= MAX_STATES:
+                        return None
+                    seen.add(key)
+                    waiting.append(following)
+        return found
+
+    def _following(self, stored: StoredState) -> list[StoredState]:
+        later = [tick(self.contract, stored, stored.clock_ms + STEP_MS)] if self.timed else []
+        state = effective(self.contract, stored)
+        for calls, verdict, _, then in self.tools.values():
+            for args in calls:
+                env = Env(args, state)
+                if verdict(env) != "deny":
+                    later.append(apply_then(self.contract, stored, {name: value(env) for name, value in then}))
+        return later
+
+    def _key(self, stored: StoredState) -> object:
+        values = tuple(sorted(stored.values.items()))
+        events = tuple(
+            (name, tuple((stored.clock_ms - at, n) for at, n in pairs)) for name, pairs in sorted(stored.events.items())
+        )
+        return values, events, stored.clock_ms % PERIOD_MS
+
+    def breaks(self, subject: Property) -> bool:
+        """Whether some reachable state (and call) shows it: against an `always`, and what the others speak of."""
+        condition = truth(subject.condition)
+        if subject.kind == "always":
+            return any(not condition(Env({}, state)) for state in self.states or ())
+        return any(
+            condition(
+                Env(args, state, {"tool": tool, "decision": verdict(Env(args, state)), "rule": rule(Env(args, state))})
+            )
+            and (subject.kind != "never" or subject.mentions_decision or verdict(Env(args, state)) != "deny")
+            for state in self.states or ()
+            for tool, (calls, verdict, rule, _) in self.tools.items()
+            if tool in subject.tools
+            for args in calls
+        )
+
+
+def verdict_of_prover(contract: Contract, subject: Property) -> Verdict:
+    desk = Desk("z3", time.monotonic() + 60)
+    reply = Reply(attempt(contract, subject, (), desk), 0, 0)
+    return verdict_on(contract, EnginePair(Evaluator(contract), None), subject, reply)
+
+
+def agrees(verdict: Verdict, subject: Property, *, shown: bool) -> bool:
+    """Whether a definite verdict is the truth. A refutation of what the search did not show stands on its replay."""
+    match verdict:
+        case Proved() if subject.kind == "possible":
+            return verdict.witness is not None
+        case Proved():
+            return not shown
+        case Refuted() if subject.kind == "possible":
+            return not shown
+        case Refuted():
+            return verdict.counterexample is not None
+        case Vacuous():
+            return not shown
+        case _:
+            return isinstance(verdict, Unknown)
+
+
+@pytest.mark.parametrize("chunk", range(CHUNKS))
+def test_no_definite_verdict_is_wrong(chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(unroll, "MAX_CALLS", 7)  # what is true and not inductive is searched for in vain
+    dice = random.Random(f"brute force {chunk}")  # noqa: S311 - not a secret
+    tally: Counter[str] = Counter()
+    while tally["specs"] < PER_CHUNK:
+        contract = random_contract(dice)
+        subject = random_property(dice, contract)
+        search = Search(contract)
+        if search.states is None:
+            continue
+        tally["specs"] += 1
+        shown = search.breaks(subject)
+        verdict = verdict_of_prover(contract, subject)
+        assert agrees(verdict, subject, shown=shown), (contract, subject, verdict)
+        untimed = not search.timed
+        if untimed and not isinstance(verdict, Unknown | Vacuous):
+            found = isinstance(verdict, Proved) == (subject.kind == "possible")
+            assert found == shown, (contract, subject, verdict)
+        tally[type(verdict).__name__] += 1
+        tally["missed"] += shown and isinstance(verdict, Unknown)
+    assert tally["missed"] == 0, tally
+    assert tally["Unknown"] <= PER_CHUNK // 3, tally
+    assert min(tally["Proved"], tally["Refuted"]) > 0, tally
