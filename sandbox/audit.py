@@ -1,8 +1,8 @@
 """The record: JSON Lines, each bound to the one before by its digest, on disk before what it speaks of happens.
 
-A line is `{"sequence", "time", "kind", "body", "previous", "digest"}`; `digest` is the SHA-256 of the canonical JSON
-(RFC 8785) of the rest, `previous` the digest of the line before. Everything is ASCII: no byte of a
-model or a tool reaches a terminal that shows the file.
+A line is the canonical JSON (RFC 8785) of `{"sequence", "time", "kind", "body", "previous", "digest"}`, where `digest`
+is the SHA-256 of the canonical JSON of the rest and `previous` the digest of the line before. Only, all but printable
+ASCII is escaped: no byte of a model or a tool reaches a terminal that shows the file.
 
 What the chain shows: that no record was changed, removed, inserted or moved before the last one. What it cannot
 show: that records were cut off at the end, or that its owner wrote the whole of it anew. For that, keep the head's
@@ -19,6 +19,7 @@ import hashlib
 import json
 import math
 import os
+import re
 import stat
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -28,7 +29,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from sandbox.canonical import canonical_json, json_digest, text_digest
+from sandbox.canonical import canonical_json, escaped, json_digest, text_digest
 from sandbox.errors import RecordBroken
 from sandbox.ir import Json
 
@@ -42,6 +43,7 @@ GENESIS: Final = "0" * 64
 """What the first record has as `previous`."""
 
 _NEAR_END: Final = 64 * 1024
+_NOT_PRINTED: Final = re.compile(r"[^\x20-\x7e]")
 
 Clock = Callable[[], int]
 
@@ -144,7 +146,7 @@ class AuditLog:
     def _write(self, file: int, tail: _Tail, kind: str, body: Mapping[str, Json]) -> Record:
         try:
             record = _next_record(tail, kind, _bounded(body), _rfc3339(self._clock()))
-        except (TypeError, ValueError, RecursionError) as error:
+        except (TypeError, ValueError, AttributeError, RecursionError) as error:
             message = f"a record of kind `{kind}` cannot be written as JSON: {error}"
             raise RecordBroken(message) from error
         line = _line(record)
@@ -221,7 +223,8 @@ def _last_line(file: int, size: int, path: Path) -> tuple[bytes | None, bytes]:
 
 
 def _line(record: Record) -> bytes:
-    return json.dumps(_fields(record) | {"digest": record.digest}, separators=(",", ":")).encode("ascii") + b"\n"
+    text = canonical_json(_fields(record) | {"digest": record.digest})
+    return _NOT_PRINTED.sub(lambda found: escaped(found[0]), text).encode("ascii") + b"\n"
 
 
 def _read_line(line: bytes, path: Path, number: int | None = None) -> Record:

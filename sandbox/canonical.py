@@ -124,14 +124,14 @@ def printable(text: str) -> str:
     """
     if text.isascii() and text.isprintable():
         return text
-    return "".join(char if _prints(char) else _escape(char) for char in text)
+    return "".join(char if _prints(char) else escaped(char) for char in text)
 
 
 def quoted(text: str) -> str:
     """A hostile text in backticks within a reason: printable, ASCII, at most `SHOWN_CHARACTERS` of it."""
     cut = text[:SHOWN_CHARACTERS]
     shown = "".join(
-        char if char.isascii() and char.isprintable() and char not in "`\\" else _escape(char) for char in cut
+        char if char.isascii() and char.isprintable() and char not in "`\\" else escaped(char) for char in cut
     )
     return f"`{shown}`" + (f"... ({len(text)} characters)" if len(text) > SHOWN_CHARACTERS else "")
 
@@ -200,6 +200,6 @@ def _prints(char: str) -> bool:
     return category not in _UNPRINTED_CATEGORIES and category != "Zs" and char not in _LOOKS_EMPTY
 
 
-def _escape(char: str) -> str:
-    """The JSON escape, a pair of them above U+FFFF: copied into JSON it means the same character."""
+def escaped(char: str) -> str:
+    """The character's JSON escape, a pair of them above U+FFFF: copied into JSON it means the same character."""
     return "".join(f"\\u{unit:04x}" for unit in memoryview(char.encode("utf-16", "surrogatepass")[2:]).cast("H"))
