@@ -123,10 +123,19 @@ def _prepare(root: int, view: int, changes: Sequence[Change]) -> None:
 
 
 def _steps(changes: Sequence[Change]) -> list[_Step]:
-    """Deletions from the deepest up, then folders from the top down, then files."""
-    deleted = sorted((change for change in changes if change.kind == "deleted"), key=_depth, reverse=True)
-    made = sorted((change for change in changes if change.kind != "deleted" and change.type == "directory"), key=_depth)
+    """Deletions from the deepest up, then folders from the top down, then files.
+
+    A link that became a file is replaced by the rename alone: doing the deletion twice would delete the file.
+    """
     placed = [change for change in changes if change.kind != "deleted" and change.type == "file"]
+    replaced = {change.path for change in placed}
+    gone = (change for change in changes if change.kind == "deleted")
+    deleted = sorted(
+        (change for change in gone if change.type == "directory" or change.path not in replaced),
+        key=_depth,
+        reverse=True,
+    )
+    made = sorted((change for change in changes if change.kind != "deleted" and change.type == "directory"), key=_depth)
     return [
         *(_Step("remove_folder" if change.type == "directory" else "delete", change.path) for change in deleted),
         *(_Step("make_folder", change.path, change.mode) for change in made),
@@ -172,8 +181,8 @@ def _perform(root: int, folder: int, steps: Sequence[_Step]) -> None:
         parent, _, name = step.path.rpartition("/")
         try:
             below = open_folder(root, parent)
-        except FileNotFoundError:
-            continue  # a folder that a later step of the first attempt has removed
+        except (FileNotFoundError, NotADirectoryError):
+            continue  # a folder that a later step of the first attempt has removed or replaced
         try:
             _perform_step(step, below, name, folder, owner)
             os.fsync(below)
@@ -184,7 +193,7 @@ def _perform(root: int, folder: int, steps: Sequence[_Step]) -> None:
 def _perform_step(step: _Step, below: int, name: str, folder: int, owner: os.stat_result) -> None:
     match step.do:
         case "delete":
-            with contextlib.suppress(FileNotFoundError):
+            with contextlib.suppress(FileNotFoundError, IsADirectoryError):  # gone already, or a folder by now
                 os.unlink(name, dir_fd=below)  # relative to a descriptor
         case "remove_folder":
             with contextlib.suppress(OSError):  # gone already, or someone put something into it: then it stays
