@@ -164,9 +164,7 @@ def write_frame(pipe: IO[bytes], message: Json, deadline: float | None = None) -
     rest = memoryview(_LENGTH.pack(len(body)) + body)
     os.set_blocking(pipe.fileno(), False)
     while rest:
-        _, ready, _ = select.select([], [pipe], [], _remaining(deadline))
-        if not ready:
-            raise TimeoutError
+        _wait(pipe, select.POLLOUT, deadline)
         rest = rest[os.write(pipe.fileno(), rest) :]
 
 
@@ -182,9 +180,7 @@ def read_frame(pipe: IO[bytes], deadline: float | None = None) -> Json:
 def _read_exactly(pipe: IO[bytes], count: int, deadline: float | None) -> bytes:
     received = bytearray()
     while len(received) < count:
-        ready, _, _ = select.select([pipe], [], [], _remaining(deadline))
-        if not ready:
-            raise TimeoutError
+        _wait(pipe, select.POLLIN, deadline)
         chunk = os.read(pipe.fileno(), count - len(received))
         if not chunk:
             raise EOFError
@@ -192,8 +188,12 @@ def _read_exactly(pipe: IO[bytes], count: int, deadline: float | None) -> bytes:
     return bytes(received)
 
 
-def _remaining(deadline: float | None) -> float | None:
-    return None if deadline is None else max(0.0, deadline - time.monotonic())
+def _wait(pipe: IO[bytes], event: int, deadline: float | None) -> None:
+    """Wait until the pipe can be read or written. With `poll`: `select` fails on descriptors above 1,023."""
+    poller = select.poll()
+    poller.register(pipe, event)
+    if not poller.poll(None if deadline is None else max(0.0, deadline - time.monotonic()) * 1000):
+        raise TimeoutError
 
 
 def _pipe(pipe: IO[bytes] | None) -> IO[bytes]:
@@ -212,13 +212,16 @@ def _confirmation(answer: Json) -> Confirmation:
     return Confirmation(cast("EngineVerdict", verdict), objection, "fault.disagreement" if objection else "")
 
 
-def spawn() -> subprocess.Popen[bytes]:
-    """Start the child. `-P` keeps the current directory out of its import path: it may be a model's workspace."""
+def spawn(module: str = "sandbox.engines") -> subprocess.Popen[bytes]:
+    """Start a module of this package as the child.
+
+    `-P` keeps the current directory out of its import path: it may be a model's workspace.
+    """
     package_root = str(Path(__file__).resolve().parent.parent)
     inherited = os.environ.get("PYTHONPATH")
     path = os.pathsep.join([package_root, inherited] if inherited else [package_root])
     return subprocess.Popen(
-        [sys.executable, "-P", "-m", "sandbox.engines"],
+        [sys.executable, "-P", "-m", module],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
