@@ -105,18 +105,23 @@ def determinise(node: Node) -> tuple[Alphabet, Table]:
 
     Where the plain construction exceeds one, it is tried again on subsets without the positions that others dominate.
     """
-    positions = _Positions()
-    whole = positions.build(node)
-    positions.follow[0] = whole.first
-    accepting = whole.last | (1 if whole.nullable else 0)
+    positions, accepting = _positions_of(node)
     alphabet, members = _partition(positions.ranges)
     table = _subsets(positions, accepting, members, _universal(positions, accepting))
-    if table is None:
-        table = _subsets(positions, accepting, members, dominated(positions.ranges, positions.follow, accepting))
+    if table is None and (weaker := dominated(positions.ranges, positions.follow, accepting)):
+        table = _subsets(positions, accepting, members, weaker)
     if table is None:
         message = "the pattern's automaton is too large; shorten or anchor what stands beside an unbounded part"
         raise PatternError(message, 0)
     return alphabet, table
+
+
+def _positions_of(node: Node) -> tuple[_Positions, int]:
+    """The positions of a tree, and those that accept."""
+    positions = _Positions()
+    whole = positions.build(node)
+    positions.follow[0] = whole.first
+    return positions, whole.last | (1 if whole.nullable else 0)
 
 
 def _subsets(positions: _Positions, accepting: int, members: list[int], weaker: dict[int, int]) -> Table | None:
@@ -146,12 +151,11 @@ def _subsets(positions: _Positions, accepting: int, members: list[int], weaker: 
 def _universal(positions: _Positions, accepting: int) -> dict[int, int]:
     """Positions from which every string is accepted: once in one of them, no other matters."""
     every = (1 << len(positions.ranges)) - 1
-    found = {
-        position: every
+    return {
+        position: every ^ 1 << position
         for position, ranges in enumerate(positions.ranges)
         if ranges == ANY and (positions.follow[position] & accepting) >> position & 1
     }
-    return {position: every & ~(1 << position) for position in found}
 
 
 def _partition(ranges: list[Ranges]) -> tuple[Alphabet, list[int]]:

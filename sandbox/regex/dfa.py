@@ -13,7 +13,7 @@ from sandbox.regex.parser import parse
 from sandbox.regex.syntax import Mode, Node, PatternError, language, lowered
 
 MAX_STATES: Final = 512
-"""States of a minimal automaton: what keeps the solver's derivatives of a pattern small (LANGUAGE, Patterns)."""
+"""States of a minimal automaton: what keeps the solver's derivatives small (docs/language.md, Patterns)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,21 +14,24 @@ import z3
 from hypothesis import assume, given, reject, settings
 from hypothesis import strategies as st
 
+from sandbox.parse import canonical_path
 from sandbox.regex import (
     Mode,
     PatternError,
     full_matcher,
     literal_re,
+    path_language,
     python_string,
     search_matcher,
     to_dfa,
     to_z3,
     z3_string,
 )
-from sandbox.regex.automaton import _Positions, _subsets, determinise
-from sandbox.regex.dfa import _minimal
+from sandbox.regex.automaton import _positions_of, _subsets, determinise
+from sandbox.regex.dfa import _minimal, dfa_of
 from sandbox.regex.dominance import dominated
 from sandbox.regex.parser import parse
+from sandbox.regex.solver import canonical_paths
 from sandbox.regex.syntax import language, lowered
 
 CTX = z3.Context()
@@ -268,10 +271,7 @@ def test_dropping_dominated_positions_keeps_the_language(pattern: str, mode: Mod
     except PatternError:
         reject()
     assume(len(plain.rows) <= 64)
-    positions = _Positions()
-    whole = positions.build(node)
-    positions.follow[0] = whole.first
-    accepting = whole.last | (1 if whole.nullable else 0)
+    positions, accepting = _positions_of(node)
     weaker = dominated(positions.ranges, positions.follow, accepting)
     members = [
         sum(
@@ -296,6 +296,45 @@ def test_they_agree_on_every_short_string(pattern: str, mode: Mode) -> None:
         for text in map("".join, itertools.product("abcA\n", repeat=length)):
             expected = author_matches(pattern, mode, text)
             assert dfa.accepts(text) == solver_matches(text, term) == expected, (pattern, mode, text)
+
+
+SEGMENTS = [
+    "",
+    ".",
+    "..",
+    "a",
+    ".a",
+    "..a",
+    "...",
+    "a.",
+    "~",
+    "~a",
+    "é",
+    "\\",
+    "\n",
+    "\x7f",
+    "\x85",
+    "\u2028",
+    "😀",
+    "\ud800",
+]
+CANONICAL = path_language(CTX)
+CANONICAL_DFA = dfa_of(canonical_paths())
+
+
+@settings(max_examples=300)
+@given(
+    segments=st.lists(st.one_of(st.sampled_from(SEGMENTS), st.text(max_size=3)), max_size=4),
+    beginning=st.sampled_from(["", "/", "//", "~"]),
+    under=st.sampled_from([None, "/", "/data"]),
+)
+def test_the_path_language_is_what_parse_produces(segments: list[str], beginning: str, under: str | None) -> None:
+    text = beginning + "/".join(segments)
+    assume(all(char <= "\U0002ffff" for char in text))
+    path = canonical_path(text, under)
+    if isinstance(path, str):
+        assert solver_matches(path, CANONICAL)
+    assert solver_matches(text, CANONICAL) == CANONICAL_DFA.accepts(text) == (canonical_path(text, None) == text)
 
 
 # --- the known traps: each is shown on a naive translation, and then not to be ours --------------------------
