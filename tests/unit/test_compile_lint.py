@@ -1,0 +1,70 @@
+# ruff: noqa: E501 - a table is read line by line
+"""What is allowed and seldom meant; and that what is shipped has none of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from spec_files import spec, write
+
+from sandbox.compile import lint, load_contract, load_properties
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.parametrize("name", ["payments", "files", "python"])
+def test_a_shipped_spec_loads_with_its_properties_and_without_a_warning(name: str) -> None:
+    contract = load_contract(ROOT / "specs" / f"{name}.yaml")
+    assert contract.name == name
+    assert lint(contract) == ()
+    (found,) = load_properties(ROOT / "proofs" / f"{name}.yaml")
+    assert found.contract == contract
+    assert {one.kind for one in found.properties} == {"never", "always", "possible"}
+
+
+def test_every_shipped_mistake_loads() -> None:
+    found = load_properties(ROOT / "proofs" / "mistakes")
+    assert [Path(one.file).stem for one in found] == ["late_check", "off_by_one", "per_call", "prefix", "wrong_half"]
+
+
+ARGV = """
+tools:
+  t:
+    args:
+      s: {type: string}
+      p: {type: path}
+      q: {type: string, pattern: '[a-z]+'}
+      r: {type: list, items: string}
+    rules: [{id: a, allow: args.s == 'x'}]
+    run: {argv: [ls, '{args.s}', '{args.p}', '{args.q}', '{args.r}', '--', '{args.s}']}
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "messages"),
+    [
+        ("tools: {t: {rules: []}}", ["`t` has no rules and is always denied", "this spec allows and asks nothing, so that every call is denied"]),
+        ("tools: {t: {rules: [{id: a, deny: '1 < 2'}, {id: b, allow: true}, {id: c, ask: '1 == 2'}]}}",
+         ["rule `a` is always true", "rule `b` is always true", "rule `b` never decides, because `a` is always true", "rule `c` is never true"]),
+        ("tools: {t: {rules: [{id: a, ask: '1 <= 2 && true'}, {id: b, allow: '2 <= 1 || !false'}]}}",
+         ["rule `a` is always true", "rule `b` is always true", "rule `b` never decides, because `a` is always true"]),
+        ("tools: {t: {rules: [{id: a, deny: false}]}, u: {rules: [{id: b, allow: true}]}}",
+         ["no rule of `t` allows or asks, so that it is always denied", "rule `a` is never true", "rule `b` is always true"]),
+        ("state: {v: {type: int, initial: 0, reset: 1h}}\ntools: {t: {args: {n: {type: int}}, rules: [{id: a, allow: state.v + args.n < 5}]}}",
+         ["`v` has a `reset`: up to twice its cap fits in a rolling period; `window` has no gap", "no `then` ever changes `v`; a cap on it caps nothing"]),
+        ("tools: {t: {args: {p: {type: path}}, rules: [{id: a, allow: \"args.p.startsWith('/a')\"}, {id: b, allow: \"args.p.lowerAscii().startsWith('/a/')\"}]}}",
+         ["the prefix `/a` in rule `a` has no slash at its end and begins `/a-other` too"]),
+        ("tools: {t: {args: {s: {type: string}}, rules: [{id: a, allow: \"args.s.matches('a')\"}, {id: b, deny: \"args.s.matches('a')\"}, {id: c, ask: \"args.s.matches('^a$')\"}]}}",
+         ["`matches` in rule `a` finds its pattern anywhere; write `^...$` to mean all of the text"]),
+        ("tools: {t: {args: {s: {type: string}, r: {type: string}}, rules: [{id: a, allow: args.s.contains(args.r)}]}}",
+         ["rule `a` tests against a part that is no constant, which is slow to prove"]),
+        ("tools: {t: {args: {xs: {type: list, items: string}}, rules: [{id: a, allow: \"args.xs.all(x, x == 'a')\"}, {id: b, allow: \"size(args.xs) > 0 && args.xs.all(x, x == 'a')\"}, {id: c, ask: \"args.xs.all(x, x == 'a')\"}]}}",
+         ["rule `a` rests on `all` of `args.xs`, which is true of an empty list"]),
+        (ARGV,
+         ["`args.r` may begin with `-`, like an option; give it a pattern, or put `--` before it", "`args.s` may begin with `-`, like an option; give it a pattern, or put `--` before it"]),
+    ],
+)  # fmt: skip
+def test_what_is_seldom_meant_is_pointed_out(tmp_path: Path, text: str, messages: list[str]) -> None:
+    found = lint(load_contract(write(tmp_path, spec(text))))
+    assert sorted(problem.message for problem in found) == sorted(messages)
