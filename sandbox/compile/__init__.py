@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from sandbox.compile.contract import load_contract
-from sandbox.compile.focus import for_tool
 from sandbox.compile.lint import lint
 from sandbox.compile.properties import PropertySet, load_properties
 
-__all__ = ["PropertySet", "for_tool", "lint", "load_contract", "load_properties"]
+__all__ = ["PropertySet", "lint", "load_contract", "load_properties"]

@@ -8,9 +8,10 @@ from typing import TypeAlias
 
 import z3
 
-from sandbox.ir import Contract, Expr, Property, Tool
+from sandbox.ir import FALSE, Contract, Expr, Property, Tool
 from sandbox.prove import obligations
 from sandbox.prove.findings import BY_TYPE, RULES_ONLY, Empty, Finding, GaveUp, Holds, Shown, Unreachable
+from sandbox.prove.focus import for_tool
 from sandbox.prove.induction import (
     Inductive,
     NotInductive,
@@ -70,11 +71,12 @@ def attempt_never(ground: Ground, subject: Property, desk: Desk) -> Finding:
     if nothing is not None:
         return nothing
     hypotheses = inhabited_tools(ground, subject, desk)
-    if isinstance(hypotheses, GaveUp):
+    if hypotheses is not None:
         return hypotheses
+    conditions = by_tool(ground.contract, subject)
     if all(isinstance(desk.prove(query), Unsat) for query in _each(obligations.typed, ground, subject)):
         return Holds(BY_TYPE)
-    match met(ground, desk, subject):
+    match met(ground, desk, subject, conditions):
         case Unmet():
             return Holds(RULES_ONLY if _eased_by_deny(ground, subject, desk) else "")
         case Perhaps() as open_cases:
@@ -83,9 +85,8 @@ def attempt_never(ground: Ground, subject: Property, desk: Desk) -> Finding:
 
 def attempt_possible(ground: Ground, subject: Property, desk: Desk) -> Finding:
     """Excluded for every state of what is known; else a shortest sequence. A call that can run is looked for first."""
-    if not subject.tools:
-        return Unreachable()
-    match met(ground, desk, subject):
+    conditions = by_tool(ground.contract, subject)
+    match met(ground, desk, subject, conditions):
         case Unmet():
             return Unreachable()
         case Perhaps() as open_cases:
@@ -107,7 +108,7 @@ def contradiction(ground: Ground, subject: Property, desk: Desk) -> Empty | Gave
 
 def inhabited_tools(ground: Ground, subject: Property, desk: Desk) -> GaveUp | None:
     """The hypotheses of the proof are satisfiable: each tool has a call that can be parsed, or none by proof."""
-    for name in subject.tools:
+    for name in by_tool(ground.contract, subject):
         answer = desk.prove(obligations.inhabited(ground, tool_of(ground.contract, name)))
         if isinstance(answer, Open):
             return GaveUp(f"whether any call of `{name}` can be parsed is not decided: {answer.reason}")
@@ -117,7 +118,8 @@ def inhabited_tools(ground: Ground, subject: Property, desk: Desk) -> GaveUp | N
 def search(ground: Ground, subject: Property, open_cases: Perhaps, desk: Desk) -> Finding:
     """A shortest sequence to a call in one of the cases."""
     ordered = sorted(open_cases.cases, key=lambda case: case.verdict == "deny")
-    targets = tuple(CallTarget(case, subject.condition) for case in ordered)
+    conditions = by_tool(ground.contract, subject)
+    targets = tuple(CallTarget(case, conditions[case.tool.name]) for case in ordered)
     match shortest(ground, desk, targets):
         case Found(moves=moves):
             return Shown(moves)
@@ -132,4 +134,12 @@ def _eased_by_deny(ground: Ground, subject: Property, desk: Desk) -> bool:
 
 
 def _each(make: _Maker, ground: Ground, subject: Property) -> list[Query]:
-    return [make(ground, tool_of(ground.contract, name), subject.condition) for name in subject.tools]
+    """The query about each tool that the condition can hold of."""
+    conditions = by_tool(ground.contract, subject)
+    return [make(ground, tool_of(ground.contract, name), condition) for name, condition in conditions.items()]
+
+
+def by_tool(contract: Contract, subject: Property) -> dict[str, Expr]:
+    """The property's condition as it reads for each of its tools; without those for which it reads `false`."""
+    conditions = {name: for_tool(subject.condition, tool_of(contract, name)) for name in subject.tools}
+    return {name: condition for name, condition in conditions.items() if condition != FALSE}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from sandbox.ir import Expr, Property
@@ -96,13 +96,16 @@ class Perhaps:
     reason: str = ""
 
 
-def met(ground: Ground, desk: Desk, condition: Property) -> Unmet | Perhaps:
-    """Whether the condition is excluded for every call of its tools in every state of what is known."""
+def met(ground: Ground, desk: Desk, subject: Property, conditions: Mapping[str, Expr]) -> Unmet | Perhaps:
+    """Whether the property's condition is excluded for every call of its tools in every state of what is known.
+
+    `conditions` has the condition as it reads for each tool.
+    """
     left, reasons = [], []
-    for case in (case for name in condition.tools for case in cases(tool_of(ground.contract, name))):
-        if not obligations.counts(condition, case):
+    for case in (case for name in conditions for case in cases(tool_of(ground.contract, name))):
+        if not obligations.counts(subject, case):
             continue
-        answer = excluded(ground, desk, case, condition.condition)
+        answer = excluded(ground, desk, case, conditions[case.tool.name])
         if isinstance(answer, Unsat):
             continue
         left.append(case)

@@ -183,11 +183,27 @@ def random_property(dice: random.Random, contract: Contract) -> Property:
         return Property("p", kind, names_in(dice, (), contract.variables).condition())
     tool = dice.choice(contract.tools)
     condition = names_in(dice, tool.arguments, contract.variables).condition()
+    if dice.random() < 0.3:
+        return over_every_tool(dice, kind, contract)
     if dice.random() < 0.5:
         return Property("p", kind, condition, (tool.name,))
     decision = Eq(Fact("decision", EnumSort(VERDICTS)), Const(dice.choice(VERDICTS), EnumSort(VERDICTS)))
     decided = dice.choice((decision, decision, Not(decision)))
     return Property("p", kind, And((condition, decided)), (tool.name,), mentions_decision=True)
+
+
+def over_every_tool(dice: random.Random, kind: str, contract: Contract) -> Property:
+    """A property that says something else of each tool, under `tool == ...`."""
+    names = EnumSort(tuple(tool.name for tool in contract.tools))
+    fact = Fact("tool", names)
+    parts = []
+    for tool in contract.tools:
+        condition = names_in(dice, tool.arguments, contract.variables).condition()
+        rules = EnumSort(("", *dict.fromkeys(rule.id for each in contract.tools for rule in each.rules)))
+        rule = Eq(Fact("rule", rules), Const(dice.choice(rules.values), rules))
+        chosen = dice.choice((condition, And((condition, rule)), And((condition, Not(rule)))))
+        parts.append(And((Eq(fact, Const(tool.name, names)), chosen)))
+    return Property("p", kind, Or(tuple(parts)), names.values)
 
 
 # --- exhaustive search -------------------------------------------------------------------------------
