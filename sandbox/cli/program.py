@@ -51,6 +51,14 @@ class Program(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl(sorted(COMMANDS.items()))
 
+    def invoke(self, ctx: click.Context) -> object:
+        """Run the command; a reader that went away (`| head`) is an interruption, without a word."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return EXIT_INTERRUPTED
+
     def main(  # type: ignore[override]  # click's own `main` has the standalone mode that this replaces
         self, args: Sequence[str] | None = None, prog_name: str | None = None, **extra: object
     ) -> NoReturn:
@@ -73,9 +81,6 @@ class Program(click.Group):
             return error.exit_code
         except (KeyboardInterrupt, click.Abort):
             click.echo("interrupted", err=True)
-            return EXIT_INTERRUPTED
-        except BrokenPipeError:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return EXIT_INTERRUPTED
         except Exception as error:
             if os.environ.get("SANDBOX_DEBUG"):
