@@ -23,6 +23,7 @@ from sandbox.ir import Contract
 
 SPECS = ("payments", "files", "python")
 WORKBENCH = ROOT / "tests" / "adversarial" / "workbench.yaml"
+HEAD = f"   # {'what the model emitted':38} gate  {'reason':22} why, or what the container did"
 AFTER_PERSON = {"refuses": "approval.refused", "absent": "approval.needed"}
 
 
@@ -130,7 +131,7 @@ def show_agent(stage: Stage, recording: Sequence[Emitted]) -> tuple[list[Seen], 
     seen: list[Seen] = []
     unmet: list[str] = []
     for number, (title, group) in enumerate(groupby(recording, key=lambda emitted: emitted.part)):
-        rows = []
+        rows = [HEAD]
         for emitted in group:
             found = stage.play(emitted)
             seen.append(found)

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-from demo_screen import clipped, part, wrapped
+from demo_screen import WIDTH, clipped, part, wrapped
 
 from sandbox.compile import load_properties
 from sandbox.prove import PropertyReport, Proved, ProveOptions, Refuted, prove_paths
@@ -37,7 +37,7 @@ def show_mistakes(folder: Path) -> list[str]:
 
 def _proof_line(report: PropertyReport) -> str:
     name = type(report.verdict).__name__.lower()
-    text = clipped(" ".join(report.subject.text.split()), 38)
+    text = clipped(" ".join(report.subject.text.split()), WIDTH - 77)
     head = f"{name:8} {report.duration_ms:5} ms  {report.spec:9}{report.subject.kind:9}"
     return f"{head}{clipped(report.subject.id, 39)} {text}".rstrip()
 
