@@ -114,9 +114,6 @@ class AuditLog:
                 if made:
                     _sync_folder(self._path.parent)
                 yield file
-            except BaseException:
-                self._tail = None
-                raise
             finally:
                 os.close(file)
         except OSError as error:
@@ -129,6 +126,9 @@ class AuditLog:
         known = self._tail
         if known is not None and (known.size, known.inode) == (found.st_size, found.st_ino):
             return known
+        if known is not None and (found.st_size < known.size or found.st_ino != known.inode):
+            message = f"the record `{self._path}` was cut off or replaced while it was in use; nothing runs without it"
+            raise RecordBroken(message)
         last, torn = _last_line(file, found.st_size, self._path)
         record = None if last is None else _read_line(last, self._path)
         whole = found.st_size - len(torn)
@@ -146,7 +146,7 @@ class AuditLog:
     def _write(self, file: int, tail: _Tail, kind: str, body: Mapping[str, Json]) -> Record:
         try:
             record = _next_record(tail, kind, _bounded(body), _rfc3339(self._clock()))
-        except (TypeError, ValueError, AttributeError, RecursionError) as error:
+        except (TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:
             message = f"a record of kind `{kind}` cannot be written as JSON: {error}"
             raise RecordBroken(message) from error
         line = _line(record)

@@ -224,6 +224,27 @@ def test_a_write_that_fails_leaves_the_record_as_it_was(path: Path, monkeypatch:
     assert verify(path).records == 2
 
 
+@pytest.mark.parametrize("replaced", [True, False])
+def test_a_record_that_is_cut_off_or_replaced_while_in_use_takes_no_more(path: Path, *, replaced: bool) -> None:
+    log = AuditLog(path, clock)
+    for _ in range(2):
+        log.append("intent", {})
+    content = path.read_bytes()
+    if replaced:
+        written(path.with_name("other"), 3)
+        path.with_name("other").replace(path)
+    else:
+        path.write_bytes(content[: content.index(b"\n") + 1])
+    for _ in range(2):
+        with pytest.raises(RecordBroken, match="cut off or replaced"):
+            log.append("intent", {})
+
+
+def test_a_clock_out_of_range_is_no_time(path: Path) -> None:
+    with pytest.raises(RecordBroken, match="cannot be written"):
+        AuditLog(path, lambda: 10**30).append("intent", {})
+
+
 # --- several writers
 
 
