@@ -1,4 +1,5 @@
-"""Makes everything that the project needs to run: the environment, the container engine, the default image.
+"""Makes everything that the project needs to run: the environment, the container engine, the default image, and the
+workspaces of the shipped specs.
 
 Run by `make setup` through `scripts/setup`. Does only what is missing, says what each step took, and is done in
 well under a second where nothing is. Exits 4 where the machine lacks what it cannot bring, and says how to get it.
@@ -31,6 +32,7 @@ DEFAULT_SOCKET = "/var/run/docker.sock"
 DAEMON_LOG = Path("/var/log/sandbox-dockerd.log")
 RECIPE = ROOT / "sandbox" / "execute" / "image.py"
 
+WORKSPACES = tuple(ROOT / "workspaces" / name for name in ("payments", "files/public", "files/notes"))
 ENGINE_PACKAGES = ("docker.io", "iptables", "ca-certificates")
 IMAGE_PACKAGES = ("mmdebstrap",)
 
@@ -95,6 +97,7 @@ def main() -> int:
             report("environment", make_environment)
             report("engine", lambda: find_engine(engine))
             report("image", lambda: build_image(engine))
+            report("workspaces", make_workspaces)
     except LackingError as error:
         print(f"setup: {error}", file=sys.stderr)
         return EXIT_LACKING
@@ -267,6 +270,20 @@ def build_image(engine: Engine) -> str:
     image = json.loads(logged_run(command, NOTES / "image.log", remedy))
     write_note(note, json.dumps({"recipe": recipe, "image": image["image"]}))
     return f"{'built' if image['built'] else 'found'} {image['tag']}"
+
+
+# --- the workspaces of the shipped specs
+
+
+def make_workspaces() -> str:
+    """The folders that the shipped specs let calls work in; a call never makes its own workspace."""
+    missing = [folder for folder in WORKSPACES if not folder.is_dir()]
+    for folder in missing:
+        folder.mkdir(parents=True)
+    index = ROOT / "workspaces" / "files" / "public" / "index.txt"
+    if not index.exists():
+        index.write_text("What is in here may be read by anybody.\n")
+    return "made" if missing else "up to date"
 
 
 # --- Debian packages
