@@ -1,5 +1,4 @@
-"""Makes everything that the project needs to run: the environment, the container engine, the default image, and the
-workspaces of the shipped specs.
+"""Makes all that the project needs to run: environment, container engine, default image, workspaces of the specs.
 
 Run by `make setup` through `scripts/setup`. Does only what is missing, says what each step took, and is done in
 well under a second where nothing is. Exits 4 where the machine lacks what it cannot bring, and says how to get it.

@@ -54,7 +54,7 @@ def checkout(tmp_path: Path) -> Path:
     for name in ("specs", "proofs", "tools", "docs"):
         shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns(".sandbox", "__pycache__"))
     (tmp_path / ".sandbox").mkdir(mode=0o700)
-    (tmp_path / "workspaces" / "payments").mkdir(parents=True)  # as the README tells its reader to
+    (tmp_path / "workspaces" / "payments").mkdir(parents=True)  # as set-up makes it
     return tmp_path
 
 
