@@ -409,6 +409,10 @@ def _no_such_function(node: Apply, known: frozenset[str], what: str) -> Refused:
     name, start = node.function, node.function_span.start
     if name in later.FUNCTIONS:
         return Refused(start, f"`{name}` is {later.NOT_YET}")
+    if name in later.NEVER:
+        return Refused(
+            start, f"`{name}` is not in the language: nothing converts or rewrites a value; test it as it is"
+        )
     if name in METHODS and what == "function":
         return Refused(start, f"`{name}` is a method; write `x.{name}(...)`")
     if name in FUNCTIONS and what == "method":

@@ -22,6 +22,12 @@ KEYS: Final = SPEC_KEYS | TOOL_KEYS | ARGUMENT_KEYS | STATE_KEYS | PROPERTY_KEYS
 NAMES: Final = frozenset({"session", "now", "origin", "result", "outcome", "change"})
 """Names in expressions."""
 
+NEVER: Final = frozenset(
+    {"map", "filter", "replace", "split", "substring", "join", "format", "trim", "charAt", "indexOf", "upperAscii"}
+    | {"bool", "bytes", "double", "dyn", "int", "string", "type", "uint"}
+)
+"""Functions of CEL that LANGUAGE refuses for good: conversions, and what builds strings or lists."""
+
 FUNCTIONS: Final = frozenset(
     {"getHours", "getMinutes", "getDayOfWeek", "add", "remove", "timestamp", "duration", "origin"}
 )

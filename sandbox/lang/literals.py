@@ -62,6 +62,10 @@ def string(token: str, start: int) -> tuple[str, tuple[int, ...]]:
     quotes = 3 if body[:3] in {'"""', "'''"} else 1
     first = start + len(prefix) + quotes
     inner = body[quotes:-quotes]
+    if prefix and "\\" + body[0] in inner:
+        raise Refused(start, "engines differ on a backslash before a quote in a raw string; write it without the `r`")
+    if "\r" in inner:
+        raise Refused(first + inner.index("\r"), "engines differ on a carriage return in a string; write `\\r`")
     units = ((char, first + at) for at, char in enumerate(inner)) if prefix else _unescape(inner, first)
     chars: list[str] = []
     offsets: list[int] = []

@@ -49,15 +49,16 @@ INT = IntSort()
      "args.z / 3 + 3"],
 )  # fmt: skip
 def test_amounts_that_are_never_negative_may_be_added(tmp_path: Path, amount: str) -> None:
-    for sum_ in (f"state.v + ({amount})", f"({amount}) + state.v", f"args.b ? state.v : state.v + ({amount})"):
+    sums = (f"state.v + ({amount})", f"({amount}) + state.v", f"args.b ? state.v : state.v + ({amount})")
+    for sum_ in sums:
         contract = load_contract(write(tmp_path, window(sum_)))
         assert contract.tools[0].then[0].variable == "v"
 
 
 @pytest.mark.parametrize(
     "amount",
-    ["-1", "args.n", "args.u - 1", "args.u * -1", "args.n % 2", "args.z / 2", "args.b ? args.n : 0", "state.w", "-args.u",
-     "args.ns[0]", "9 - args.u"],
+    ["-1", "args.n", "args.u - 1", "args.u * -1", "args.n % 2", "args.z / 2", "args.b ? args.n : 0", "state.w",
+     "-args.u", "args.ns[0]", "9 - args.u"],
 )  # fmt: skip
 def test_amounts_that_might_be_negative_are_refused(tmp_path: Path, amount: str) -> None:
     with pytest.raises(SpecError, match="might be negative; declare `min: 0`"):

@@ -199,10 +199,10 @@ LOWERINGS: list[tuple[str, Expr]] = [
     # literals
     (r"args.s == 'a\n\t\\\'\"\x41\u00e9\U0001F600\101'", is_("a\n\t\\'\"A\u00e9\U0001f600A")),
     (r"args.s == r'a\n'", is_(r"a\n")),
-    (r'args.s == R"\"', is_("\\")),
+    (r'args.s == R"\\"', is_("\\\\")),
     ("args.s == '''it's'''", is_("it's")),
     ('args.s == """a "b"\nc"""', is_('a "b"\nc')),
-    ("args.s == r'''\\'''", is_("\\")),
+    ("args.s == r'''\\d'''", is_("\\d")),
     ("args.s == ''", is_("")),
     # optionals and names
     ("has(args.os) && args.os == 'a'", And((Has("os"), Eq(OS, s("a"))))),

@@ -1,0 +1,390 @@
+"""Random typed expressions as source text, each in two spellings: ours, and the same for a CEL engine.
+
+The spellings differ in decimals only. A CEL engine has none, so there a decimal of scale s is the integer
+`value * 10**s`, a decimal literal is written as that integer, and where two scales meet the smaller side is multiplied
+by the power of ten between them. All else, quotes and escapes of strings included, is the same text.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from hypothesis import strategies as st
+
+from sandbox.ir import (
+    Argument,
+    BoolType,
+    DecimalSort,
+    DecimalType,
+    EnumSort,
+    EnumType,
+    IntSort,
+    IntType,
+    ListType,
+    Sort,
+    StringType,
+    TextType,
+    sort_of,
+)
+from sandbox.lang import Digits, Items, Scope, Word
+
+DEPTH = 4  # the engine refuses 32 levels, and each of ours may be several of its own
+
+ARGUMENTS = {
+    argument.name: argument
+    for argument in (
+        Argument("n", IntType(-50, 50)),
+        Argument("m", IntType(0, 9)),
+        Argument("amount", DecimalType(2, None, None)),
+        Argument("fee", DecimalType(4, None, None)),
+        Argument("s", StringType(None, 0, 9)),
+        Argument("t", StringType(None, 0, 9)),
+        Argument("e", EnumType(("low", "high", "a b"))),
+        Argument("xs", ListType(StringType(None, 0, 9), 0, 3, unique=False)),
+        Argument("ys", ListType(StringType(None, 0, 9), 2, 3, unique=False)),
+        Argument("ks", ListType(IntType(-9, 9), 0, 3, unique=False)),
+        Argument("note", TextType(9)),
+        Argument("os", StringType(None, 0, 9), optional=True),
+        Argument("on", IntType(-9, 9), optional=True),
+        Argument("b", BoolType()),
+    )
+}
+SORTS: dict[str, Sort] = {name: sort_of(argument.type) for name, argument in ARGUMENTS.items()}
+STATE = {"sum": DecimalSort(2), "count": IntSort(), "phase": EnumSort(("open", "shut"))}
+TRUSTED = ("a", "ab", "é")
+SCOPE = Scope(
+    tools=("send", "other"),
+    arguments={"send": ARGUMENTS},
+    state=STATE,
+    constants={"trusted": Items(tuple(Word(word) for word in TRUSTED)), "three": Digits(3, 0), "half": Digits(5, 1)},
+    tool="send",
+)
+CEL_CONSTANTS = {"trusted": list(TRUSTED), "three": 3, "half": 5}
+
+ALPHABET = "aAbB./\\'\"\n é😀K\u212a\U0002ffff"
+WORDS = st.text(ALPHABET, max_size=4)
+PATTERNS = ("^a", "b$", "^[a-c]+$", r"\d|/", ".", r"^\.$", "a{2,3}", "[^a]", r"^(a|b)*\\", "", "(?:a|é)B?", "^.{0,2}$")
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One expression, in our spelling and in the engine's. `scale` is that of a decimal."""
+
+    ours: str
+    cel: str
+    scale: int = 0
+
+    @classmethod
+    def both(cls, text: str) -> Source:
+        return cls(text, text)
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """What may be named: which optionals are known to be there, and the variables of the quantifiers around."""
+
+    present: frozenset[str] = frozenset()
+    words: tuple[str, ...] = ()
+    numbers: tuple[str, ...] = ()
+
+
+@st.composite
+def quoted(draw: st.DrawFn, words: st.SearchStrategy[str] = WORDS) -> str:
+    """A string literal in one of CEL's many spellings."""
+    word = draw(words)
+    style = draw(st.sampled_from(["'", '"', "'''", '"""', "raw"]))
+    if style == "raw" and "'" not in word and "\n" not in word and not word.endswith("\\"):
+        return f"r'{word}'"
+    quote = "'" if style == "raw" else style
+    return quote + "".join(draw(spelled(char)) for char in word) + quote
+
+
+def spelled(char: str) -> st.SearchStrategy[str]:
+    """One character inside of a string literal."""
+    code = ord(char)
+    forms = [f"\\U{code:08x}"]
+    if code <= 0xFFFF:
+        forms.append(f"\\u{code:04X}")
+    if code <= 0x7F:
+        forms += [f"\\x{code:02x}", f"\\{code:03o}"]
+    if char in "\\'\"\n":
+        forms.append({"\\": "\\\\", "'": "\\'", '"': '\\"', "\n": "\\n"}[char])
+    else:
+        forms += [char] * 6
+    return st.sampled_from(forms)
+
+
+@st.composite
+def boolean(draw: st.DrawFn, names: Names, depth: int = DEPTH) -> Source:
+    """An expression of sort bool."""
+    if depth == 0:
+        return draw(atom(names))
+    kind = draw(
+        st.sampled_from(["atom", "atom", "and", "or", "not", "choice", "optional", "index", "quantifier", "equal"])
+    )
+    inner = boolean(names, depth - 1)
+    match kind:
+        case "and" | "or":
+            sign = "&&" if kind == "and" else "||"
+            return joined(f" {sign} ", draw(st.lists(inner, min_size=2, max_size=3)))
+        case "not":
+            return around("!", draw(inner))
+        case "choice":
+            return choice(draw(inner), draw(inner), draw(inner))
+        case "equal":
+            return joined(draw(st.sampled_from([" == ", " != "])), [draw(inner), draw(inner)])
+        case "optional":
+            return draw(behind_has(names, depth - 1))
+        case "index":
+            return draw(behind_size())
+        case "quantifier":
+            return draw(quantifier(names, depth - 1))
+        case _:
+            return draw(atom(names, depth - 1))
+
+
+@st.composite
+def behind_has(draw: st.DrawFn, names: Names, depth: int) -> Source:
+    """`has(args.x) && ...`, or the true branch of a choice."""
+    name = draw(st.sampled_from(["os", "on"]))
+    known = Names(names.present | {name}, names.words, names.numbers)
+    test, inner = Source.both(f"has(args.{name})"), draw(boolean(known, depth))
+    if draw(st.booleans()):
+        return joined(" && ", [test, inner])
+    return choice(test, inner, draw(boolean(names, depth)))
+
+
+@st.composite
+def behind_size(draw: st.DrawFn) -> Source:
+    """`size(args.xs) > k && args.xs[k] == ...`."""
+    at = draw(st.integers(0, 4))
+    bound = draw(st.sampled_from([f"size(args.xs) > {at}", f"args.xs.size() >= {at + 1}", f"{at} < size(args.xs)"]))
+    return Source.both(f"({bound} && args.xs[{at}] == {draw(quoted())})")
+
+
+@st.composite
+def quantifier(draw: st.DrawFn, names: Names, depth: int) -> Source:
+    """`all`, `exists` and `exists_one` over lists of strings and of ints."""
+    macro = draw(st.sampled_from(["all", "exists", "exists_one"]))
+    over = draw(st.sampled_from(["xs", "ys", "ks"]))
+    variable = f"v{len(names.words) + len(names.numbers)}"
+    words = names.words if over == "ks" else (*names.words, variable)
+    numbers = (*names.numbers, variable) if over == "ks" else names.numbers
+    body = draw(boolean(Names(names.present, words, numbers), depth))
+    return Source(f"args.{over}.{macro}({variable}, {body.ours})", f"args.{over}.{macro}({variable}, {body.cel})")
+
+
+@st.composite
+def atom(draw: st.DrawFn, names: Names, depth: int = 0) -> Source:
+    """A test of something that is no bool."""
+    kind = draw(
+        st.sampled_from(["int", "int", "decimal", "decimal", "string", "string", "enum", "list", "bool", "lower"])
+    )
+    match kind:
+        case "int":
+            if draw(st.integers(0, 3)) == 0:
+                items = draw(st.lists(st.integers(-9, 9), max_size=4))
+                return joined(" in ", [draw(integer(names, depth)), Source.both(f"{items}")])
+            return joined(draw(relation()), [draw(integer(names, depth)), draw(integer(names, depth))])
+        case "decimal":
+            return at_one_scale(draw(relation()), draw(decimal(depth)), draw(decimal(depth)))
+        case "string":
+            return draw(string_test(names))
+        case "enum":
+            return draw(enum_test())
+        case "list":
+            return draw(list_test(names))
+        case "lower":
+            return draw(lowered_test(names))
+        case _:
+            return Source.both(draw(st.sampled_from(["args.b", "true", "false", "has(args.os)", "has(args.n)"])))
+
+
+def relation() -> st.SearchStrategy[str]:
+    return st.sampled_from([" == ", " != ", " < ", " <= ", " > ", " >= "])
+
+
+@st.composite
+def integer(draw: st.DrawFn, names: Names, depth: int) -> Source:
+    """An expression of sort int."""
+    leaves = [
+        "args.n",
+        "args.m",
+        "state.count",
+        "size(args.s)",
+        "args.xs.size()",
+        "size(args.note)",
+        "three",
+        "size(trusted)",
+    ]
+    leaves += [*names.numbers] * 2 + (["args.on"] if "on" in names.present else [])
+    if depth <= 0 or draw(st.booleans()):
+        return Source.both(draw(st.sampled_from(leaves) | st.integers(-20, 20).map(str)))
+    one, other = draw(integer(names, depth - 1)), draw(integer(names, depth - 1))
+    match draw(st.sampled_from(["+", "-", "neg", "*", "/", "%", "?"])):
+        case "+" | "-" as sign:
+            return joined(f" {sign} ", [one, other])
+        case "neg":
+            return around("-", one)
+        case "*":
+            factor = Source.both(str(draw(st.integers(-5, 5))))
+            return joined(" * ", [factor, one] if draw(st.booleans()) else [one, factor])
+        case "/" | "%" as sign:
+            return joined(f" {sign} ", [one, Source.both(str(draw(st.integers(1, 7))))])
+        case _:
+            return choice(draw(boolean(names, 0)), one, other)
+
+
+@st.composite
+def decimal(draw: st.DrawFn, depth: int) -> Source:
+    """An expression of sort decimal; never a literal alone, whose scale its neighbour would have to tell."""
+    if depth <= 0 or draw(st.booleans()):
+        name, scale = draw(st.sampled_from([("args.amount", 2), ("args.fee", 4), ("state.sum", 2)]))
+        return Source(name, name, scale)
+    one = draw(decimal(depth - 1))
+    match draw(st.sampled_from(["+", "-", "literal", "*", "neg", "?"])):
+        case "+" | "-" as sign:
+            return at_one_scale(f" {sign} ", one, draw(decimal(depth - 1)))
+        case "literal":
+            return at_one_scale(draw(st.sampled_from([" + ", " - "])), one, draw(literal(one.scale)))
+        case "*":
+            factor = draw(literal(1))
+            return Source(f"({one.ours} * {factor.ours})", f"({one.cel} * {factor.cel})", one.scale + factor.scale)
+        case "neg":
+            negated = around("-", one)
+            return Source(negated.ours, negated.cel, one.scale)
+        case _:
+            test = draw(boolean(Names(), 0))
+            scaled_one, scaled_other, scale = scaled(one, draw(decimal(depth - 1)))
+            return Source(
+                *(choice(test, scaled_one, scaled_other).ours, choice(test, scaled_one, scaled_other).cel), scale
+            )
+
+
+@st.composite
+def literal(draw: st.DrawFn, scale: int) -> Source:
+    """A number with at most `scale` digits behind the point."""
+    digits = draw(st.integers(0, scale))
+    value = draw(st.integers(0, 5000))
+    if digits == 0:
+        return Source(str(value), str(value), 0)
+    text = str(value).rjust(digits + 1, "0")
+    return Source(f"{text[:-digits]}.{text[-digits:]}", str(value), digits)
+
+
+@st.composite
+def string(draw: st.DrawFn, names: Names) -> Source:
+    """An expression of sort string that is no constant."""
+    leaves = [
+        "args.s",
+        "args.t",
+        "args.ys[1]",
+        *names.words,
+        *names.words,
+        *(["args.os"] if "os" in names.present else []),
+    ]
+    leaf = Source.both(draw(st.sampled_from(leaves)))
+    if draw(st.integers(0, 5)) > 0:
+        return leaf
+    return choice(draw(boolean(Names(), 0)), leaf, Source.both(draw(quoted())))
+
+
+@st.composite
+def string_test(draw: st.DrawFn, names: Names) -> Source:
+    subject, other = draw(string(names)), draw(string(names) | quoted().map(Source.both))
+    match draw(st.sampled_from(["relation", "part", "matches", "in", "trusted", "size"])):
+        case "relation":
+            pair = [subject, other] if draw(st.booleans()) else [other, subject]
+            return joined(draw(relation()), pair)
+        case "part":
+            method = draw(st.sampled_from(["startsWith", "endsWith", "contains"]))
+            return Source(f"{subject.ours}.{method}({other.ours})", f"{subject.cel}.{method}({other.cel})")
+        case "matches":
+            pattern = draw(quoted(st.sampled_from(PATTERNS)))
+            return Source(f"{subject.ours}.matches({pattern})", f"{subject.cel}.matches({pattern})")
+        case "in":
+            words = ", ".join(draw(st.lists(quoted(), max_size=3)))
+            return joined(" in ", [subject, Source.both(f"[{words}]")])
+        case "trusted":
+            return joined(" in ", [subject, Source.both("trusted")])
+        case _:
+            return Source(f"(size({subject.ours}) > 1)", f"(size({subject.cel}) > 1)")
+
+
+@st.composite
+def lowered_test(draw: st.DrawFn, names: Names) -> Source:
+    subject = draw(string(names))
+    word = draw(quoted())
+    rest = draw(
+        st.sampled_from(
+            [f" == {word}", f" != {word}", f" in [{word}, 'b']", f".startsWith({word})", f".endsWith({word})",
+             f".contains({word})", ".matches('^a+$')", ".matches('k')"]
+        )
+    )  # fmt: skip
+    return Source(f"({subject.ours}.lowerAscii(){rest})", f"({subject.cel}.lowerAscii(){rest})")
+
+
+@st.composite
+def enum_test(draw: st.DrawFn) -> Source:
+    values = draw(st.sampled_from(["'low'", "'high'", "'a b'", '"low"']))
+    forms = [f"args.e == {values}", f"{values} != args.e", f"args.e in [{values}, 'high']", "args.e in []",
+             f"args.e == (args.b ? {values} : 'low')", "tool == 'send'", "tool in ['other']", "state.phase == 'open'",
+             "state.phase != (args.n > 0 ? 'open' : 'shut')"]  # fmt: skip
+    return Source.both(f"({draw(st.sampled_from(forms))})")
+
+
+@st.composite
+def list_test(draw: st.DrawFn, names: Names) -> Source:
+    words = ", ".join(draw(st.lists(quoted(), max_size=4)))
+    numbers = ", ".join(str(number) for number in draw(st.lists(st.integers(-3, 3), max_size=3)))
+    member = draw(string(names) | quoted().map(Source.both))
+    count = draw(integer(names, 0))
+    forms = [
+        Source.both(f"(args.xs == [{words}])"),
+        Source.both(f"([{words}] != args.ys)"),
+        Source.both(f"(args.ks == [{numbers}])"),
+        Source(f"({member.ours} in args.xs)", f"({member.cel} in args.xs)"),
+        Source(f"({count.ours} in args.ks)", f"({count.cel} in args.ks)"),
+        Source.both(f"(args.ys[0] == {draw(quoted())})"),
+    ]
+    return draw(st.sampled_from(forms))
+
+
+def joined(sign: str, parts: list[Source]) -> Source:
+    return Source("(" + sign.join(part.ours for part in parts) + ")", "(" + sign.join(part.cel for part in parts) + ")")
+
+
+def around(sign: str, inner: Source) -> Source:
+    return Source(f"{sign}({inner.ours})", f"{sign}({inner.cel})")
+
+
+def choice(test: Source, one: Source, other: Source) -> Source:
+    return Source(f"({test.ours} ? {one.ours} : {other.ours})", f"({test.cel} ? {one.cel} : {other.cel})")
+
+
+def scaled(one: Source, other: Source) -> tuple[Source, Source, int]:
+    """The engine's spelling of both at the larger scale."""
+    scale = max(one.scale, other.scale)
+    parts = [Source(part.ours, f"({part.cel} * {10 ** (scale - part.scale)})", scale) for part in (one, other)]
+    return parts[0], parts[1], scale
+
+
+def at_one_scale(sign: str, one: Source, other: Source) -> Source:
+    left, right, scale = scaled(one, other)
+    both = joined(sign, [left, right])
+    return Source(both.ours, both.cel, scale)
+
+
+def values() -> st.SearchStrategy[dict[str, object]]:
+    """An environment: arguments (the optional ones perhaps absent) and state, decimals as scaled integers."""
+    number = st.integers(-200_000, 200_000)
+    small = st.integers(-9, 9)
+    needed = {
+        "n": st.integers(-50, 50), "m": st.integers(0, 9), "amount": number, "fee": number, "s": WORDS, "t": WORDS,
+        "e": st.sampled_from(["low", "high", "a b"]), "xs": st.lists(WORDS, max_size=3).map(tuple),
+        "ys": st.lists(WORDS, min_size=2, max_size=3).map(tuple), "ks": st.lists(small, max_size=3).map(tuple),
+        "note": WORDS, "b": st.booleans(),
+    }  # fmt: skip
+    args = st.fixed_dictionaries(needed, optional={"os": WORDS, "on": small})
+    state = st.fixed_dictionaries({"sum": number, "count": small, "phase": st.sampled_from(["open", "shut"])})
+    return st.fixed_dictionaries({"args": args, "state": state})
