@@ -156,7 +156,9 @@ class Engine:
                 f"the engine `{url}` is not on this machine, so it cannot mount a tool's module; unset DOCKER_HOST"
             )
             raise EnvironmentLacking(message, "environment.engine")
+        path = url.partition("://")[2]
         try:
+            _knock(path)
             client = docker.APIClient(base_url=url, version="auto", timeout=CONNECT_TIMEOUT_S)
             info = client.info()
         except (DockerException, OSError) as error:
@@ -167,7 +169,7 @@ class Engine:
             raise EnvironmentLacking(message, "environment.engine")
         client.timeout = REQUEST_TIMEOUT_S
         version = f"{info.get('ServerVersion', '?')}, {info.get('DefaultRuntime', '?')}"
-        return cls(client, version, url.partition("://")[2])
+        return cls(client, version, path)
 
     def close(self) -> None:
         """Closes the connections to the engine."""
@@ -255,6 +257,13 @@ class Engine:
         with _engine_errors("list containers"):
             found = self.client.containers(all=True, filters={"label": [label]})
             return tuple((str(item["Id"]), dict(item["Labels"])) for item in found)
+
+
+def _knock(path: str) -> None:
+    """Connects once: the client library does not close a socket on which nobody answers."""
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.settimeout(CONNECT_TIMEOUT_S)
+        connection.connect(path)
 
 
 def _after_upgrade(connection: socket.socket) -> bytearray:

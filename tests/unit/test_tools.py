@@ -1,0 +1,124 @@
+"""The shipped tools, called here: paths beneath a workspace, and programs that end in every way."""
+
+from __future__ import annotations
+
+import ast
+import os
+from decimal import Decimal
+from pathlib import Path
+
+import execkit
+import pytest
+
+from tools import beneath, files, payments, python
+
+
+@pytest.fixture
+def space(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    space = tmp_path / "space"
+    (space / "notes").mkdir(parents=True)
+    (space / "notes" / "a.txt").write_text("ä")
+    (tmp_path / "secret").write_text("of the host")
+    (space / "link").symlink_to("notes/a.txt")
+    (space / "out").symlink_to(tmp_path)
+    os.mkfifo(space / "fifo")
+    monkeypatch.setattr(beneath, "WORKSPACE", str(space))
+    monkeypatch.setattr(payments, "LEDGER", f"{space}/ledger.jsonl")
+    return space
+
+
+def test_files_are_read_written_and_listed(space: Path) -> None:
+    assert files.read(f"{space}/notes/a.txt")["content"] == "ä"
+    assert files.write(f"{space}/notes/b.txt", "bé") == {"path": f"{space}/notes/b.txt", "bytes": 3}
+    files.write(f"{space}/notes/b.txt", "b")
+    assert files.list_dir(f"{space}/notes")["entries"] == [
+        {"name": "a.txt", "type": "file", "size": 2},
+        {"name": "b.txt", "type": "file", "size": 1},
+    ]
+    assert [entry["type"] for entry in files.list_dir(str(space))["entries"]] == ["other", "link", "directory", "link"]
+
+
+@pytest.mark.parametrize(
+    "path", ["link", "out/secret", "../secret", "notes/../../secret", "fifo", "absent", "notes/a.txt/x", "."]
+)
+def test_a_path_that_is_not_what_it_reads_like_is_an_error(space: Path, path: str) -> None:
+    with pytest.raises(OSError):  # noqa: PT011  # which one is the kernel's choice
+        files.read(f"{space}/{path}")
+
+
+@pytest.mark.parametrize("path", ["/etc/hostname", "notes/a.txt", "/proc/self/environ", ""])
+def test_a_path_that_is_not_in_the_workspace_is_an_error(space: Path, path: str) -> None:
+    for call in (files.read, files.list_dir, lambda path: files.write(path, "x")):
+        with pytest.raises(PermissionError, match="is not in"):
+            call(path)
+    with pytest.raises(PermissionError):
+        files.read(f"{space}-other/x")
+
+
+def test_writing_through_a_link_or_into_a_fifo_is_an_error(space: Path) -> None:
+    for path in ("link", "out/new", "fifo", "notes", "no/such/folder"):
+        with pytest.raises(OSError):  # noqa: PT011  # as above
+            files.write(f"{space}/{path}", "x")
+    assert (space / "notes" / "a.txt").read_text() == "ä"
+
+
+def test_a_file_that_would_not_fit_a_result_is_an_error(space: Path) -> None:
+    (space / "large").write_bytes(b"x" * (files.READ_LIMIT + 1))
+    with pytest.raises(ValueError, match="larger"):
+        files.read(f"{space}/large")
+
+
+def test_payments_are_appended_and_numbered(space: Path) -> None:
+    first = payments.send_money("GB1", Decimal("1.50"))
+    second = payments.send_money("GB2", Decimal("2.00"), "für")
+    assert (first["number"], second["number"]) == (1, 2)
+    lines = (space / "ledger.jsonl").read_text().splitlines()
+    assert lines[1] == '{"number": 2, "recipient": "GB2", "amount": "2.00", "note": "für"}'
+
+
+@pytest.fixture
+def kept_main(monkeypatch: pytest.MonkeyPatch) -> None:
+    import sys
+
+    monkeypatch.setitem(sys.modules, "__main__", sys.modules["__main__"])
+
+
+@pytest.mark.usefixtures("kept_main")
+@pytest.mark.parametrize(
+    ("code", "result"),
+    [
+        ("result = 1 + 1", 2),
+        ("x = 1", None),
+        ("if __name__ == '__main__': result = __name__", "__main__"),
+        ("import sys\nresult = 1\nsys.exit()", 1),
+        ("result = 2\nraise SystemExit(0)", 2),
+        ("def f():\n    return g()\ndef g():\n    return 7\nresult = f()", 7),
+    ],
+)
+def test_a_program_s_result_is_its_global(code: str, result: object) -> None:
+    assert python.run_code(code) == result
+
+
+@pytest.mark.usefixtures("kept_main")
+@pytest.mark.parametrize(("code", "status"), [("exit(3)", 3), ("import sys; sys.exit('why')", 1), ("exit(True)", 1)])
+def test_a_program_s_own_exit_is_passed_on(code: str, status: int, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        python.run_code(code)
+    assert caught.value.code == status
+    assert ("why" in capsys.readouterr().err) == ("why" in code)
+
+
+@pytest.mark.usefixtures("kept_main")
+def test_a_program_s_exception_is_raised_with_its_own_lines() -> None:
+    with pytest.raises(SyntaxError):
+        python.run_code("def")
+    with pytest.raises(ZeroDivisionError):
+        python.run_code("1/0")
+
+
+def test_tools_never_import_the_sandbox() -> None:
+    for path in (execkit.PROJECT / "tools").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            assert not [name for name in names if name.split(".")[0] == "sandbox"], path
