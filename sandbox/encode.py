@@ -333,9 +333,10 @@ def read(model: z3.ModelRef, term: z3.ExprRef, sort: ScalarSort | TextSort) -> V
 
 
 def symbols(contract: Contract, tool: Tool, ctx: z3.Context, suffix: str = "") -> Environment:
-    """Free constants, with plain identifiers, for the arguments of a tool and the state before the call.
+    """Free constants, with simple SMT-LIB symbols, for the arguments of a tool and the state before the call.
 
-    `suffix` tells apart the steps of a sequence. An optional argument has a presence flag of its own.
+    `suffix` tells apart the steps of a sequence; it begins with `@`, which stands in no author's name, so that no two
+    constants can have one name. An optional argument has a presence flag of its own.
     """
     args = {a.name: argument_symbol(f"arg_{a.name}{suffix}", a, ctx) for a in tool.arguments}
     present = {a.name: z3.Bool(f"has_{a.name}{suffix}", ctx) for a in tool.arguments if a.optional}
@@ -348,8 +349,8 @@ def argument_symbol(name: str, argument: Argument, ctx: z3.Context) -> Term:
     sort = sort_of(argument.type)
     if not isinstance(sort, ListSort):
         return constant(name, sort, ctx)
-    items = tuple(constant(f"{name}_{position}", sort.item, ctx) for position in range(sort.max_size))
-    return ListTerm(z3.Int(f"{name}_len", ctx), items)
+    items = tuple(constant(f"{name}@{position}", sort.item, ctx) for position in range(sort.max_size))
+    return ListTerm(z3.Int(f"{name}@len", ctx), items)
 
 
 def domain(tool: Tool, env: Environment) -> tuple[z3.BoolRef, ...]:

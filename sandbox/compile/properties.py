@@ -52,8 +52,17 @@ def _load_file(file: Path, name: str) -> tuple[PropertySet, ...]:
     ]
     if not written.model.proves:
         problems.add(written.problem("`proves` names no spec; write the path of one", "proves"))
+    _check_names(written, sets, problems)
     problems.raise_if_any()
     return tuple(sets)
+
+
+def _check_names(written: Written[PropertyFile], sets: list[PropertySet], problems: Problems) -> None:
+    """Reports and the ledger tell the specs of one file apart by their names."""
+    names = [each.contract.name for each in sets]
+    for at, name in enumerate(names):
+        if name in names[:at]:
+            problems.add(written.problem(f"two of these specs are both named `{name}`; rename one of them", "proves"))
 
 
 def _one_spec(written: Written[PropertyFile], file: Path, at: int, problems: Problems) -> PropertySet | None:

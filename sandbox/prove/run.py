@@ -80,7 +80,7 @@ def prove_batches(
     """As `prove_paths`, of what has been loaded. A batch that is named twice is proved once."""
     options = options or ProveOptions()
     _check(options)
-    once = tuple({(batch.file.resolve(), batch.contract.name): batch for batch in batches}.values())
+    once = tuple({(batch.file.resolve(), batch.contract): batch for batch in batches}.values())
     tasks = tuple(_Task(batch, subject) for batch in once for subject in batch.properties)
     if not tasks:
         message = "there is no property to prove: write one under `properties:` in a property file, and name that file"

@@ -180,7 +180,7 @@ def effective_at(ground: Ground, run: Run, now: z3.ArithRef) -> dict[str, z3.Exp
 
 def symbolic(ground: Ground, tool: Tool, position: int, state: Mapping[str, z3.ExprRef]) -> Symbolic:
     """A call of the tool at this place of the sequence, in the given state."""
-    free = symbols(ground.contract, tool, ground.ctx, f"_{tool.name}_{position}")
+    free = symbols(ground.contract, tool, ground.ctx, f"@{position}@{tool.name}")
     return Symbolic(tool, replace(free, state=state))
 
 
