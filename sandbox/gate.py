@@ -18,39 +18,33 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Literal, NoReturn, Self, TypeAlias, cast
+from typing import TYPE_CHECKING, Final, Literal, NoReturn, Self, TypeAlias, cast
 
 from sandbox import ir
-from sandbox.approve import Approval, ApprovalRequest, Approver, ask
-from sandbox.audit import AuditLog, Record
-from sandbox.call import Call, Decision, Outcome, Permit, Receipt, Rejected, Result
+from sandbox.approve import Approval, Approver
+from sandbox.audit import AuditLog
+from sandbox.call import Call, Decision, Permit, Rejected, Result
 from sandbox.canonical import json_digest
 from sandbox.compile import load_contract
+from sandbox.consent import Consent, is_enough
 from sandbox.decide import EnginePair
 from sandbox.engines import SolverWorker, engine_pair
-from sandbox.errors import (
-    ApprovalNeeded,
-    Denied,
-    EnvironmentLacking,
-    Fault,
-    RecordBroken,
-    SandboxError,
-    SandboxFailure,
-    ToolError,
-    UsageError,
-)
+from sandbox.errors import EnvironmentLacking, Fault, SandboxError, SandboxFailure, ToolError, UsageError
 from sandbox.events import emit
-from sandbox.execute.runner import Prepared, Runner
+from sandbox.execute.runner import Runner
 from sandbox.host import HostFunction, HostRunner
-from sandbox.ir import Contract, Json, RunHost, Tool
+from sandbox.ir import Contract, Json, RunHost
 from sandbox.opening import check_engine, check_proofs, check_workspaces
 from sandbox.parse import parse_call
+from sandbox.passage import Passage, Way
 from sandbox.state import Reservation, Store
-from sandbox.step import denied, take_step
-from sandbox.trail import answer_body, decision_body, intent_body, interrupted_body, names, outcome_body
+from sandbox.step import denied, stopped, take_step
+from sandbox.trail import Trail, interrupted_body, is_fault, names, one_line
+
+if TYPE_CHECKING:
+    from sandbox.execute.cold import ColdRunner
 
 PERMIT_LIFETIME_MS: Final = 30_000
 """From the reservation to the start: a permit that waits longer was decided about another moment."""
@@ -66,17 +60,6 @@ EngineSetting: TypeAlias = Literal["both", "evaluator"]
 def wall_clock() -> int:
     """Unix milliseconds."""
     return time.time_ns() // 1_000_000
-
-
-@dataclass(frozen=True, slots=True)
-class _Way:
-    """One call on its way: what was asked, and what its permit will bind."""
-
-    call: Call
-    tool: Tool
-    runner: Runner
-    prepared: Prepared
-    session_digest: str
 
 
 class Gate:
@@ -102,10 +85,12 @@ class Gate:
         self._audit = audit
         self._engines = engines
         self._runner = runner
+        self._cold: ColdRunner | None = None
         self._host = HostRunner()
-        self._approvers = tuple(approvers)
         self._clock = clock
-        self._secret_key = secrets.token_bytes(32)
+        self._trail = Trail(audit, contract)
+        self._consent = Consent(approvers, self._trail, clock)
+        self._passage = Passage(contract, store, self._trail, clock)
         self._idle = threading.Condition()
         self._running = 0
         self._closed = False
@@ -160,8 +145,8 @@ class Gate:
             decision = self._judge(self._parse(raw))
         except Exception as error:  # noqa: BLE001  # whatever went wrong, the answer is no
             decision = _failed(None, error)
-        if _is_fault(decision):
-            self._record("fault", decision)
+        if is_fault(decision):
+            self._trail.note("fault", decision)
         return decision
 
     def call(self, raw: Raw, session: Session | None = None) -> Result:
@@ -190,7 +175,7 @@ class Gate:
             except SandboxError:
                 raise
             except Exception as error:
-                message = f"the gate failed: {_one_line(error)}"
+                message = f"the gate failed: {one_line(error)}"
                 raise Fault(message) from error
 
     async def acall(self, raw: Raw, session: Session | None = None) -> Result:
@@ -213,6 +198,8 @@ class Gate:
         if not already:
             if isinstance(self._engines.solver, SolverWorker):
                 self._engines.solver.close()
+            if self._cold is not None:
+                self._cold.close()
             self._store.close()
 
     def __enter__(self) -> Self:
@@ -229,15 +216,6 @@ class Gate:
     ) -> None:
         await asyncio.to_thread(self.close)
 
-    def _go(self, raw: Raw, session_digest: str) -> Result:
-        call = self._parse(raw)
-        decision = self._safely_judge(call)
-        if isinstance(call, Rejected) or decision.verdict == "deny":
-            raise self._refusal(decision)
-        way = self._prepare(call, session_digest)
-        decision, permit = self._obtain_permit(way, decision)
-        return self._carry_out(way, decision, permit)
-
     def __copy__(self) -> Self:
         return self  # one gate, one budget, one record
 
@@ -250,6 +228,15 @@ class Gate:
 
     # --- judging ---------------------------------------------------------------------------------
 
+    def _go(self, raw: Raw, session_digest: str) -> Result:
+        call = self._parse(raw)
+        decision = self._safely_judge(call)
+        if isinstance(call, Rejected) or decision.verdict == "deny":
+            raise self._trail.refuse(decision)
+        way = self._prepare(call, session_digest)
+        decision, permit = self._obtain_permit(way, decision)
+        return self._passage.take(way, decision, permit)
+
     def _parse(self, raw: Raw) -> Call | Rejected:
         return parse_call(raw, self._contract)
 
@@ -257,7 +244,7 @@ class Gate:
         now = self._clock()
         with self._store.transaction() as transaction:
             if transaction.stopped():
-                return _stopped(call)
+                return stopped(call if isinstance(call, Call) else None)
             stored = transaction.load(self._contract, now)
         return take_step(self._engines, self._contract, stored, call, now).decision
 
@@ -267,93 +254,41 @@ class Gate:
         except Exception as error:  # noqa: BLE001  # whatever went wrong, the answer is no
             return _failed(call, error)
 
-    def _refusal(self, decision: Decision) -> Denied:
-        self._record("fault" if _is_fault(decision) else "denied", decision)
-        emit("gate.denied", reason_code=decision.reason_code, rule=decision.rule)
-        return Denied(decision)
-
-    def _record(self, kind: str, decision: Decision) -> None:
-        """Record a denial; it stands whether or not the record takes it."""
-        try:
-            self._audit.append(kind, decision_body(self._contract, decision, self._secret_key))
-        except Exception as error:  # noqa: BLE001  # nothing runs either way
-            emit("gate.record_failed", reason=_one_line(error))
-
     # --- from a verdict to a permit --------------------------------------------------------------
 
-    def _prepare(self, call: Call, session_digest: str) -> _Way:
+    def _prepare(self, call: Call, session_digest: str) -> Way:
         tool = self._contract.tool(call.tool)
         if tool is None or tool.run is None:
-            message = f"`{call.tool}` has no `run` in its spec: it is judged, and never run"
-            raise UsageError(message, "not_runnable")
-        runner = self._host if isinstance(tool.run.what, RunHost) else self._container_runner()
-        return _Way(call, tool, runner, runner.prepare(self._contract, tool), session_digest)
+            reason = f"`{call.tool}` has no `run` in its spec: it is judged, and never run"
+            raise self._trail.refuse(denied(call, "not_runnable", reason))
+        on_host = isinstance(tool.run.what, RunHost)
+        runner = self._host if on_host else self._container_runner()
+        prepared = runner.prepare(self._contract, tool)
+        return Way(call, tool, runner, "host" if on_host else "container", prepared, session_digest)
 
-    def _obtain_permit(self, way: _Way, decision: Decision) -> tuple[Decision, Permit]:
+    def _obtain_permit(self, way: Way, decision: Decision) -> tuple[Decision, Permit]:
         """Approve as often as the state demands, then reserve; raises Denied or ApprovalNeeded."""
         approvals: tuple[Approval, ...] = ()
         for _ in range(MAX_ROUNDS):
             if decision.verdict == "ask":
-                approvals = self._approve(way, decision, approvals)
+                approvals = self._consent.obtain(way.call, way.tool, decision, approvals)
             decision, permit = self._reserve(way, approvals)
             if permit is not None:
                 return decision, permit
             if decision.verdict == "deny":
-                raise self._refusal(decision)
-        raise self._waiting(decision, "the state kept changing while the call waited for a person; try again")
+                raise self._trail.refuse(decision)
+        raise self._trail.wait(decision, "the state kept changing while the call waited for a person; try again")
 
-    def _approve(self, way: _Way, decision: Decision, earlier: tuple[Approval, ...]) -> tuple[Approval, ...]:
-        """Enough approvals by different people, or Denied, or ApprovalNeeded."""
-        now = self._clock()
-        approvals = tuple(approval for approval in earlier if approval.expires_at_ms > now)
-        for approver in self._approvers:
-            if len(approvals) >= decision.approvers:
-                break
-            request = ApprovalRequest(
-                way.call, decision, way.tool, expires_at_ms=now + decision.expires_ms, needed=decision.approvers
-            )
-            approvals = _with_answer(approvals, self._answer(approver, request))
-        if len(approvals) < decision.approvers:
-            reason = f"{decision.approvers} approval(s) needed, {len(approvals)} given: {decision.reason}"
-            raise self._waiting(decision, reason)
-        return approvals
-
-    def _answer(self, approver: Approver, request: ApprovalRequest) -> Approval:
-        """One person's approval of exactly this call, recorded; anything else is a denial."""
-        answer = ask(approver, request, self._clock)
-        self._append("approval", answer_body(answer, request.call))
-        if isinstance(answer, Approval):
-            return answer
-        late = self._clock() >= request.expires_at_ms
-        code = "approval.expired" if late else "approval.refused"
-        raise self._refusal(denied(request.call, code, f"refused by {answer.approver}: {answer.reason}"))
-
-    def _waiting(self, decision: Decision, reason: str) -> ApprovalNeeded:
-        waiting = Decision(
-            "ask",
-            "approval.needed",
-            reason,
-            rule=decision.rule,
-            fired=decision.fired,
-            call=decision.call,
-            engines=decision.engines,
-            approvers=decision.approvers,
-            expires_ms=decision.expires_ms,
-        )
-        self._record("asked", waiting)
-        emit("gate.asked", rule=decision.rule)
-        return ApprovalNeeded(waiting)
-
-    def _reserve(self, way: _Way, approvals: tuple[Approval, ...]) -> tuple[Decision, Permit | None]:
+    def _reserve(self, way: Way, approvals: tuple[Approval, ...]) -> tuple[Decision, Permit | None]:
         """Decide again and, if the call may run, spend and reserve: all in one transaction, or nothing."""
         try:
             with self._store.transaction() as transaction:
                 if transaction.stopped():
-                    return _stopped(way.call), None
+                    return stopped(way.call), None
                 now = self._clock()
                 before = transaction.load(self._contract, now)
                 step = take_step(self._engines, self._contract, before, way.call, now)
-                if step.after is None or not _enough(step.decision, approvals, now):
+                if step.after is None or not is_enough(step.decision, approvals, now):
                     return step.decision, None
                 permit = self._permit(way, approvals, now, transaction.kill_epoch())
                 transaction.save(self._contract, step.after)
@@ -364,7 +299,7 @@ class Gate:
             return _failed(way.call, error), None
         return step.decision, permit
 
-    def _permit(self, way: _Way, approvals: tuple[Approval, ...], now_ms: int, epoch: int) -> Permit:
+    def _permit(self, way: Way, approvals: tuple[Approval, ...], now_ms: int, epoch: int) -> Permit:
         return Permit(
             nonce=secrets.token_hex(16),
             call=way.call,
@@ -373,85 +308,9 @@ class Gate:
             run_digest=way.prepared.run_digest,
             image_digest=way.prepared.image_digest,
             source_digest=way.prepared.source_digest,
-            expires_at_ms=now_ms + PERMIT_LIFETIME_MS,
+            expires_at_ms=min((now_ms + PERMIT_LIFETIME_MS, *(each.expires_at_ms for each in approvals))),
             epoch=epoch,
             approved_by=names(approvals),
-        )
-
-    # --- from a permit to a result ---------------------------------------------------------------
-
-    def _carry_out(self, way: _Way, decision: Decision, permit: Permit) -> Result:
-        try:
-            self._append("intent", intent_body(self._contract, permit, decision, self._secret_key))
-            self._consume(permit)
-        except BaseException:
-            self._cancel(permit)
-            raise
-        return self._conclude(way, decision, permit, self._execute(way, permit))
-
-    def _consume(self, permit: Permit) -> None:
-        """Use the permit up, in a transaction of its own; a second use of the same nonce is a Fault."""
-        with self._store.transaction() as transaction:
-            if transaction.stopped() or transaction.kill_epoch() != permit.epoch:
-                raise self._refusal(_stopped(permit.call))
-            if self._clock() >= permit.expires_at_ms:
-                reason = "the permit expired before the call could start"
-                raise self._refusal(denied(permit.call, "permit.expired", reason))
-            transaction.advance(permit.nonce, expect="reserved", to="running")
-
-    def _cancel(self, permit: Permit) -> None:
-        """Give back what a call spent that never started; if that fails, it stays spent."""
-        try:
-            with self._store.transaction() as transaction:
-                restored = transaction.cancel(self._contract, permit.nonce)
-            self._append("cancelled", {"nonce": permit.nonce, "restored": restored})
-        except Exception as error:  # noqa: BLE001  # the error that led here is the one to report
-            emit("gate.cancel_failed", nonce=permit.nonce, reason=_one_line(error))
-
-    def _execute(self, way: _Way, permit: Permit) -> Outcome:
-        try:
-            return way.runner.run(permit, self._contract, way.tool, self._clock())
-        except Exception as error:  # noqa: BLE001  # a container may have started: an outcome, and the budget stays spent
-            code = error.reason_code if isinstance(error, SandboxFailure) else "sandbox_failure.internal"
-            return Outcome("sandbox_failure", code, f"the runner failed: {_one_line(error)}")
-        except BaseException:
-            lost = Outcome("sandbox_failure", "sandbox_failure.interrupted", "interrupted while it ran")
-            self._settle(permit, lost)
-            self._append("outcome", outcome_body(lost, self._receipt(way, permit)))
-            raise
-
-    def _settle(self, permit: Permit, outcome: Outcome) -> None:
-        if not outcome.started:
-            self._cancel(permit)
-            return
-        with self._store.transaction() as transaction:
-            transaction.advance(permit.nonce, expect="running", to="settled" if outcome.status == "ok" else "failed")
-
-    def _conclude(self, way: _Way, decision: Decision, permit: Permit, outcome: Outcome) -> Result:
-        """Settle, then record; the record is written even where the state could not be."""
-        receipt = self._receipt(way, permit)
-        try:
-            self._settle(permit, outcome)
-        finally:
-            record = self._append("outcome", outcome_body(outcome, receipt))
-        emit("gate.outcome", tool=way.tool.name, status=outcome.status, duration_ms=outcome.duration_ms)
-        bound = replace(receipt, record_sequence=record.sequence, record_digest=record.digest)
-        return Result(decision, outcome, bound)
-
-    def _receipt(self, way: _Way, permit: Permit) -> Receipt:
-        """What the record binds; the record's own number and digest are filled in once it is written."""
-        return Receipt(
-            call_digest=permit.call.digest,
-            contract_digest=permit.contract_digest,
-            run_digest=permit.run_digest,
-            image_digest=permit.image_digest,
-            source_digest=permit.source_digest,
-            isolation="host" if way.runner is self._host else "container",
-            runtime=way.prepared.runtime,
-            nonce=permit.nonce,
-            record_sequence=-1,
-            record_digest="",
-            approved_by=permit.approved_by,
         )
 
     # --- opening and closing ---------------------------------------------------------------------
@@ -462,7 +321,7 @@ class Gate:
             transaction.load(self._contract, self._clock())  # a state that does not fit the spec refuses to open
             lost = transaction.unfinished()
             for reservation in lost:
-                self._append("interrupted", interrupted_body(reservation))
+                self._trail.append("interrupted", interrupted_body(reservation))
                 transaction.advance(reservation.nonce, expect=reservation.status, to="interrupted")
         if lost:
             emit("gate.interrupted", count=len(lost))
@@ -482,24 +341,17 @@ class Gate:
             finally:
                 engine.close()
         except SandboxError as error:
-            emit("gate.not_reaped", reason=_one_line(error))
+            emit("gate.not_reaped", reason=one_line(error))
 
     def _container_runner(self) -> Runner:
-        if self._runner is None:
-            from sandbox.execute.cold import ColdRunner  # noqa: PLC0415  # loads the engine's client only when something runs
+        if self._runner is not None:
+            return self._runner
+        from sandbox.execute.cold import ColdRunner  # noqa: PLC0415  # only those pay for it who run something
 
-            self._runner = ColdRunner()
-        return self._runner
-
-    def _append(self, kind: str, body: Mapping[str, Json]) -> Record:
-        """Write a record, or raise RecordBroken: what is not on record does not go on."""
-        try:
-            return self._audit.append(kind, dict(body))
-        except RecordBroken:
-            raise
-        except Exception as error:
-            message = f"the record cannot be written: {_one_line(error)}"
-            raise RecordBroken(message) from error
+        with self._idle:
+            if self._cold is None:
+                self._cold = ColdRunner()
+            return self._cold
 
     @contextmanager
     def _in_flight(self) -> Iterator[None]:
@@ -522,40 +374,15 @@ def _each(approver: Approver | Sequence[Approver] | None) -> tuple[Approver, ...
     return tuple(approver) if isinstance(approver, Sequence) else (approver,)
 
 
-def _with_answer(approvals: tuple[Approval, ...], answer: Approval) -> tuple[Approval, ...]:
-    """One person counts once, however often they answer."""
-    return (*(earlier for earlier in approvals if earlier.approver != answer.approver), answer)
-
-
-def _enough(decision: Decision, approvals: tuple[Approval, ...], now_ms: int) -> bool:
-    if decision.verdict != "ask":
-        return decision.verdict == "allow"
-    return sum(approval.expires_at_ms > now_ms for approval in approvals) >= max(1, decision.approvers)
-
-
 def _failed(call: Call | Rejected | None, error: Exception) -> Decision:
     """The denial for an error of ours."""
     known = call if isinstance(call, Call) else None
-    return denied(known, "fault.internal", f"the gate failed and so denies: {_one_line(error)}")
-
-
-def _is_fault(decision: Decision) -> bool:
-    return decision.reason_code.startswith("fault.")
-
-
-def _stopped(call: Call | Rejected) -> Decision:
-    known = call if isinstance(call, Call) else None
-    return denied(known, "stopped", "the kill switch is on; `sandbox resume` turns it off")
+    return denied(known, "fault.internal", f"the gate failed and so denies: {one_line(error)}")
 
 
 def _session_digest(session: Session | None) -> str:
     try:
         return json_digest(cast("Mapping[str, Json]", dict(session or {})))
     except (TypeError, ValueError, AttributeError, RecursionError) as error:
-        message = f"the session is no JSON object: {_one_line(error)}"
+        message = f"the session is no JSON object: {one_line(error)}"
         raise UsageError(message) from error
-
-
-def _one_line(error: BaseException) -> str:
-    text = " ".join(str(error).split()) or type(error).__name__
-    return text if isinstance(error, SandboxError) else f"{type(error).__name__}: {text}"

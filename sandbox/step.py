@@ -40,3 +40,8 @@ def take_step(engines: EnginePair, contract: Contract, stored: StoredState, call
 def denied(call: Call | None, reason_code: str, reason: str) -> Decision:
     """A denial that no rule made: by default, by a person, by the kill switch or by a fault."""
     return Decision("deny", reason_code, reason, call=call)
+
+
+def stopped(call: Call | None) -> Decision:
+    """The denial by the kill switch."""
+    return denied(call, "stopped", "the kill switch is on; `sandbox resume` turns it off")

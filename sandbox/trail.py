@@ -1,6 +1,7 @@
-"""What the record says about a call: the body of each kind of record, with secrets masked and long calls cut.
+"""What the record says about a call, and the only way in which the gate writes to it.
 
-Kinds: `denied`, `asked`, `approval`, `intent`, `outcome`, `cancelled`, `interrupted`, `fault`.
+Kinds: `denied`, `asked`, `approval`, `intent`, `outcome`, `cancelled`, `interrupted`, `fault`. Secrets are masked by
+a keyed digest, and long calls are recorded by their size and digest.
 """
 
 from __future__ import annotations
@@ -8,12 +9,17 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-from collections.abc import Sequence
-from dataclasses import asdict
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
 from typing import Final
 
 from sandbox.approve import Approval, Refused
+from sandbox.audit import AuditLog, Record
 from sandbox.call import Call, Decision, Outcome, Permit, Receipt
+from sandbox.canonical import printable
+from sandbox.errors import ApprovalNeeded, Denied, RecordBroken, SandboxError
+from sandbox.events import emit
 from sandbox.ir import Contract, Json
 from sandbox.state import Reservation
 
@@ -23,19 +29,75 @@ MAX_RECORDED_REASON: Final = 2_000
 """Characters of a reason in a record: a tool's own message may be megabytes."""
 
 
+class Trail:
+    """Writes records of one contract. Thread-safe, as the record itself is."""
+
+    def __init__(self, audit: AuditLog, contract: Contract) -> None:
+        self._audit = audit
+        self._contract = contract
+        self._secret_key = secrets.token_bytes(32)
+
+    def append(self, kind: str, body: Mapping[str, Json]) -> Record:
+        """Write a record, or raise RecordBroken: what is not on record does not go on."""
+        try:
+            return self._audit.append(kind, body)
+        except RecordBroken:
+            raise
+        except Exception as error:
+            message = f"the record cannot be written: {one_line(error)}"
+            raise RecordBroken(message) from error
+
+    def intend(self, permit: Permit, decision: Decision) -> None:
+        """Record what is about to run; raises RecordBroken, and then it does not run."""
+        self.append("intent", intent_body(self._contract, permit, decision, self._secret_key))
+
+    def refuse(self, decision: Decision) -> Denied:
+        """Record a denial and give back what to raise. It stands whether or not the record takes it."""
+        self.note("fault" if is_fault(decision) else "denied", decision)
+        emit("gate.denied", reason_code=decision.reason_code, rule=decision.rule)
+        return Denied(decision)
+
+    def wait(self, decision: Decision, reason: str) -> ApprovalNeeded:
+        """Record that a call waits for a person and give back what to raise."""
+        waiting = replace(decision, reason_code="approval.needed", reason=reason)
+        self.note("asked", waiting)
+        emit("gate.asked", rule=decision.rule)
+        return ApprovalNeeded(waiting)
+
+    def note(self, kind: str, decision: Decision) -> None:
+        """Record a decision by which nothing runs, if the record still takes it."""
+        try:
+            self._audit.append(kind, decision_body(self._contract, decision, self._secret_key))
+        except Exception as error:  # noqa: BLE001  # nothing runs either way
+            emit("gate.record_failed", reason=one_line(error))
+
+
+def is_fault(decision: Decision) -> bool:
+    """Whether the gate itself failed, and denied for that."""
+    return decision.reason_code.startswith("fault.")
+
+
+def one_line(error: BaseException) -> str:
+    """An error in one printable line; its type too, where it is none of ours."""
+    text = printable(" ".join(str(error).split()))[:MAX_RECORDED_REASON]
+    if isinstance(error, SandboxError):
+        return text
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
 def call_body(contract: Contract, call: Call, secret_key: bytes) -> dict[str, Json]:
     """Tool, digest and canonical arguments; a secret argument is replaced by a keyed digest of its value."""
     text = call.canonical
     tool = contract.tool(call.tool)
-    secrets = {argument.name for argument in tool.arguments if argument.secret} if tool is not None else set[str]()
+    hidden = {argument.name for argument in tool.arguments if argument.secret} if tool is not None else set[str]()
     body: dict[str, Json] = {"tool": call.tool, "size": len(text)}
-    if not secrets:
+    if not hidden:
         body["call_digest"] = call.digest
     if len(text) > MAX_RECORDED_CALL:
         return body
     args: Json = json.loads(text)["args"]
     if isinstance(args, dict):
-        body["args"] = {key: _mask(value, secret_key) if key in secrets else value for key, value in args.items()}
+        body["args"] = {key: _mask(value, secret_key) if key in hidden else value for key, value in args.items()}
     return body
 
 

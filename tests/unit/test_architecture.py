@@ -51,8 +51,10 @@ LAYERS: dict[str, int] = {
     "step": 3,
     "trail": 3,
     # 4: the whole way, and the proof about it
+    "consent": 4,
     "gate": 4,
     "opening": 4,
+    "passage": 4,
     "prove": 4,
     "rehearsal": 4,
     # 5: how users meet it
@@ -78,10 +80,13 @@ SAME_LAYER: frozenset[tuple[str, str]] = frozenset(
         ("state_document", "state_file"),
         ("step", "decide"),
         ("trail", "approve"),
+        ("trail", "audit"),
         ("trail", "state"),
         ("host", "execute"),  # the seam that it fills
         ("opening", "prove"),  # the ledger, which loads no solver
+        ("gate", "consent"),
         ("gate", "opening"),
+        ("gate", "passage"),
         ("__main__", "cli"),
     }
 )

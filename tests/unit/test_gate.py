@@ -167,8 +167,9 @@ def test_a_budget_is_spent_by_what_was_allowed_and_renews_with_time(tmp_path: Pa
 def test_a_tool_without_run_is_judged_and_never_run(tmp_path: Path) -> None:
     with open_gate(tmp_path) as gate:
         assert gate.decide({"tool": "balance", "args": {}}).verdict == "allow"
-        with pytest.raises(UsageError, match="judged, and never run"):
+        with pytest.raises(Denied, match="judged, and never run"):
             gate.call({"tool": "balance", "args": {}})
+    assert kinds(tmp_path) == ["denied"]
 
 
 def test_a_missing_engine_spends_nothing(tmp_path: Path) -> None:
@@ -385,7 +386,7 @@ def test_a_call_that_was_allowed_and_now_needs_a_person_goes_to_one(
 
 def test_a_call_whose_state_keeps_changing_ends_waiting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with open_gate(tmp_path, approver=ScriptedApprover("ann")) as gate:
-        monkeypatch.setattr("sandbox.gate._enough", lambda *_: False)
+        monkeypatch.setattr("sandbox.gate.is_enough", lambda *_: False)
         with pytest.raises(ApprovalNeeded, match="kept changing"):
             gate.call(payment(STRANGER))
 
@@ -457,7 +458,7 @@ def test_a_permit_is_used_once(tmp_path: Path) -> None:
     with open_gate(tmp_path, runner=runner) as gate:
         gate.call(payment())
         with pytest.raises(Fault, match="used already"):
-            gate._consume(runner.permits[0])
+            gate._passage.consume(runner.permits[0])
 
 
 def test_what_a_dead_process_left_is_interrupted_and_stays_spent(tmp_path: Path) -> None:

@@ -1,0 +1,61 @@
+"""People's consent to one call: enough different people, in time, each on record."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from sandbox.approve import Approval, ApprovalRequest, Approver, ask
+from sandbox.call import Call, Decision
+from sandbox.ir import Tool
+from sandbox.step import denied
+from sandbox.trail import Trail, answer_body
+
+
+class Consent:
+    """Asks approvers in turn, for as long as more different people are needed."""
+
+    def __init__(self, approvers: Sequence[Approver], trail: Trail, clock: Callable[[], int]) -> None:
+        self._approvers = tuple(approvers)
+        self._trail = trail
+        self._clock = clock
+
+    def obtain(self, call: Call, tool: Tool, decision: Decision, earlier: tuple[Approval, ...]) -> tuple[Approval, ...]:
+        """Enough approvals of exactly this call; those given earlier count while they last.
+
+        Raises Denied at the first refusal, ApprovalNeeded where too few can be asked, RecordBroken if an answer
+        cannot be recorded.
+        """
+        now = self._clock()
+        approvals = {each.approver: each for each in earlier if each.expires_at_ms > now}
+        for approver in self._approvers:
+            if len(approvals) >= decision.approvers:
+                break
+            request = ApprovalRequest(call, decision, tool, now + decision.expires_ms, decision.approvers)
+            answer = self._answer(approver, request)
+            approvals[answer.approver] = answer
+        if len(approvals) < decision.approvers:
+            reason = f"{decision.approvers} approval(s) needed, {len(approvals)} given: {decision.reason}"
+            raise self._trail.wait(decision, reason)
+        return tuple(approvals.values())
+
+    def _answer(self, approver: Approver, request: ApprovalRequest) -> Approval:
+        """One person's approval, recorded, good for no longer than the rule says; anything else is a denial."""
+        answer = ask(approver, request, self._clock)
+        self._trail.append("approval", answer_body(answer, request.call))
+        if isinstance(answer, Approval):
+            return replace(answer, expires_at_ms=min(answer.expires_at_ms, request.expires_at_ms))
+        late = self._clock() >= request.expires_at_ms
+        code = "approval.expired" if late else "approval.refused"
+        raise self._trail.refuse(denied(request.call, code, f"refused by {answer.approver}: {answer.reason}"))
+
+
+def is_enough(decision: Decision, approvals: tuple[Approval, ...], now_ms: int) -> bool:
+    """Whether a call with this verdict may run now, given these approvals by different people."""
+    match decision.verdict:
+        case "allow":
+            return True
+        case "ask":
+            return sum(each.expires_at_ms > now_ms for each in approvals) >= max(1, decision.approvers)
+        case "deny":
+            return False

@@ -1,0 +1,129 @@
+"""From a permit to a result: intent, consume, execute, settle, outcome.
+
+Possession of a permit is the permission, and it is used up here, in a transaction of its own, right before the
+execution. From then on what the call has spent stays spent, unless its container provably never started.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from sandbox.call import Call, Decision, Isolation, Outcome, Permit, Receipt, Result
+from sandbox.errors import SandboxFailure
+from sandbox.events import emit
+from sandbox.execute.runner import Prepared, Runner
+from sandbox.ir import Contract, Tool
+from sandbox.state import Store
+from sandbox.step import denied, stopped
+from sandbox.trail import Trail, one_line, outcome_body
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """One call on its way: what was asked, what will run it, and what its permit will bind."""
+
+    call: Call
+    tool: Tool
+    runner: Runner
+    isolation: Isolation
+    prepared: Prepared
+    session_digest: str
+
+
+class Passage:
+    """Takes permits to results, for one contract. Thread-safe; no transaction is open while a container runs."""
+
+    def __init__(self, contract: Contract, store: Store, trail: Trail, clock: Callable[[], int]) -> None:
+        self._contract = contract
+        self._store = store
+        self._trail = trail
+        self._clock = clock
+
+    def take(self, way: Way, decision: Decision, permit: Permit) -> Result:
+        """What came of the one execution that this permit allows.
+
+        Raises RecordBroken (nothing ran, if the intent could not be recorded), Denied (the permit is void: nothing
+        ran), Fault where the state or the record failed afterwards.
+        """
+        try:
+            self._trail.intend(permit, decision)
+            self.consume(permit)
+        except BaseException:
+            self._cancel(permit)
+            raise
+        return self._conclude(way, decision, permit, self._execute(way, permit))
+
+    def consume(self, permit: Permit) -> None:
+        """Use the permit up; a second use of the same nonce is a Fault."""
+        with self._store.transaction() as transaction:
+            if transaction.stopped() or transaction.kill_epoch() != permit.epoch:
+                raise self._trail.refuse(stopped(permit.call))
+            if self._clock() >= permit.expires_at_ms:
+                reason = "the permit expired before the call could start"
+                raise self._trail.refuse(denied(permit.call, "permit.expired", reason))
+            transaction.advance(permit.nonce, expect="reserved", to="running")
+
+    def _cancel(self, permit: Permit) -> None:
+        """Give back what a call spent that never started; if that fails, it stays spent."""
+        try:
+            with self._store.transaction() as transaction:
+                restored = transaction.cancel(self._contract, permit.nonce)
+            self._trail.append("cancelled", {"nonce": permit.nonce, "restored": restored})
+        except Exception as error:  # noqa: BLE001  # the error that led here is the one to report
+            emit("gate.cancel_failed", nonce=permit.nonce, reason=one_line(error))
+
+    def _execute(self, way: Way, permit: Permit) -> Outcome:
+        """The runner's outcome; where it raised, a container may have started, and so the budget stays spent."""
+        try:
+            return way.runner.run(permit, self._contract, way.tool, self._clock())
+        except Exception as error:  # noqa: BLE001  # whatever it was, it has to be settled and recorded
+            code = error.reason_code if isinstance(error, SandboxFailure) else "sandbox_failure.internal"
+            return Outcome("sandbox_failure", code, f"the runner failed: {one_line(error)}")
+        except BaseException:
+            self._interrupted(way, permit)
+            raise
+
+    def _interrupted(self, way: Way, permit: Permit) -> None:
+        """Settle and record a call that was interrupted; if that fails, the next gate finds it unfinished."""
+        lost = Outcome("sandbox_failure", "sandbox_failure.interrupted", "interrupted while it ran")
+        try:
+            self._settle(permit, lost)
+            self._trail.append("outcome", outcome_body(lost, _receipt(way, permit)))
+        except Exception as error:  # noqa: BLE001  # the interruption is what to report
+            emit("gate.settle_failed", nonce=permit.nonce, reason=one_line(error))
+
+    def _settle(self, permit: Permit, outcome: Outcome) -> None:
+        if not outcome.started:
+            self._cancel(permit)
+            return
+        with self._store.transaction() as transaction:
+            transaction.advance(permit.nonce, expect="running", to="settled" if outcome.status == "ok" else "failed")
+
+    def _conclude(self, way: Way, decision: Decision, permit: Permit, outcome: Outcome) -> Result:
+        """Settle, then record; the record is written even where the state could not be."""
+        receipt = _receipt(way, permit)
+        try:
+            self._settle(permit, outcome)
+        finally:
+            record = self._trail.append("outcome", outcome_body(outcome, receipt))
+        emit("gate.outcome", tool=way.tool.name, status=outcome.status, duration_ms=outcome.duration_ms)
+        bound = replace(receipt, record_sequence=record.sequence, record_digest=record.digest)
+        return Result(decision, outcome, bound)
+
+
+def _receipt(way: Way, permit: Permit) -> Receipt:
+    """What the record binds; the record's own number and digest are filled in once it is written."""
+    return Receipt(
+        call_digest=permit.call.digest,
+        contract_digest=permit.contract_digest,
+        run_digest=permit.run_digest,
+        image_digest=permit.image_digest,
+        source_digest=permit.source_digest,
+        isolation=way.isolation,
+        runtime=way.prepared.runtime,
+        nonce=permit.nonce,
+        record_sequence=-1,
+        record_digest="",
+        approved_by=permit.approved_by,
+    )
