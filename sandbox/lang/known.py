@@ -27,6 +27,8 @@ def established(node: Node, scope: Scope) -> Known:
             return together
         case Apply(receiver=None, function="has", arguments=(Select(operand=Name(text="args"), field=name),)):
             return Known(nothing.tools, present=frozenset({name}))
+        case Binary(left=Name(text="tool")) | Binary(right=Name(text="tool")) if scope.tool is not None:
+            return nothing  # in a rule, `tool` is a constant and all arguments are that tool's
         case Binary(operator="==" | "in", left=Name(text="tool"), right=right):
             return Known(_named_tools(right, scope) or nothing.tools)
         case Binary(operator="==", left=left, right=Name(text="tool")):

@@ -47,8 +47,8 @@ def test_both_meanings_are_what_the_cel_engine_says(source: Source, environments
 
 @pytest.mark.parametrize(
     "text",
-    ["1 < 2 < 3", "args.s + 1 == 'a'", "!'a'", "-true", "size(1) == 1", "'a' == 1", "1 == 1.0", "5 && true",
-     "true ? 1 : 'a'", "'a'.startsWith(1)", "args.s.matches(1)", "[1, 'a'] == ['a']", "1u == 1", "b'a' == 'a'",
+    ["1 < 2 < 3", "args.s + 1 == 'a'", "!'a'", "-true", "size(1) == 1", "'a' == 1", "5 && true",
+     "true ? 1 : 'a'", "'a'.startsWith(1)", "args.s.matches(1)", "1u == 1", "b'a' == 'a'",
      "'\\q' == ''", "'abc", "a.b.c == 1", "null == 1", "true ||", "x ==== 1", "in == 1", "'a' ? true : false",
      "[1].all(1, true)"],
 )  # fmt: skip

@@ -215,6 +215,7 @@ LOWERINGS: list[tuple[str, Expr]] = [
     ),
     ("has(args.s)", TRUE),
     ("tool == 'send'", Eq(Const("send", TOOLS), Const("send", TOOLS))),
+    ("tool == 'other' && args.b", And((Eq(Const("send", TOOLS), Const("other", TOOLS)), B))),
     ("\n args.b  \t\n&& true ", And((B, TRUE))),
 ]
 
