@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from sandbox.call import Outcome, Permit
 from sandbox.errors import EnvironmentLacking, SandboxError, SandboxFailure, UsageError
 from sandbox.execute.config import ContainerConfig, Placement, compile_config
 from sandbox.execute.container import run_call
-from sandbox.execute.engine import Engine
+from sandbox.execute.engine import HOW_TO_GET, Engine
 from sandbox.execute.image import find_image
 from sandbox.execute.owner import Owner
 from sandbox.execute.reap import reap
@@ -37,12 +38,14 @@ class ColdRunner:
 
     def __init__(self, engine: Engine | None = None) -> None:
         self._connected = engine
+        self._connecting = threading.Lock()
 
     def close(self) -> None:
         """Closes the connection to the engine; the next use opens another one."""
-        if self._connected is not None:
-            self._connected.close()
-            self._connected = None
+        with self._connecting:
+            engine, self._connected = self._connected, None
+        if engine is not None:
+            engine.close()
 
     def prepare(self, contract: Contract, tool: Tool) -> Prepared:
         """What a permit for this tool must bind; starts nothing. Raises as `Runner.prepare` says."""
@@ -56,6 +59,8 @@ class ColdRunner:
             mounted = snapshot(job.source)
         except SandboxError as error:
             return not_started(error)
+        except OSError as error:
+            return not_started(SandboxFailure(f"the tool's module cannot be copied: {error}"))
         engine = self._engine()
         labels = Owner.this().labels(permit.call.digest)
         with workspace_transaction(contract, job.run, job.config) as workspace:
@@ -71,18 +76,27 @@ class ColdRunner:
         if run.workspace is not None:
             _keep_apart(workspace_folder(contract, run.workspace), source, tool)
         engine = self._engine()
-        image = find_image(engine, run.image)
+        image = self._image(engine, run.image)
         body = f"{config.digest} {ir.digest(run)}"
         run_digest = hashlib.sha256(body.encode()).hexdigest()
         prepared = Prepared(run_digest, image.removeprefix("sha256:"), source.digest, engine.version)
         return _Job(config, run, source, image, prepared)
 
+    def _image(self, engine: Engine, name: str | None) -> str:
+        """The image's id. An engine that answered once may be gone by now, and may be back at the next call."""
+        try:
+            return find_image(engine, name)
+        except SandboxFailure as error:
+            self.close()
+            raise EnvironmentLacking(HOW_TO_GET, "environment.engine") from error
+
     def _engine(self) -> Engine:
         """The engine, connected at the first use; what dead owners left is removed then."""
-        if self._connected is None:
-            self._connected = Engine.connect()
-            reap(self._connected)
-        return self._connected
+        with self._connecting:
+            if self._connected is None:
+                self._connected = Engine.connect()
+                reap(self._connected)
+            return self._connected
 
 
 def check_permit(permit: Permit, prepared: Prepared, contract: Contract, tool: Tool, now_ms: int) -> None:

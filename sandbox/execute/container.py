@@ -9,7 +9,7 @@ import contextlib
 import json
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal, TypeAlias
 
@@ -32,7 +32,7 @@ from sandbox.execute.protocol import (
     one_line,
     read_ending,
 )
-from sandbox.ir import Tool
+from sandbox.ir import Json, Tool
 
 START_TIMEOUT_S: Final = 60
 """From start to hello: 50 ms as a rule, seconds on a machine that is busy starting others."""
@@ -99,7 +99,7 @@ def _created(engine: Engine, config: ContainerConfig, placement: Placement) -> I
 
 def _converse(stream: Attachment, config: ContainerConfig, call: Call, tool: Tool, seen: Observation) -> None:
     reader = FrameReader(config.output)
-    verify_effects(config, json.loads(_hello(stream, reader)))
+    verify_effects(config, _read_hello(_hello(stream, reader)))
     key = secrets.token_bytes(KEY_SIZE)
     frame = call_frame(call, tool, key)
     reader.key = key
@@ -126,6 +126,20 @@ def _hello(stream: Attachment, reader: FrameReader) -> bytes:
             case _:
                 message = "the container spoke before it was asked"
                 raise SandboxFailure(message, "sandbox_failure.protocol")
+
+
+def _read_hello(payload: bytes) -> Mapping[str, Json]:
+    try:
+        effects = json.loads(payload)
+    except (ValueError, RecursionError) as error:
+        raise _not_a_hello() from error
+    if not isinstance(effects, dict):
+        raise _not_a_hello()
+    return effects
+
+
+def _not_a_hello() -> SandboxFailure:
+    return SandboxFailure("the container's hello is none", "sandbox_failure.protocol")
 
 
 def _listen(

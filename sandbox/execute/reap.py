@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import time
+
 from sandbox.execute.engine import Engine
 from sandbox.execute.owner import LABEL_PROJECT, owner_of
+from sandbox.execute.source import drop_old_snapshots
 from sandbox.execute.workspace import drop_abandoned_views
 
 
 def reap(engine: Engine) -> int:
     """Removes every container of ours whose owner is gone, never one whose owner may live; how many.
 
-    Views of workspaces that dead owners left mounted go as well.
+    Views of workspaces that dead owners left mounted go as well, and copies of modules that nobody uses.
     """
     removed = 0
     for container, labels in engine.labelled(LABEL_PROJECT):
@@ -19,4 +22,5 @@ def reap(engine: Engine) -> int:
             engine.remove(container)
             removed += 1
     drop_abandoned_views()
+    drop_old_snapshots(time.time())
     return removed

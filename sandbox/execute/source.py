@@ -8,8 +8,11 @@ What was digested is what is mounted: the bytes are read once, and written into 
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
+import secrets
+import shutil
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -30,6 +33,9 @@ FILES_LIMIT: Final = 10_000
 
 BYTES_LIMIT: Final = 64 * 1024 * 1024
 """Bytes of one package; it is read, digested and copied before a call."""
+
+SNAPSHOT_LIFE_S: Final = 7 * 24 * 3600
+"""Copies are small, but every edit of a tool makes another one."""
 
 GUEST: Final = Path(__file__).with_name("guest.py")
 SNAPSHOT_MODE: Final = 0o755
@@ -97,10 +103,19 @@ def snapshot(source: ToolSource) -> Path:
     folder = private_folder("snapshots") / name
     if not folder.exists():
         _write(folder, files)
+    os.utime(folder)
     if _digest(tuple(_walk(folder))) != _digest(files):
         message = f"the copy of the tool's module at `{folder}` was changed: remove that folder"
         raise UsageError(message, "run.module")
     return folder
+
+
+def drop_old_snapshots(now_s: float) -> None:
+    """Removes copies that no call has used for `SNAPSHOT_LIFE_S`: far longer than any call can run."""
+    for folder in private_folder("snapshots").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # another process drops the same one
+            if now_s - folder.stat().st_mtime > SNAPSHOT_LIFE_S:
+                shutil.rmtree(folder)
 
 
 # --- private -------------------------------------------------------------------------------------------
@@ -204,7 +219,7 @@ def _digest(files: tuple[tuple[str, bytes], ...]) -> str:
 
 def _write(folder: Path, files: tuple[tuple[str, bytes], ...]) -> None:
     """All files into a new folder, which gets its name only when it is whole."""
-    partial = private_folder("partial") / f"{folder.name}.{os.getpid()}"
+    partial = private_folder("partial") / f"{folder.name}.{secrets.token_hex(4)}.{os.getpid()}"
     partial.mkdir(mode=SNAPSHOT_MODE)
     for name, data in files:
         path = partial / name
@@ -219,10 +234,4 @@ def _write(folder: Path, files: tuple[tuple[str, bytes], ...]) -> None:
     except OSError:
         if not folder.is_dir():
             raise
-        _discard(partial)
-
-
-def _discard(folder: Path) -> None:
-    import shutil  # noqa: PLC0415  # only where another process was faster
-
-    shutil.rmtree(folder)
+        shutil.rmtree(partial)

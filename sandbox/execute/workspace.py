@@ -110,11 +110,12 @@ def drop_abandoned_views() -> None:
         pid, _, rest = folder.name.partition(".")
         owner = replace(here, pid=int(pid) if pid.isdigit() else 0, start=rest.partition(".")[0])
         if owner.is_gone():
-            _unmount(folder)
+            with contextlib.suppress(FileNotFoundError):  # another process drops the same one
+                _unmount(folder)
     for folder in private_folder("partial").iterdir():
         pid = folder.name.rpartition(".")[2]
         if not Path("/proc", pid).exists():
-            shutil.rmtree(folder)
+            shutil.rmtree(folder, ignore_errors=True)  # as above
 
 
 # --- private -------------------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ import pytest
 from sandbox.execute.cold import ColdRunner
 from sandbox.execute.config import USER
 from sandbox.execute.image import default_tag
+from sandbox.ir import Argument, ArgWord, ListType, Run, RunArgv, StringType
 
 pytestmark = pytest.mark.containers
 
@@ -146,6 +147,16 @@ def test_a_container_serves_one_call(runner: ColdRunner) -> None:
     execkit.run_program(runner, "open('/tmp/left', 'w').write('for the next')")
     second = execkit.run_program(runner, "import os; result = os.listdir('/tmp')")
     assert second.result == []
+
+
+def test_words_are_run_as_they_are_and_never_by_a_shell(runner: ColdRunner) -> None:
+    program = "import sys; print(sys.argv[1:])"
+    words = ("/usr/bin/python3", "-c", program, "--", ArgWord("text"), ArgWord("many"), ArgWord("absent"))
+    many = ListType(StringType(None, 0, 100), 0, 5, unique=False)
+    tool = execkit.tool_of("words", Run(RunArgv(words)), Argument("text", execkit.TEXT), Argument("many", many))
+    outcome = execkit.run_tool(runner, tool, text="$(id); rm -rf / | cat", many=["a b", "*"])
+    assert (outcome.status, outcome.result) == ("ok", None), outcome
+    assert outcome.stdout == "['--', '$(id); rm -rf / | cat', 'a b', '*']\n"
 
 
 def _tool_processes() -> Iterator[str]:

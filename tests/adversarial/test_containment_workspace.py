@@ -82,6 +82,7 @@ def test_the_shipped_payment_tool_appends_to_the_ledger(runner: ColdRunner, fold
     assert first.result == {"sent": True, "number": 1, "recipient": "GB1", "amount": "10.00", "note": ""}
     assert second.result["number"] == 2
     assert [change.kind for change in second.changes] == ["modified"]
+    assert second.changes[0].mode == 0o644
     assert len((folder / "ledger.jsonl").read_text().splitlines()) == 2
 
 
