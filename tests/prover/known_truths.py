@@ -344,6 +344,52 @@ def sequences() -> list[Truth]:
     ]
 
 
+def at_once() -> list[Truth]:
+    """`then` reads the old state: two variables swap."""
+    left, right = variable("left", 0), variable("right", 1)
+    swap = tool("swap", (), (allow(boolean(value=True)),), then(left, state(right)), then(right, state(left)))
+    spec = contract((swap,), left, right)
+    count, done = variable("count"), variable("done", initial=False)
+    step = tool("step", (), (allow(boolean(value=True)),), then(count, Add(state(count), number(1))))
+    finish = tool("finish", (), (ask(boolean(value=True)),), then(done, boolean(value=True)))
+    idle = contract((tool("look", (), (allow(boolean(value=True)),)),), count)
+    return [
+        Truth(
+            "false from the start and kept by every step",
+            contract((step,), count),
+            always(Le(number(1), state(count))),
+            "refuted",
+            0,
+        ),
+        Truth("what is asked can run", contract((finish,), done), always(Not(state(done))), "refuted", 1),
+        Truth("what nothing writes stays", idle, never("look", Lt(number(0), state(count))), "proved"),
+        Truth("a swap keeps the sum", spec, always(Eq(Add(state(left), state(right)), number(1))), "proved"),
+        Truth("a swap changes the left", spec, always(Eq(state(left), number(0))), "refuted", 1),
+        Truth("false from the start", spec, always(Eq(state(left), number(1))), "refuted", 0),
+    ]
+
+
+def vacuities() -> list[Truth]:
+    amount = argument("amount", IntType(0, 10))
+    spec = contract((tool("pay", (amount,), (allow(boolean(value=True)),)),))
+    small, large = Lt(arg(amount), number(3)), Lt(number(5), arg(amount))
+    return [
+        Truth("a condition that contradicts itself", spec, never("pay", small, large), "vacuous"),
+        Truth("over no tool", spec, never("", small), "vacuous"),
+        Truth("beyond the bounds", spec, never("pay", Lt(number(10), arg(amount))), "proved", note="by_type"),
+        Truth("within the bounds", spec, never("pay", Lt(number(9), arg(amount))), "refuted", 1),
+        Truth("nothing of the kind can happen", spec, possible("pay", Lt(number(10), arg(amount))), "refuted"),
+        Truth("nothing happens over no tool", spec, possible("", small), "refuted"),
+        Truth(
+            "what is denied can be emitted",
+            contract((tool("pay", (amount,), ()),)),
+            possible("pay", small, decision=None),
+            "proved",
+            1,
+        ),
+    ]
+
+
 def reachable() -> list[Truth]:
     count = variable("count")
     yes = boolean(value=True)
@@ -436,6 +482,8 @@ def every_truth() -> list[Truth]:
         optionals,
         humans,
         sequences,
+        at_once,
+        vacuities,
         reachable,
         decimals_and_texts,
         enums_and_bools,

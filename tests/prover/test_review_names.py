@@ -40,7 +40,8 @@ def test_an_argument_is_no_part_of_a_list_whose_name_its_own_begins_with(
 def test_two_specs_of_one_name_are_not_taken_for_one(tmp_path: Path) -> None:
     for folder, rule in (("loose", "true"), ("strict", "args.n < 5")):
         (tmp_path / folder).mkdir()
-        text = f'sandbox: 1\nname: same\ntools:\n  t: {{args: {{n: {{type: int}}}}, rules: [{{id: r, allow: "{rule}"}}]}}\n'
+        tool = f'{{args: {{n: {{type: int}}}}, rules: [{{id: r, allow: "{rule}"}}]}}'
+        text = f"sandbox: 1\nname: same\ntools:\n  t: {tool}\n"
         (tmp_path / folder / "s.yaml").write_text(text)
     place = tmp_path / "properties.yaml"
     place.write_text('proves: [loose/s.yaml, strict/s.yaml]\nproperties:\n  - {id: small, never: "args.n > 5"}\n')

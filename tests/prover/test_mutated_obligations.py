@@ -1,0 +1,128 @@
+"""A prover that forgets something is noticed: each mutation gives some known truth another verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+import z3
+from known_truths import every_truth
+from prover_specs import decided
+
+from sandbox.prove import attempt, induction, obligations, unroll
+from sandbox.prove.obligations import Query
+from sandbox.prove.verdicts import name_of
+
+TRUTHS = {truth.name: truth for truth in every_truth()}
+Patch = pytest.MonkeyPatch
+
+
+def nothing_to_show(*_: object, **__: object) -> Query:
+    ctx = z3.Context()
+    return Query("mutated", (z3.BoolVal(val=False, ctx=ctx),))
+
+
+def without_tick(patch: Patch) -> None:
+    patch.setattr(obligations, "after_tick", nothing_to_show)
+
+
+def without_beginning(patch: Patch) -> None:
+    patch.setattr(obligations, "initially", nothing_to_show)
+
+
+def without_permits(patch: Patch) -> None:
+    patch.setattr(obligations, "after_permit", nothing_to_show)
+
+
+def without_the_first_tool(patch: Patch) -> None:
+    whole = induction.steps
+
+    def steps(ground: obligations.Ground, assumed: tuple, goal: object) -> object:  # type: ignore[type-arg]
+        return whole(replace(ground, contract=replace(ground.contract, tools=ground.contract.tools[1:])), assumed, goal)
+
+    patch.setattr(induction, "steps", steps)
+
+
+def asking_is_denying(patch: Patch) -> None:
+    patch.setattr(induction, "permits", lambda case: case.verdict == "allow")
+
+
+def asked_calls_do_not_count(patch: Patch) -> None:
+    patch.setattr(obligations, "counts", lambda _, case: case.verdict == "allow")
+
+
+def only_the_default_case(patch: Patch) -> None:
+    whole = obligations.cases
+    patch.setattr(induction, "cases", lambda tool: whole(tool)[-1:])
+
+
+def one_assignment_after_the_other(patch: Patch) -> None:
+    def following(tool: object, env: object) -> object:
+        state = dict(env.state)
+        for each in tool.then:
+            state[each.variable] = obligations.term(each.value, replace(env, state=state), {"tool": tool.name})
+        return state
+
+    patch.setattr(obligations, "following_terms", following)
+    patch.setattr(unroll, "following_terms", following)
+
+
+def without_domains(patch: Patch) -> None:
+    patch.setattr(obligations, "domain", lambda *_: ())
+
+
+def nothing_is_known_of_the_state(patch: Patch) -> None:
+    patch.setattr(obligations, "known", lambda *_: [])
+
+
+def every_variable_is_idle(patch: Patch) -> None:
+    patch.setattr(obligations, "assigned", lambda *_: False)
+
+
+def time_stands_still(patch: Patch) -> None:
+    whole = unroll.instant
+    patch.setattr(unroll, "instant", lambda *args, free: whole(*args, free=False))
+
+
+def periods_never_turn(patch: Patch) -> None:
+    patch.setattr(obligations, "ticked", lambda _, state: (dict(state), []))
+
+
+def vacuity_is_not_looked_at(patch: Patch) -> None:
+    patch.setattr(attempt, "contradiction", lambda *_: None)
+
+
+def types_are_not_looked_at(patch: Patch) -> None:
+    patch.setattr(obligations, "typed", lambda ground, tool, _: obligations.inhabited(ground, tool))
+
+
+NOTICED: tuple[tuple[Callable[[Patch], None], str], ...] = (
+    (without_tick, "a window runs out with time"),
+    (without_beginning, "false from the start and kept by every step"),
+    (without_permits, "budget checked before adding"),
+    (without_the_first_tool, "an approval is never used up"),
+    (asking_is_denying, "what is asked can run"),
+    (asked_calls_do_not_count, "asked is not denied"),
+    (only_the_default_case, "prefix without its slash"),
+    (one_assignment_after_the_other, "a swap keeps the sum"),
+    (without_domains, "amounts of at least one"),
+    (nothing_is_known_of_the_state, "what nothing writes stays"),
+    (every_variable_is_idle, "no cap at all"),
+    (time_stands_still, "the count is renewed at midnight"),
+    (periods_never_turn, "a budget with a window does not"),
+    (vacuity_is_not_looked_at, "a condition that contradicts itself"),
+    (types_are_not_looked_at, "beyond the bounds"),
+)
+
+
+@pytest.mark.parametrize(("mutation", "truth"), NOTICED, ids=[mutation.__name__ for mutation, _ in NOTICED])
+def test_a_prover_that_forgets_is_noticed(mutation: Callable[[Patch], None], truth: str) -> None:
+    known = TRUTHS[truth]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(unroll, "MAX_CALLS", 4)
+        before = decided(known.spec, known.subject, *known.assumed)
+        mutation(patch)
+        after = decided(known.spec, known.subject, *known.assumed)
+    assert name_of(before) == known.verdict
+    assert after != before
