@@ -85,6 +85,9 @@ class SpyRunner:
             self.permits.append(permit)
         return OK if self._behave is None else self._behave(permit)
 
+    def close(self) -> None:
+        """As a runner that holds a connection."""
+
     @property
     def calls(self) -> list[Json]:
         """What reached the edge, as the canonical JSON of each call."""
