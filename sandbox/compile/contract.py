@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -95,7 +96,7 @@ class _Compiler:
         self._spec = written.model
         self._problems = problems
         self._types = Types(written, problems)
-        self._file = file.parent.resolve() / file.name
+        self._file = folders.real(file.parent) / file.name
         self._variables: dict[str, Variable] = {}
 
     def _wrong(self, message: str, *path: str | int, key: bool = False, offset: int = 0) -> None:
@@ -106,7 +107,7 @@ class _Compiler:
         check_constants(spec.define, {}, self._wrong)
         for name, variable in spec.state.items():
             self._variables[name] = self._types.variable(name, variable, ("state", name))
-        if spec.require_proofs is not None and not (self._file.parent / spec.require_proofs).exists():
+        if spec.require_proofs is not None and not os.path.exists(self._file.parent / spec.require_proofs):  # noqa: PTH110 - `Path.exists` raises on long names
             self._wrong(f"{shown(spec.require_proofs)} does not exist; it is relative to this file", "require_proofs")
         contract = Contract(
             name=spec.name,

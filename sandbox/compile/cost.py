@@ -1,6 +1,7 @@
 """What one decision can cost at worst: atoms x characters x elements, bounded when the spec is loaded.
 
 Every meaning of a rule is linear in this figure, the solver's too, so that no call can take it past its deadline.
+The solver writes every quantifier out, once for each element that a list can have; how much that is, is bounded too.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from sandbox.ir import (
     ExistsOne,
     Expr,
     Index,
+    Ite,
     Le,
     ListType,
     Lower,
@@ -35,8 +37,14 @@ from sandbox.ir import (
 )
 from sandbox.lang.walk import parts
 
-MAX_COST: Final = 20_000_000
-"""Character steps of one decision: some 0.1 s in the slower of the two engines."""
+MAX_COST: Final = 8_000_000
+"""Character steps of one decision: about a second in the slower engine, which is half its deadline."""
+
+MAX_TERMS: Final = 100_000
+"""Terms of one tool once its quantifiers are written out: the solver builds them in about a second."""
+
+PART_SHARE: Final = 16
+"""Characters of a variable part that one step compares, in the search for it from every character of its subject."""
 
 MAX_PATH: Final = 4_096
 """Characters of a path."""
@@ -54,6 +62,7 @@ class Term:
 def check(contract: Contract, note: Callable[..., None]) -> None:
     """Notes a problem at the costliest term of every tool whose decision could cost too much."""
     for tool in contract.tools:
+        _check_written_out(tool, note)
         terms = tool_terms(tool)
         total = sum(term.cost for term in terms)
         if total > MAX_COST:
@@ -61,6 +70,29 @@ def check(contract: Contract, note: Callable[..., None]) -> None:
             message = f"a decision could take {total:,} steps, of which {worst.name} takes {worst.cost:,}"
             message = f"{message}, and {MAX_COST:,} are allowed; declare smaller sizes"
             note(message, *worst.path)
+
+
+def _check_written_out(tool: Tool, note: Callable[..., None]) -> None:
+    types = {argument.name: argument.type for argument in tool.arguments}
+    sizes = [(written_out(rule.when, types), ("rules", at, rule.kind)) for at, rule in enumerate(tool.rules)]
+    sizes += [(written_out(step.value, types), ("then", step.variable)) for step in tool.then]
+    total = sum(size for size, _ in sizes)
+    if total > MAX_TERMS:
+        worst, path = max(sizes, key=lambda sized: sized[0])
+        message = f"written out, the rules of `{tool.name}` are {total:,} terms, of which this is {worst:,}"
+        message = f"{message}, and {MAX_TERMS:,} are allowed; declare shorter lists, or split the tool"
+        note(message, "tools", tool.name, *path)
+
+
+def written_out(expr: Expr, types: dict[str, ArgType]) -> int:
+    """How many terms an expression is once every quantifier stands there for each element."""
+    match expr:
+        case All() | Exists() | ExistsOne():
+            return 1 + _elements(expr.over, types) * (1 + written_out(expr.body, types))
+        case Member(item=item, of=of):
+            return 1 + written_out(item, types) + 2 * _elements(of, types)
+        case _:
+            return 1 + sum(written_out(part, types) for part in parts(expr))
 
 
 def tool_terms(tool: Tool) -> list[Term]:
@@ -86,15 +118,13 @@ def cost(expr: Expr, types: dict[str, ArgType]) -> int:
     match expr:
         case Member(of=of):
             return 1 + inner + _elements(of, types) * _characters(of, types)
-        case (
-            StartsWith(subject=subject)
-            | EndsWith(subject=subject)
-            | Contains(subject=subject)
-            | Matches(subject=subject)
-        ):
+        case Contains(subject=subject, part=part):
+            compared = max(1, _characters(part, types) // PART_SHARE)
+            return 1 + inner + _characters(subject, types) * compared
+        case StartsWith(subject=subject) | EndsWith(subject=subject) | Matches(subject=subject):
             return 1 + inner + _characters(subject, types)
-        case Lt(left=left) | Le(left=left) | Eq(left=left):
-            return 1 + inner + _characters(left, types)
+        case Lt(left=left, right=right) | Le(left=left, right=right) | Eq(left=left, right=right):
+            return 1 + inner + min(_characters(left, types), _characters(right, types))
         case _:
             return 1 + inner
 
@@ -117,6 +147,8 @@ def _characters(expr: Expr, types: dict[str, ArgType]) -> int:
     match expr:
         case Lower(operand=operand):
             return _characters(operand, types)
+        case Ite(then=then, otherwise=otherwise):
+            return max(_characters(then, types), _characters(otherwise, types))
         case Arg(name=name):
             return _longest(types[name])
         case Bound(name=name):

@@ -5,6 +5,7 @@ Checked on real paths when a spec is loaded; the runner opens folders without fo
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
@@ -15,6 +16,8 @@ STATE_FOLDER: Final = ".sandbox"
 """Beside the spec, where nothing else is said."""
 
 _ROOT_MARKS: Final = (".git", "pyproject.toml")
+_PACKAGE: Final = Path(__file__).parents[1]
+"""Where the shipped tools lie: in it when installed, beside it in a checkout."""
 
 
 def check(contract: Contract, note: Callable[..., None]) -> None:
@@ -32,7 +35,12 @@ def check(contract: Contract, note: Callable[..., None]) -> None:
 
 def workspace_folder(contract: Contract, source: str) -> Path:
     """The real path of a workspace, relative to the spec file."""
-    return (Path(contract.file).parent / source).resolve()
+    return real(Path(contract.file).parent / source)
+
+
+def real(path: Path) -> Path:
+    """A path without links; a part that is missing, too long or a loop stands for itself."""
+    return Path(os.path.realpath(path))  # `Path.resolve` raises on loops
 
 
 def holds(folder: Path, file: Path) -> bool:
@@ -45,13 +53,13 @@ def _refusal(source: Path, contract: Contract, spec: Path) -> str:
         if holds(source, kept) or holds(kept, source):
             return f"a workspace may not be, contain or lie in the folder of {what}; choose another folder"
     proofs = contract.require_proofs
-    if holds(source, spec.resolve()) or (proofs is not None and holds(source, (spec.parent / proofs).resolve())):
+    if holds(source, real(spec)) or (proofs is not None and holds(source, real(spec.parent / proofs))):
         return "a workspace may not contain a spec or property file; choose another folder"
     return ""
 
 
 def _kept(contract: Contract, spec: Path) -> Iterator[tuple[Path, str]]:
-    yield (spec.parent / STATE_FOLDER).resolve(), "the state"
+    yield real(spec.parent / STATE_FOLDER), "the state"
     for tool in contract.tools:
         if tool.run is not None and isinstance(tool.run.what, RunTool):
             yield from ((folder, "a tool module") for folder in module_folders(spec, tool.run.what.module))
@@ -60,10 +68,10 @@ def _kept(contract: Contract, spec: Path) -> Iterator[tuple[Path, str]]:
 def module_folders(spec: Path, module: str) -> Iterator[Path]:
     """The folder of a module's package (its own folder, where it has no package), as LANGUAGE looks it up."""
     name = Path(*module.split("."))
-    for folder in _upward(spec.resolve().parent):
+    for folder in (*_upward(real(spec).parent), _PACKAGE / "shipped", _PACKAGE.parent):
         file, package = folder / name.with_suffix(".py"), folder / name / "__init__.py"
         if file.is_file() or package.is_file():
-            yield (folder / name.parts[0] if len(name.parts) > 1 or package.is_file() else folder).resolve()
+            yield real(folder / name.parts[0] if len(name.parts) > 1 or package.is_file() else folder)
             return
 
 

@@ -75,7 +75,7 @@ def _one_spec(written: Written[PropertyFile], file: Path, at: int, problems: Pro
         return None
     compiler = _Compiler(written, loaded, problems)
     compiler.check_place(file)
-    return PropertySet(str(file.parent.resolve() / file.name), loaded.contract, compiler.properties())
+    return PropertySet(str(folders.real(file.parent) / file.name), loaded.contract, compiler.properties())
 
 
 class _Compiler:
@@ -94,7 +94,9 @@ class _Compiler:
     def check_place(self, file: Path) -> None:
         for tool in self._contract.tools:
             workspace = tool.run.workspace if tool.run is not None else None
-            if workspace and folders.holds(folders.workspace_folder(self._contract, workspace.source), file.resolve()):
+            if workspace and folders.holds(
+                folders.workspace_folder(self._contract, workspace.source), folders.real(file)
+            ):
                 self._wrong(
                     f"this file lies in the workspace of `{tool.name}`, which calls may change; move it", "proves"
                 )

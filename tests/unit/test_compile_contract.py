@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from spec_files import spec, write
 
+from sandbox.canonical import canonical_path
 from sandbox.compile import lint, load_contract
 from sandbox.errors import Place, SpecError, UsageError
 from sandbox.ir import (
@@ -260,3 +261,20 @@ def test_no_more_than_a_hundred_problems_are_told(tmp_path: Path) -> None:
     with pytest.raises(SpecError) as caught:
         load_contract(write(tmp_path, spec("".join(f"k{n}: 1\n" for n in range(200)))))
     assert len(caught.value.problems) == 100
+
+
+@pytest.mark.parametrize("under", ["/", "/workspace", "/a/b.c/..d", "/~/x", "/é", "/a b"])
+def test_the_folder_of_a_path_is_what_parse_makes_of_it(tmp_path: Path, under: str) -> None:
+    text = f"tools: {{t: {{args: {{p: {{type: path, under: '{under}'}}}}, rules: []}}}}"
+    (argument,) = load_contract(write(tmp_path, spec(text))).tools[0].arguments
+    assert argument.type == PathType(under)
+    assert canonical_path(under, None) == under
+
+
+@pytest.mark.parametrize(
+    "under", ["x", "~/x", "//a", "/a//b", "/a/", "/a/./b", "/..", "/a\\b", "/a\\x7fb", "/" + "x" * 256]
+)
+def test_a_folder_that_parse_would_change_is_refused(tmp_path: Path, under: str) -> None:
+    text = f'tools: {{t: {{args: {{p: {{type: path, under: "{under}"}}}}, rules: []}}}}'
+    with pytest.raises(SpecError, match="is no canonical absolute path"):
+        load_contract(write(tmp_path, spec(text)))

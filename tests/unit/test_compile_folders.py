@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from spec_files import spec, write
 from sandbox.compile import load_contract, load_properties
 from sandbox.errors import PropertyError, SpecError
 
+ROOT = Path(__file__).parents[2]
 RUN = "tools: {t: {rules: [], run: {tool: TOOL, workspace: {source: SOURCE, mode: rw}}}}"
 
 
@@ -46,3 +48,19 @@ def project(root: Path) -> None:
     for file in ("pkg/mod.py", "whole/__init__.py", "lone.py"):
         write(root, "", file)
     (root / "link").symlink_to(root / "pkg")
+
+
+def test_shipped_tools_are_kept_too(tmp_path: Path) -> None:
+    shipped = os.path.relpath(ROOT / "tools", tmp_path)
+    with pytest.raises(SpecError, match="in the folder of a tool module"):
+        load_contract(write(tmp_path, spec(RUN.replace("TOOL", "tools.files:read").replace("SOURCE", shipped))))
+
+
+@pytest.mark.parametrize("source", ["loop", "x" * 300, "x/" * 2_000])
+def test_a_strange_folder_is_no_crash(tmp_path: Path, source: str) -> None:
+    (tmp_path / "loop").symlink_to("loop")
+    load_contract(write(tmp_path, spec(RUN.replace("TOOL", "a.b:f").replace("SOURCE", source))))
+    with pytest.raises(SpecError, match="does not exist; it is relative to this file"):
+        load_contract(write(tmp_path, spec(f"require_proofs: {source}\n")))
+    with pytest.raises(PropertyError, match="is no spec file"):
+        load_properties(write(tmp_path, f"proves: {source}\n", "p.yaml"))
