@@ -40,6 +40,9 @@ WORKSPACE_FOLDER: Final = "/workspace"
 SCRATCH_FOLDER: Final = "/tmp"  # noqa: S108  # a tmpfs of the container
 COMMAND: Final = (PYTHON, "-I", "-S", "-B", "-X", "utf8", f"{GUEST_FOLDER}/guest.py")
 
+CPU_PERIOD_US: Final = 100_000
+"""The period in which engines express a share of the processors."""
+
 _RUNTIME_WRITABLE: Final = frozenset({"/dev/mqueue"})
 """Made by the runtime in the container's own ipc name space: gone with it."""
 
@@ -322,6 +325,9 @@ def _verify_limits(config: ContainerConfig, effects: Mapping[str, Json]) -> None
     page = 4096
     _equal("memory limit", config.memory // page * page, _number(groups, "memory"))
     _equal("pids limit", config.pids, _number(groups, "pids"))
+    _equal("cpu limit", config.millicpus * CPU_PERIOD_US // 1000, _number(groups, "cpu"))
+    if _text(groups, "swap") not in {str(config.memory // page * page), "0"}:  # cgroup v1 counts memory and swap
+        _refuse("swap limit", 0, groups.get("swap"))
 
 
 def _verify_mounts(config: ContainerConfig, mounts: Sequence[Json]) -> None:
@@ -401,7 +407,7 @@ def _text(value: Mapping[str, Json], name: str) -> str:
 
 
 def _number(value: Mapping[str, Json], name: str) -> int:
-    text = _text(value, name)
+    text = _text(value, name).partition(" ")[0]  # cgroup v2 writes quota and period
     if not text.isascii() or not text.isdigit():
         _refuse(f"{name} limit", "a number", text or "unreadable")
     return int(text)

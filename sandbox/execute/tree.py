@@ -11,8 +11,9 @@ import contextlib
 import hashlib
 import os
 import stat
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Final, Literal
 
 from sandbox.errors import SandboxFailure
@@ -32,6 +33,10 @@ _DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 Stamp = tuple[int, int, int, int]
+
+
+class TreeTooLarge(Exception):
+    """A call left more than its workspace may hold."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +64,21 @@ def copy_tree(source: int, target: int, *, user: int, group: int, entries: int) 
     return copied
 
 
-def scan_tree(root: int) -> dict[str, Entry]:
-    """Everything below a directory descriptor, by path."""
-    return dict(_scan_folder(root, "", DEPTH_LIMIT))
+def scan_tree(root: int, size: int) -> dict[str, Entry]:
+    """Everything below a directory descriptor, by path.
+
+    Raises:
+        TreeTooLarge: the files' sizes add up to more than `size` bytes: holes take no room, but would be read.
+    """
+    found: dict[str, Entry] = {}
+    total = 0
+    for path, entry, read in _scan_folder(root, "", DEPTH_LIMIT):
+        total += entry.size
+        if total > size:
+            message = f"holds files of more than {size} bytes in all"
+            raise TreeTooLarge(message)
+        found[path] = replace(entry, digest=read())
+    return found
 
 
 def open_folder(root: int, path: str) -> int:
@@ -175,34 +192,35 @@ def _copy_link(job: _Copy, source: int, target: int, name: str, found: os.stat_r
 # --- scanning ------------------------------------------------------------------------------------------
 
 
-def _scan_folder(folder: int, prefix: str, depth: int) -> Iterator[tuple[str, Entry]]:
+def _scan_folder(folder: int, prefix: str, depth: int) -> Iterator[tuple[str, Entry, Callable[[], str]]]:
+    """Every path, its entry without the digest, and what reads the digest while the folder is open."""
     for name in sorted(os.listdir(folder)):
         path = f"{prefix}{name}"
         found = os.stat(name, dir_fd=folder, follow_symlinks=False)
         match stat.S_IFMT(found.st_mode):
             case stat.S_IFREG if found.st_nlink == 1:
-                with opened(name, _FILE, folder) as reading:
-                    yield path, _entry("file", found, _content_digest(reading))
+                yield path, _entry("file", found), partial(_content_digest, folder, name)
             case stat.S_IFDIR if depth > 1:
-                yield path, _entry("directory", found, "")
+                yield path, _entry("directory", found), str
                 with opened(name, _DIRECTORY, folder) as reading:
                     yield from _scan_folder(reading, f"{path}/", depth - 1)
             case stat.S_IFLNK:
                 to = os.readlink(name, dir_fd=folder)  # relative to a descriptor
-                yield path, Entry("link", 0, 0, _digest_of(to), stamp_of(found))
+                yield path, Entry("link", 0, 0, "", stamp_of(found)), partial(_digest_of, to)
             case _:
-                yield path, _entry("special", found, "")
+                yield path, _entry("special", found), str
 
 
-def _entry(kind: Literal["file", "directory", "special"], found: os.stat_result, digest: str) -> Entry:
+def _entry(kind: Literal["file", "directory", "special"], found: os.stat_result) -> Entry:
     size = found.st_size if kind == "file" else 0
-    return Entry(kind, found.st_mode & (PERMISSIONS | SET_ID), size, digest, stamp_of(found))
+    return Entry(kind, found.st_mode & (PERMISSIONS | SET_ID), size, "", stamp_of(found))
 
 
-def _content_digest(descriptor: int) -> str:
+def _content_digest(folder: int, name: str) -> str:
     digest = hashlib.sha256()
-    while data := os.read(descriptor, CHUNK):
-        digest.update(data)
+    with opened(name, _FILE, folder) as descriptor:
+        while data := os.read(descriptor, CHUNK):
+            digest.update(data)
     return digest.hexdigest()
 
 

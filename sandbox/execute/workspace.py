@@ -26,7 +26,7 @@ from sandbox.execute.commit import commit, recover
 from sandbox.execute.config import ContainerConfig
 from sandbox.execute.folders import private_folder
 from sandbox.execute.owner import Owner
-from sandbox.execute.tree import Entry, copy_tree, scan_tree
+from sandbox.execute.tree import Entry, TreeTooLarge, copy_tree, scan_tree
 from sandbox.ir import Contract, Run, Workspace
 
 LOCK_TIMEOUT_S: Final = 120
@@ -51,6 +51,7 @@ class Transaction:
     failure: Outcome | None = None
     root: int = -1
     writable: bool = False
+    size: int = 0
     before: dict[str, Entry] = field(default_factory=dict)
 
     def settle(self, outcome: Outcome) -> Outcome:
@@ -59,14 +60,16 @@ class Transaction:
             return outcome
         view = os.open(self.view, _DIRECTORY)
         try:
-            after = scan_tree(view)
+            after = scan_tree(view, self.size)
             changes = list_changes(self.before, after)
             refused = refusal(changes, after)
             if refused is not None:
-                return replace(outcome, status="error", reason_code="changes.refused", reason=refused, result=None)
+                return _refused(outcome, refused)
             if changes:
                 commit(self.root, view, changes, self.before)
             return replace(outcome, changes=changes)
+        except TreeTooLarge as error:
+            return _refused(outcome, f"the workspace {error}")
         except (SandboxFailure, OSError) as error:
             code = error.reason_code if isinstance(error, SandboxFailure) else "sandbox_failure.workspace"
             return replace(outcome, status="sandbox_failure", reason_code=code, reason=str(error), result=None)
@@ -125,6 +128,7 @@ def _open(stack: contextlib.ExitStack, folder: Path, workspace: Workspace, confi
     root = os.open(folder, _DIRECTORY)
     stack.callback(os.close, root)
     _lock(root)
+    stack.callback(fcntl.flock, root, fcntl.LOCK_UN)  # closing is not enough where a fork has a copy
     recover(root)
     view = _mount(stack, workspace, config)
     target = os.open(view, _DIRECTORY)
@@ -135,7 +139,11 @@ def _open(stack: contextlib.ExitStack, folder: Path, workspace: Workspace, confi
     writable = workspace.mode == "rw"
     if not writable:
         fcntl.flock(root, fcntl.LOCK_UN)
-    return Transaction(view, None, root, writable, before)
+    return Transaction(view, None, root, writable, workspace.size, before)
+
+
+def _refused(outcome: Outcome, reason: str) -> Outcome:
+    return replace(outcome, status="error", reason_code="changes.refused", reason=reason, result=None)
 
 
 def _lock(root: int) -> None:

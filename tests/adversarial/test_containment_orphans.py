@@ -17,7 +17,7 @@ import pytest
 
 from sandbox.errors import SandboxFailure
 from sandbox.execute.cold import ColdRunner
-from sandbox.execute.engine import Attachment, Engine
+from sandbox.execute.engine import Attachment, Ended, Engine
 from sandbox.execute.owner import LABEL_PID, LABEL_PROJECT, Owner, owner_of
 from sandbox.execute.reap import reap
 from sandbox.ir import Json, Workspace
@@ -164,6 +164,22 @@ def test_an_engine_that_echoes_what_it_does_not_enforce_gets_no_call(connected: 
     assert outcome.reason_code == "sandbox_failure.configuration"
     assert "memory" in outcome.reason
     assert outcome.stdout == ""
+
+
+class DeafEngine(Engine):
+    """The host's kill never arrives; what then ends the container is the container itself."""
+
+    def kill(self, container: str) -> None:
+        endings.append(Engine.wait(self, container))
+
+
+endings: list[Ended] = []
+
+
+def test_a_container_that_nobody_kills_ends_itself_soon_after_its_deadline(connected: Engine) -> None:
+    outcome = execkit.run_program(as_kind(connected, DeafEngine), "while True: pass", timeout_ms=200)
+    assert outcome.status == "timeout"
+    assert [ended.exit_code for ended in endings] == [1]
 
 
 class KillingAttachment(Attachment):

@@ -253,7 +253,7 @@ def effects(config: ContainerConfig) -> dict[str, Json]:
             ["/etc/hosts", "ext4", "rw", False],
         ],
         "limits": {"RLIMIT_CORE": [0, 0], "RLIMIT_NOFILE": [1024, 1024], "RLIMIT_FSIZE": [config.file_size] * 2},
-        "cgroup": {"memory": str(config.memory), "swap": str(config.memory), "pids": str(config.pids)},
+        "cgroup": {"memory": str(config.memory), "swap": "0", "pids": str(config.pids), "cpu": "100000 100000"},
     }
 
 
@@ -288,6 +288,9 @@ WIDER_EFFECTS = [
     (("cgroup", "memory"), "9223372036854771712"),
     (("cgroup", "pids"), "max"),
     (("cgroup", "pids"), ""),
+    (("cgroup", "cpu"), "-1"),
+    (("cgroup", "cpu"), "max 100000"),
+    (("cgroup", "swap"), "max"),
 ]
 
 

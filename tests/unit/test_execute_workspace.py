@@ -82,7 +82,7 @@ def view(tmp_path: Path) -> Path:
 def settled(space: Path, view: Path, before: dict[str, Entry]) -> tuple[Change, ...]:
     """What `Transaction.settle` does, without a container."""
     with folder_of(space) as root, folder_of(view) as changed:
-        after = scan_tree(changed)
+        after = scan_tree(changed, 10**6)
         changes = list_changes(before, after)
         assert refusal(changes, after) is None
         commit(root, changed, changes, before)
@@ -106,7 +106,7 @@ def test_a_view_is_a_copy_without_what_could_reach_the_host(space: Path, view: P
     assert copied["program"].mode == 0o755
     assert (view / "link").readlink() == Path("/etc/passwd")
     with folder_of(view) as root:
-        assert list_changes(copied, scan_tree(root)) == ()
+        assert list_changes(copied, scan_tree(root, 10**6)) == ()
 
 
 def test_a_workspace_beyond_its_entries_or_depth_is_refused(space: Path, view: Path, tmp_path: Path) -> None:
@@ -132,7 +132,7 @@ def test_every_kind_of_change_is_listed(space: Path, view: Path) -> None:
     (view / "new").mkdir()
     (view / "new" / "four").write_text("4")
     with folder_of(view) as root:
-        changes = list_changes(before, scan_tree(root))
+        changes = list_changes(before, scan_tree(root, 10**6))
     assert [(change.kind, change.path, change.type) for change in changes] == [
         ("deleted", "a/b", "directory"),
         ("deleted", "a/b/two", "file"),
@@ -373,6 +373,16 @@ def test_a_refused_change_is_an_error_without_a_result(space: Path) -> None:
         (transaction.view / ".git").mkdir()
         settled = transaction.settle(Outcome("ok", "ok", "", result=1))
     assert (settled.status, settled.reason_code, settled.result) == ("error", "changes.refused", None)
+
+
+def test_holes_that_take_no_room_are_not_read_without_bound(space: Path) -> None:
+    with transaction_of(space) as transaction:
+        for number in range(100):
+            with (transaction.view / f"hole{number}").open("wb") as file:
+                file.truncate(2**40)
+        settled = transaction.settle(OK)
+    assert (settled.status, settled.reason_code) == ("error", "changes.refused")
+    assert "268435456 bytes" in settled.reason
 
 
 def test_what_cannot_be_opened_is_a_failure_before_anything_starts(
