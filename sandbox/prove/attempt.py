@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TypeAlias
 
@@ -22,9 +22,9 @@ from sandbox.prove.induction import (
     met,
     proved_together,
 )
-from sandbox.prove.obligations import Ground, Query, tool_of
+from sandbox.prove.obligations import Case, Ground, Query, cases, tool_of
 from sandbox.prove.solve import Desk, Open, Sat, Unsat
-from sandbox.prove.unroll import CallTarget, Found, NotFound, StateTarget, shortest
+from sandbox.prove.unroll import CallTarget, Found, NotFound, StateTarget, at_a_glance, shortest
 
 _Maker: TypeAlias = Callable[[Ground, Tool, Expr], Query]
 
@@ -86,6 +86,10 @@ def attempt_never(ground: Ground, subject: Property, desk: Desk) -> Finding:
 def attempt_possible(ground: Ground, subject: Property, desk: Desk) -> Finding:
     """Excluded for every state of what is known; else a shortest sequence. A call that can run is looked for first."""
     conditions = by_tool(ground.contract, subject)
+    every = tuple(case for name in conditions for case in cases(tool_of(ground.contract, name)))
+    at_once = at_a_glance(ground, desk, targets_of(every, conditions))
+    if at_once is not None:
+        return Shown(at_once.moves)
     match met(ground, desk, subject, conditions):
         case Unmet():
             return Unreachable()
@@ -117,14 +121,18 @@ def inhabited_tools(ground: Ground, subject: Property, desk: Desk) -> GaveUp | N
 
 def search(ground: Ground, subject: Property, open_cases: Perhaps, desk: Desk) -> Finding:
     """A shortest sequence to a call in one of the cases."""
-    ordered = sorted(open_cases.cases, key=lambda case: case.verdict == "deny")
-    conditions = by_tool(ground.contract, subject)
-    targets = tuple(CallTarget(case, conditions[case.tool.name]) for case in ordered)
+    targets = targets_of(open_cases.cases, by_tool(ground.contract, subject))
     match shortest(ground, desk, targets):
         case Found(moves=moves):
             return Shown(moves)
         case NotFound(reason=reason):
             return GaveUp(f"{open_cases.reason}; {reason}" if open_cases.reason else reason)
+
+
+def targets_of(chosen: tuple[Case, ...], conditions: Mapping[str, Expr]) -> tuple[CallTarget, ...]:
+    """What to search for: calls that can run before those that are denied."""
+    ordered = sorted(chosen, key=lambda case: case.verdict == "deny")
+    return tuple(CallTarget(case, conditions[case.tool.name]) for case in ordered)
 
 
 def _eased_by_deny(ground: Ground, subject: Property, desk: Desk) -> bool:

@@ -105,20 +105,12 @@ def met(ground: Ground, desk: Desk, subject: Property, conditions: Mapping[str, 
     for case in (case for name in conditions for case in cases(tool_of(ground.contract, name))):
         if not obligations.counts(subject, case):
             continue
-        answer = excluded(ground, desk, case, conditions[case.tool.name])
+        answer = desk.prove(obligations.meets(ground, case, conditions[case.tool.name]))
         if isinstance(answer, Unsat):
             continue
         left.append(case)
         reasons += [answer.reason] if isinstance(answer, Open) else []
     return Perhaps(tuple(left), reasons[0] if reasons else "") if left else Unmet()
-
-
-def excluded(ground: Ground, desk: Desk, case: Case, condition: Expr) -> Answer:
-    """First under the wider hypothesis, which has fewer string predicates; then in the very case."""
-    answer = desk.prove(obligations.meets(ground, case, condition, wide=True))
-    if isinstance(answer, Unsat) or not case.tool.rules:
-        return answer
-    return desk.prove(obligations.meets(ground, case, condition, wide=False))
 
 
 def grounded(ground: Ground, desk: Desk) -> Ground:

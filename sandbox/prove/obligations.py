@@ -73,8 +73,8 @@ class Ground:
 class Case:
     """One way for a tool's rules to decide: `rule` decides ('' for none), so the verdict is `verdict`.
 
-    It is the case exactly where `guard` and `first` hold: the rule is true (no rule, for the default) and no rule of
-    a stricter kind is; and no earlier rule of its own kind is. `guard` alone is wider, and often proof enough.
+    `guard`: the rule is true (no rule, for the default) and no rule of a stricter kind is, so this is the verdict.
+    `first`: no earlier rule of its own kind is true, so this is the rule that the gate names.
     """
 
     tool: Tool
@@ -97,7 +97,7 @@ def about_call(
 
 
 def cases(tool: Tool) -> tuple[Case, ...]:
-    """Every way for a tool to be decided; together they cover all calls, and no two overlap."""
+    """Every way for a tool to be decided; together they cover all calls."""
     split = []
     for position, rule in enumerate(tool.rules):
         stricter = VERDICTS[: VERDICTS.index(rule.kind)]
@@ -182,7 +182,6 @@ def after_permit(ground: Ground, case: Case, hypotheses: tuple[Expr, ...], goal:
             *known(ground, env.state),
             *(term(hypothesis, env, {}) for hypothesis in hypotheses),
             term(case.guard, env, facts),
-            term(case.first, env, facts),
             z3.Not(term(goal, after, {})),
         ),
     )
@@ -228,32 +227,31 @@ def contribution(ground: Ground, case: Case, variable: str) -> Query:
     facts = facts_of(case)
     lowered = after[variable] < env.state[variable]
     state = state_domain(ground.contract, env)
-    terms = (*state, term(case.guard, env, facts), term(case.first, env, facts), lowered)
+    terms = (*state, term(case.guard, env, facts), lowered)
     return about_call(f"adds_{variable}_{case.tool.name}_{case.rule}", case.tool, env, terms, "either")
 
 
 # --- obligations of `never` and `possible` -----------------------------------------------------------
 
 
-def meets(ground: Ground, case: Case, condition: Expr, *, wide: bool) -> Query:
-    """Unsatisfiable iff no call decided by this case, in no state of what is known, meets the condition.
-
-    `wide` leaves out that no earlier rule of the same kind is true: a weaker hypothesis, hence a stronger fact.
-    """
+def meets(ground: Ground, case: Case, condition: Expr) -> Query:
+    """Unsatisfiable iff no call decided by this case, in no state of what is known, meets the condition."""
     env = symbols(ground.contract, case.tool, ground.ctx)
-    facts = facts_of(case)
-    first = () if wide else (term(case.first, env, facts),)
     return about_call(
         f"meets_{case.tool.name}_{case.rule}",
         case.tool,
         env,
-        (
-            *known(ground, env.state),
-            term(case.guard, env, facts),
-            *first,
-            term(condition, env, facts),
-        ),
+        (*known(ground, env.state), *meeting(case, condition, env)),
     )
+
+
+def meeting(case: Case, condition: Expr, env: Environment) -> list[z3.BoolRef]:
+    """The case and the condition. Which of several rules of a kind is named matters only to a condition on `rule`.
+
+    Without `first` the cases overlap, and say together what they say with it: they share the verdict.
+    """
+    named = (case.first,) if "rule" in facts_in(condition) else ()
+    return [term(each, env, facts_of(case)) for each in (case.guard, *named, condition)]
 
 
 def counts(condition: Property, case: Case) -> bool:

@@ -23,7 +23,7 @@ from sandbox.prove.second import second_opinion
 QUERY_RLIMIT: Final = 60_000_000
 """Z3's resource units for one query: some fifteen seconds, and the same answer on every machine."""
 
-NARROW_RLIMIT: Final = 2_000_000
+GLANCE_RLIMIT: Final = 2_000_000
 """For a look at the narrower place, which is where most models are: half a second at most."""
 
 SHARE: Final = 0.4
@@ -95,7 +95,7 @@ class Desk:
         if self.emit is not None:
             name = plain_name(f"{self.prefix}-{self.asked:03}-{query.label}")
             (self.emit / f"{name}.smt2").write_text(script_of(query), encoding="utf-8")
-        if isinstance(self._narrowly(query), Model):
+        if query.narrow and isinstance(self.glance(query), Model):
             return Sat()
         if self.choice == "cvc5":
             return self._second(query)
@@ -105,13 +105,12 @@ class Desk:
 
     def search(self, query: Query) -> Search:
         """A model of the query, by Z3 whatever the choice: a witness stands on its replay, not on a solver."""
-        found = self._narrowly(query)
+        found = self.glance(query) if query.narrow else None
         return found if isinstance(found, Model) else self._asked(query.terms, self.rlimit)
 
-    def _narrowly(self, query: Query) -> Search:
-        if not query.narrow:
-            return Open("there is no narrower place to look")
-        return self._asked(query.narrow, min(self.rlimit, NARROW_RLIMIT))
+    def glance(self, query: Query) -> Search:
+        """A model in the narrower place, if a little effort finds one."""
+        return self._asked(query.narrow or query.terms, min(self.rlimit, GLANCE_RLIMIT))
 
     def _asked(self, terms: tuple[z3.BoolRef, ...], rlimit: int) -> Search:
         time_ms = self._time_ms()

@@ -18,7 +18,7 @@ from sandbox.ir import Const, Eq, Expr, Not, Tool
 from sandbox.machine import VERDICT_SORT, is_window, verdict_of
 from sandbox.prove.models import Symbolic, arguments_of, number, shrunk
 from sandbox.prove.narrow import narrow_domain
-from sandbox.prove.obligations import Case, Ground, Query, facts_of, following_terms, initial_terms, term
+from sandbox.prove.obligations import Case, Ground, Query, following_terms, initial_terms, meeting, term
 from sandbox.prove.solve import Desk, Model, Open
 from sandbox.prove.verdicts import Move, Moves
 
@@ -90,6 +90,17 @@ class Run:
     values: Mapping[str, z3.ExprRef]
     events: Mapping[str, tuple[tuple[z3.ArithRef, z3.ArithRef], ...]]
     clock: z3.ArithRef
+
+
+def at_a_glance(ground: Ground, desk: Desk, targets: tuple[CallTarget, ...]) -> Found | None:
+    """A first call that shows one of the targets, if one is found in passing; None says nothing."""
+    run = run_of(ground, (), 0, free=False)
+    for target in targets:
+        query, end = ending(ground, run, target, free=False)
+        answer = desk.glance(query)
+        if isinstance(answer, Model):
+            return Found(moves_of(desk, query, answer, run, end))
+    return None
 
 
 def shortest(ground: Ground, desk: Desk, targets: tuple[Target, ...]) -> Found | NotFound:
@@ -234,8 +245,7 @@ def ending(ground: Ground, run: Run, target: Target, *, free: bool) -> tuple[Que
             return Query(label, (*run.terms, *passing, *wanted), narrow=narrow), End(now, None)
         case CallTarget(case=case, condition=condition):
             call = symbolic(ground, case.tool, count + 1, state)
-            facts = facts_of(case)
-            wanted = [term(each, call.env, facts) for each in (case.guard, case.first, condition)]
+            wanted = meeting(case, condition, call.env)
             label = f"call_{count + 1}_{case.tool.name}_{case.rule}"
             terms = (*run.terms, *passing, *domain(case.tool, call.env), *wanted)
             narrow = (*run.narrow, *passing, *narrow_domain(case.tool, call.env), *wanted)
