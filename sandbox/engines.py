@@ -244,6 +244,7 @@ def serve() -> None:
     threading.Thread(target=_receive, args=(frames,), daemon=True).start()
     contract = cast("Contract", ir.from_json(frames.get()))
     checker = GroundChecker(contract)
+    checker.prepare()
     write_frame(sys.stdout.buffer, {"ready": ir.digest(contract)})
     while True:
         question = frames.get()

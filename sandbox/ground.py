@@ -65,6 +65,11 @@ class GroundChecker:
         self._terms: dict[str, _Terms] = {}
         self._checks = 0
 
+    def prepare(self) -> None:
+        """Build the terms of every tool now, so that no answer has to wait for them."""
+        for tool in self._contract.tools:
+            self._terms_of(tool)
+
     def answer(self, question: Question) -> Answer:
         """The solver's own verdict on the call, and whether it confirms the evaluator's claim."""
         tool = self._contract.tool(question.tool)

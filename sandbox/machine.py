@@ -51,8 +51,7 @@ def verdict_of(tool: Tool) -> Expr:
     """The verdict as a term: deny beats ask beats allow; nothing true is deny."""
     verdict: Expr = Const("deny", VERDICT_SORT)
     for kind in ("allow", "ask", "deny"):
-        fires = Or(tuple(rule.when for rule in rules_of_kind(tool, kind)))
-        verdict = Ite(fires, Const(kind, VERDICT_SORT), verdict)
+        verdict = Ite(_any_of(rules_of_kind(tool, kind)), Const(kind, VERDICT_SORT), verdict)
     return verdict
 
 
@@ -61,9 +60,22 @@ def rule_of(tool: Tool) -> Expr:
     sort = rule_sort(tool)
     deciding: Expr = Const("", sort)
     for kind in ("allow", "ask", "deny"):
-        for rule in reversed(rules_of_kind(tool, kind)):
-            deciding = Ite(rule.when, Const(rule.id, sort), deciding)
+        rules = rules_of_kind(tool, kind)
+        if rules:
+            deciding = Ite(_any_of(rules), _first_of(rules, sort), deciding)
     return deciding
+
+
+def _first_of(rules: tuple[Rule, ...], sort: EnumSort) -> Expr:
+    """The first of some rules that is true, where one is. By halves: a chain would be as deep as there are rules."""
+    if len(rules) == 1:
+        return Const(rules[0].id, sort)
+    half = len(rules) // 2
+    return Ite(_any_of(rules[:half]), _first_of(rules[:half], sort), _first_of(rules[half:], sort))
+
+
+def _any_of(rules: tuple[Rule, ...]) -> Expr:
+    return Or(tuple(rule.when for rule in rules))
 
 
 def rule_sort(tool: Tool) -> EnumSort:
