@@ -74,7 +74,9 @@ def check(contract: Contract, note: Callable[..., None]) -> None:
 
 def _check_written_out(tool: Tool, note: Callable[..., None]) -> None:
     types = {argument.name: argument.type for argument in tool.arguments}
-    sizes = [(written_out(rule.when, types), ("rules", at, rule.kind)) for at, rule in enumerate(tool.rules)]
+    sizes: list[tuple[int, tuple[str | int, ...]]] = [
+        (written_out(rule.when, types), ("rules", at, rule.kind)) for at, rule in enumerate(tool.rules)
+    ]
     sizes += [(written_out(step.value, types), ("then", step.variable)) for step in tool.then]
     total = sum(size for size, _ in sizes)
     if total > MAX_TERMS:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
-from sandbox.ir import Argument, BoolSort, DecimalSort, EnumSort, IntSort, ScalarSort
+from sandbox.ir import Argument, EnumSort, ScalarSort
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ class Scope:
 
     tools: tuple[str, ...] = ()
     arguments: Mapping[str, Mapping[str, Argument]] = field(default_factory=dict)
-    state: Mapping[str, BoolSort | IntSort | DecimalSort | EnumSort] = field(default_factory=dict)
+    state: Mapping[str, ScalarSort] = field(default_factory=dict)
     constants: Mapping[str, Constant] = field(default_factory=dict)
     facts: Mapping[str, EnumSort] = field(default_factory=dict)
     tool: str | None = None
