@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import signal
+from collections.abc import Generator, Iterator
+from types import FrameType
 
 import docker
 import pytest
@@ -12,6 +14,7 @@ from hypothesis import HealthCheck, settings
 
 OWNER_LABEL = "sandbox.owner.pid"
 DEEP_FACTOR = 20  # how many times more examples `make deep` searches than `make test`
+TEST_SECONDS = 180  # a test that hangs fails at this time and says where; the slowest takes a third of it
 
 REPEATABLE = settings(deadline=None, print_blob=True, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("repeatable", REPEATABLE)
@@ -40,6 +43,23 @@ def search_longer(item: pytest.Item) -> None:
     if own is not None and own.max_examples < settings.get_profile("deep").max_examples:
         longer = settings(own, max_examples=own.max_examples * DEEP_FACTOR, derandomize=False)
         test._hypothesis_internal_use_settings = longer
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
+    """Ends a test that hangs, with the place where it waits."""
+    deep = item.config.getoption("hypothesis_profile") == "deep"
+    before = signal.signal(signal.SIGALRM, too_late)
+    signal.alarm(TEST_SECONDS * (DEEP_FACTOR if deep else 1))
+    try:
+        return (yield)
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def too_late(_number: int, _frame: FrameType | None) -> None:
+    pytest.fail(f"the test did not end within {TEST_SECONDS} s")
 
 
 @pytest.fixture(scope="session")
