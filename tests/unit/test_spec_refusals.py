@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from sandbox.compile import load_contract
+from sandbox.compile.cost import MAX_COST
 from sandbox.errors import SpecError
 
 HEAD = "sandbox: 1\nname: x\n"
@@ -193,8 +194,8 @@ FILES: list[tuple[str, Problems]] = [
                 8,
                 26,
                 (
-                    "a decision could take 32,775,006 steps, of which rule `big` takes 32,775,001, and 20,"
-                    "000,000 are allowed; declare smaller sizes"
+                    "a decision could take 32,775,006 steps, of which rule `big` takes 32,775,001, "
+                    f"and {MAX_COST:,} are allowed; declare smaller sizes"
                 ),
             )
         ],
