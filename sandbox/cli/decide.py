@@ -20,7 +20,7 @@ from sandbox.ir import Contract
 from sandbox.rehearsal import Rehearsal
 from sandbox.strict_json import MAX_MESSAGE_BYTES
 
-CHUNK_BYTES: Final = 64 * 1024
+CHUNK_BYTES: Final = 1024 * 1024
 """What is read at once of a line that is too long to be a call, and thrown away."""
 
 
@@ -63,9 +63,8 @@ def read_lines(stream: BinaryIO) -> Iterator[bytes]:
     r"""Lines ended by `\n` only, without it. Of a line too long to be a call only so much that parse refuses it."""
     limit = MAX_MESSAGE_BYTES + 2
     while line := stream.readline(limit):
-        if line.endswith(b"\n"):
-            yield line[:-1]
-            continue
-        while len(line) == limit and (rest := stream.readline(CHUNK_BYTES)) and not rest.endswith(b"\n"):
-            pass
-        yield line
+        yield line.removesuffix(b"\n")
+        while len(line) == limit and not line.endswith(b"\n"):  # answered already; the rest is thrown away
+            rest = stream.readline(CHUNK_BYTES)
+            if not rest or rest.endswith(b"\n"):
+                break
