@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from sandbox.errors import Place, Problem, PropertyError, SpecError
 
-SHOWN: int = 60
+SHOWN: Final = 60
 """Characters of the author's text that a message repeats: one line stays one line."""
 
 
@@ -67,7 +68,7 @@ class Refused(Exception):
         self.message = message
 
 
-MAX_PROBLEMS: int = 100
+MAX_PROBLEMS: Final = 100
 """Problems of one file that are kept: nobody reads more at once, and each takes its time to write."""
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from typing import Final
 
-CLOSE_ENOUGH = 0.6
+CLOSE_ENOUGH: Final = 0.6
 """difflib's ratio from which a name is worth suggesting: one or two slips of the finger."""
 
-LISTED = 8
+LISTED: Final = 8
 """Names that are listed where none is near; more would not fit in a line."""
 
 

@@ -59,7 +59,7 @@ def _keyword(*values: str, what: str) -> BeforeValidator:
 
 
 def _typed(*types: str) -> BeforeValidator:
-    """A mapping whose `type` is one of some words; a bare word stands for the mapping with that type alone."""
+    """A mapping whose `type` is one of some words."""
 
     def check(value: object) -> object:
         if isinstance(value, Scalar):
@@ -155,6 +155,7 @@ class PathSpec(Model):
 
 
 def _bare_word(value: object) -> object:
+    """`items: string` is short for `items: {type: string}`."""
     return {"type": value} if isinstance(value, Scalar) else value
 
 
