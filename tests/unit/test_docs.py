@@ -1,0 +1,374 @@
+"""Unit: what docs/language.md shows is what happens, and its tables are the code's own.
+
+Blocks, by the words behind their fence:
+
+- `yaml`: a spec that loads; if it begins with `proves:`, a property file about a spec shown before. Behind a property's
+  `id`, `# verdict` or `# verdict, note` is what the prover finds.
+- `yaml refused`, then `text`: the file `spec.yaml` or `properties.yaml`, and the whole of the message.
+- `cel`: a line is `EXPRESSION  => true`, `=> false` or `=> refused: MESSAGE`, about the call in the `json call` block.
+- `values`: a line is `TYPE  JSON  => CANONICAL` or `=> REASON_CODE`.
+- `calls NAME`: a line is `+TIME  CALL  => VERDICT REASON_CODE`; calls of one block follow one another.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import pytest
+import z3
+
+from sandbox import ir
+from sandbox.call import Call, Rejected, Value
+from sandbox.compile import load_contract, load_properties
+from sandbox.decide import Evaluator
+from sandbox.encode import Environment, scalar, symbols
+from sandbox.engines import engine_pair, with_text_sizes
+from sandbox.errors import AuthorError, SpecError
+from sandbox.ground import Question, reduces_to_true, substitution, tool_fact
+from sandbox.ir import Contract
+from sandbox.lang import later
+from sandbox.machine import effective, initial_state
+from sandbox.parse import parse_call
+from sandbox.prove import ProveOptions, prove_paths
+from sandbox.prove.verdicts import name_of, reason_of
+from sandbox.rehearsal import Rehearsal
+
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGE = ROOT / "sandbox"
+LANGUAGE = (ROOT / "docs" / "language.md").read_text(encoding="utf-8")
+
+START_MS = 1_767_225_600_000  # 2026-01-01T00:00:00Z, where a block of calls begins
+HOUR_MS = 3_600_000
+
+
+@dataclass(frozen=True)
+class Block:
+    """A fenced block: the words behind the fence, its text, and the line it begins in."""
+
+    words: str
+    body: str
+    line: int
+
+
+def blocks(words: str) -> list[Block]:
+    return [block for block in all_blocks() if block.words == words]
+
+
+@cache
+def all_blocks() -> tuple[Block, ...]:
+    found = re.finditer(r"^```(?P<words>[^\n]*)\n(?P<body>.*?)^```$", LANGUAGE, re.MULTILINE | re.DOTALL)
+    return tuple(Block(m["words"], m["body"], LANGUAGE.count("\n", 0, m.start()) + 1) for m in found)
+
+
+def by_line(given: list[Block]) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize("block", given, ids=[f"line {block.line}" for block in given])
+
+
+def is_property_file(block: Block) -> bool:
+    return block.body.startswith("proves:")
+
+
+def answers(words: str) -> list[tuple[str, str]]:
+    """Each line of these blocks, left and right of its `=>`."""
+    lines = [line for block in blocks(words) for line in block.body.splitlines() if line.strip()]
+    return [(left.rstrip(), right) for left, _, right in (line.rpartition(" => ") for line in lines)]
+
+
+SPECS = [block for block in blocks("yaml") if not is_property_file(block)]
+PROPERTY_FILES = [block for block in blocks("yaml") if is_property_file(block)]
+
+
+def name_in(block: Block) -> str:
+    found = re.search(r"^name: (\S+)$", block.body, re.MULTILINE)
+    return found[1] if found else ""
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with every spec that is shown, under its name; the current one."""
+    for block in SPECS:
+        (tmp_path / f"{name_in(block)}.yaml").write_text(block.body, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+# --- specs and property files ------------------------------------------------------------------------
+
+
+@by_line(SPECS)
+def test_a_spec_that_is_shown_loads(block: Block, folder: Path) -> None:
+    assert load_contract(folder / f"{name_in(block)}.yaml").name == name_in(block)
+
+
+def test_no_two_specs_that_are_shown_have_one_name() -> None:
+    names = [name_in(block) for block in SPECS]
+    assert sorted(set(names)) == sorted(names)
+
+
+@by_line(blocks("yaml refused"))
+def test_what_is_shown_as_refused_is_refused_with_the_message_that_is_shown(block: Block, folder: Path) -> None:
+    file = folder / ("properties.yaml" if is_property_file(block) else "spec.yaml")
+    file.write_text(block.body, encoding="utf-8")
+    with pytest.raises(AuthorError) as refused:
+        (load_properties if is_property_file(block) else load_contract)(file.name)
+    message = all_blocks()[all_blocks().index(block) + 1]
+    assert message.words == "text"
+    assert f"{refused.value}\n" == message.body
+
+
+@by_line(PROPERTY_FILES)
+def test_properties_that_are_shown_have_the_verdicts_that_are_shown(block: Block, folder: Path) -> None:
+    file = folder / "shown.yaml"
+    file.write_text(block.body, encoding="utf-8")
+    shown = re.findall(r"- id: (\S+) +# (\w+)(?:, (\w+))?$", block.body, re.MULTILINE)
+    report = prove_paths([file], ProveOptions(timeout_s=120))
+    found = [(each.subject.id, name_of(each.verdict), note_of(each.verdict)) for each in report.properties]
+    assert found == shown
+
+
+def note_of(verdict: object) -> str:
+    return reason_of(verdict) if name_of(verdict) == "proved" else ""
+
+
+def test_the_defaults_of_run_are_those_that_are_written_out(folder: Path) -> None:
+    contract = load_contract(folder / "defaults.yaml")
+    written, plain = contract.tool("written_out"), contract.tool("plain")
+    assert written.run == plain.run
+    assert written.rules[0].approvers == plain.rules[0].approvers
+    assert written.rules[0].expires_ms == plain.rules[0].expires_ms
+    assert [argument.type for argument in written.arguments] == [argument.type for argument in plain.arguments]
+
+
+# --- calls and values --------------------------------------------------------------------------------
+
+
+CALLS = [block for block in all_blocks() if block.words.startswith("calls ")]
+
+
+@by_line(CALLS)
+def test_calls_that_are_shown_are_judged_as_shown(block: Block, folder: Path) -> None:
+    contract = load_contract(folder / f"{block.words.removeprefix('calls ')}.yaml")
+    engines = engine_pair(contract, always_ask=True)
+    rehearsal = Rehearsal(contract, engines, START_MS)
+    for line in block.body.splitlines():
+        when, call, expected = re.fullmatch(r"\+(\d+)h +(\{.*\}) +=> (.*)", line).groups()
+        decision = rehearsal.advance(call.encode(), START_MS + int(when) * HOUR_MS)
+        assert f"{decision.verdict} {decision.reason_code}" == expected, line
+    engines.solver.close()
+
+
+@pytest.mark.parametrize(("given", "expected"), answers("values"))
+def test_a_value_that_is_shown_is_read_as_shown(given: str, expected: str, tmp_path: Path) -> None:
+    type_, value = re.split(r"  +", given)
+    spec = tmp_path / "spec.yaml"
+    spec.write_text(f"sandbox: 1\nname: x\ntools: {{t: {{args: {{v: {type_}}}, rules: []}}}}\n", encoding="utf-8")
+    call = parse_call(f'{{"tool": "t", "args": {{"v": {value}}}}}', load_contract(spec))
+    canonical = call.reason_code if isinstance(call, Rejected) else call.canonical
+    assert canonical == (expected if isinstance(call, Rejected) else f'{{"args":{{"v":{expected}}},"tool":"t"}}')
+
+
+# --- expressions -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Desk:
+    """The spec that expressions are about, with a rule for each that is true or false, and the call."""
+
+    contract: Contract
+    call: Call
+    state: Mapping[str, Value]
+
+
+def shown_expressions() -> list[tuple[str, str]]:
+    return [(left, right) for left, right in answers("cel") if not right.startswith("refused: ")]
+
+
+def desk_with(rules: list[str], folder: Path) -> Path:
+    """The file of the spec `desk` with a rule `deny` for each expression, in block scalars, which quote nothing."""
+    written = "".join(f"\n      - id: r{at}\n        deny: |-\n          {rule}" for at, rule in enumerate(rules))
+    (body,) = (block.body for block in SPECS if name_in(block) == "desk")
+    file = folder / "spec.yaml"
+    file.write_text(body.replace("rules: []", f"rules:{written}"), encoding="utf-8")
+    return file
+
+
+@pytest.fixture(scope="module")
+def desk(tmp_path_factory: pytest.TempPathFactory) -> Desk:
+    file = desk_with([left for left, _ in shown_expressions()], tmp_path_factory.mktemp("desk"))
+    contract = load_contract(file)
+    call = parse_call(blocks("json call")[0].body, contract)
+    assert isinstance(call, Call), call
+    return Desk(contract, call, effective(contract, initial_state(contract, START_MS)))
+
+
+@pytest.mark.parametrize(("at", "expression", "expected"), [(i, *pair) for i, pair in enumerate(shown_expressions())])
+def test_an_expression_that_is_shown_means_what_is_shown(at: int, expression: str, expected: str, desk: Desk) -> None:
+    rule, value = Evaluator(desk.contract).rules(desk.call, desk.state)[at]
+    assert rule.text == expression
+    assert value is {"true": True, "false": False}[expected]
+    assert solved(rule.when, desk) is value
+
+
+def solved(when: ir.Expr, desk: Desk) -> bool:
+    """The value that the solver reduces the expression's term to."""
+    tool, ctx = desk.contract.tools[0], z3.Context()
+    free = symbols(desk.contract, tool, ctx)
+    env = Environment(ctx, free.args, free.present, free.state, tool_fact(desk.contract, tool, ctx))
+    question = Question(desk.call.tool, with_text_sizes(tool, desk.call.args), desk.state, "deny", {})
+    pairs = substitution(desk.contract, tool, env, question)
+    term = scalar(when, env)
+    assert reduces_to_true(term, pairs) is not reduces_to_true(z3.Not(term), pairs)
+    return reduces_to_true(term, pairs)
+
+
+@pytest.mark.parametrize(
+    ("expression", "message"),
+    [(left, right.removeprefix("refused: ")) for left, right in answers("cel") if right.startswith("refused: ")],
+)
+def test_an_expression_that_is_shown_as_refused_is_refused(expression: str, message: str, tmp_path: Path) -> None:
+    with pytest.raises(SpecError) as refused:
+        load_contract(desk_with([expression], tmp_path))
+    assert [problem.message for problem in refused.value.problems] == [message]
+
+
+# --- tables ------------------------------------------------------------------------------------------
+
+
+def rows_below(heading: str) -> list[list[str]]:
+    """The cells of each row of the tables in a section, without heads."""
+    section = re.search(rf"^## {re.escape(heading)}$(.*?)(?=^## |\Z)", LANGUAGE, re.MULTILINE | re.DOTALL)[1]
+    lines = [line for line in section.splitlines() if line.startswith("|")]
+    heads = {at - 1 for at, line in enumerate(lines) if set(line) <= set("|- ")}
+    kept = (line for at, line in enumerate(lines) if at not in heads and not set(line) <= set("|- "))
+    return [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in kept]
+
+
+def quoted(cell: str) -> list[str]:
+    return re.findall(r"`([^`]+)`", cell)
+
+
+CODES = re.compile(
+    r"(?:approval|audit|changes|environment|fault|ledger|limit|parse|permit|proofs|property|run|sandbox_failure|spec"
+    r"|state|tool)\.[a-z_0-9]+"
+)
+BARE_CODES = re.compile(
+    r"(?:Rejected\(|denied\(\w+, |UsageError\(message, |reason_code(?:: str)? = |reason_code=.* else "
+    r'|Outcome\(\s*"ok", |_outcome\(seen, "ok", |print_error\(.*, )"([a-z_]+)"'
+)
+NO_CODES = {"ledger.json", "state.db"}
+
+
+def codes_in_source() -> set[str]:
+    """String literals that are reason codes, and what the two formatted ones become."""
+    texts = [file.read_text(encoding="utf-8") for file in sorted(PACKAGE.rglob("*.py"))]
+    found = {word for text in texts for word in literals(text) if CODES.fullmatch(word)} - NO_CODES
+    found |= {word for text in texts for word in BARE_CODES.findall(text)}
+    assert any('f"rule.{claim.verdict}"' in text for text in texts)
+    assert any('f"limit.{what}"' in text for text in texts)
+    return found | {f"rule.{verdict}" for verdict in ir.VERDICTS} | {"limit.output", "limit.result"}
+
+
+def literals(source: str) -> Iterator[str]:
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield node.value
+
+
+def test_the_table_of_reason_codes_has_exactly_those_that_the_code_can_give() -> None:
+    rows = [code for row in rows_below("Reason codes") for code in quoted(row[0])]
+    assert sorted(rows) == sorted(set(rows))
+    assert set(rows) == codes_in_source()
+
+
+LIMITED = ("lang", "spec", "compile", "regex", "strict_json", "canonical", "machine")
+
+
+def constants_in(part: str) -> Iterator[str]:
+    """Every named limit of a module or package, as `module.NAME`."""
+    files = sorted((PACKAGE / part).rglob("*.py")) or [PACKAGE / f"{part}.py"]
+    for file in files:
+        module = ".".join(file.relative_to(PACKAGE).with_suffix("").parts)
+        for name in re.findall(r"^((?:MAX|MIN)_\w+): Final", file.read_text(encoding="utf-8"), re.MULTILINE):
+            yield f"{module}.{name}"
+
+
+def test_the_table_of_limits_has_every_limit_of_the_language() -> None:
+    rows = {name for row in rows_below("Limits") for name in quoted(row[2])}
+    assert {name for part in LIMITED for name in constants_in(part)} <= rows
+
+
+UNITS = {"KiB": 1024, "MiB": 1024**2, "GiB": 1024**3, "TiB": 1024**4}
+
+
+@pytest.mark.parametrize("row", rows_below("Limits"), ids=lambda row: row[2])
+def test_a_limit_in_the_table_is_the_constant(row: list[str]) -> None:
+    number, unit = re.fullmatch(r"(-?[\d,.]+)(?: (\w+))?", row[1]).groups()
+    for name in quoted(row[2]):
+        module, _, constant = name.rpartition(".")
+        value = getattr(importlib.import_module(f"sandbox.{module}"), constant)
+        assert float(value) == float(number.replace(",", "")) * UNITS.get(unit, 1), name
+
+
+@pytest.mark.parametrize(
+    ("where", "names"),
+    [
+        ("types", later.TYPES),
+        ("keys of a spec", later.SPEC_KEYS),
+        ("keys of a tool", later.TOOL_KEYS),
+        ("keys of an argument", later.ARGUMENT_KEYS),
+        ("keys of a state variable", later.STATE_KEYS),
+        ("keys of a property", later.PROPERTY_KEYS),
+        ("keys of a network grant", later.NETWORK_KEYS),
+        ("values of `scope`", later.SCOPES),
+        ("names in expressions", later.NAMES),
+        ("functions and methods", later.FUNCTIONS),
+    ],
+)
+def test_what_is_not_supported_is_listed(where: str, names: frozenset[str]) -> None:
+    (row,) = (row for row in rows_below("Not supported in this version") if row[0] == where)
+    assert sorted(quoted(row[1])) == sorted(names)
+
+
+# --- the other documents -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["language.md", "threat_model.md", "evidence.md", "design.md", "python.md"])
+def test_files_that_a_document_names_exist(name: str) -> None:
+    text = (ROOT / "docs" / name).read_text(encoding="utf-8")
+    named = re.findall(r"`((?:sandbox|tests|docs|proofs|specs|tools|benchmarks|scripts)/[\w./*-]+)(?:::\w+)?`", text)
+    linked = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", text)
+    assert [path for path in named if not list(ROOT.glob(path))] == []
+    assert [path for path in linked if not (ROOT / "docs" / path).exists()] == []
+
+
+@pytest.mark.parametrize("name", ["threat_model.md", "evidence.md"])
+def test_tests_that_a_document_names_exist(name: str) -> None:
+    text = (ROOT / "docs" / name).read_text(encoding="utf-8")
+    for file, test in re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", text):
+        assert f"def {test}(" in (ROOT / file).read_text(encoding="utf-8"), f"{file}::{test}"
+
+
+def test_the_threat_model_has_every_class_of_bypass_in_order() -> None:
+    text = (ROOT / "docs" / "threat_model.md").read_text(encoding="utf-8")
+    assert re.findall(r"^\| (B\d+) \|", text, re.MULTILINE) == [f"B{number}" for number in range(1, 18)]
+
+
+def test_the_python_that_is_shown_prints_what_is_shown(tmp_path: Path) -> None:
+    text = (ROOT / "docs" / "python.md").read_text(encoding="utf-8")
+    program, printed = re.search(
+        r"^```python\n(.*?)^```\n\n```text\n(.*?)^```$", text, re.MULTILINE | re.DOTALL
+    ).groups()
+    shutil.copytree(ROOT / "specs", tmp_path / "specs", ignore=shutil.ignore_patterns(".sandbox"))
+    command, env = [sys.executable, "-c", program], {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == (printed, "")
