@@ -12,8 +12,12 @@ from typing import Literal, TypeAlias
 
 from sandbox.ir import Json
 
-Value: TypeAlias = bool | int | str | tuple["Value", ...]
-"""A canonical value: decimals as scaled integers, paths, enums and text as str, lists as tuples."""
+Value: TypeAlias = bool | int | str | tuple["Value", ...] | Mapping[str, "Value"]
+"""A canonical value as rules see it.
+
+Decimals are scaled integers, timestamps and durations milliseconds, paths, enums and text str, lists (argv, the
+commands of a shell line) tuples; records, URLs and e-mail addresses read-only mappings that lack absent parts.
+"""
 
 Verdict: TypeAlias = Literal["allow", "ask", "deny"]
 EngineVerdict: TypeAlias = Literal["allow", "ask", "deny", "fault"]

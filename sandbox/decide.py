@@ -8,12 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Protocol, cast
+from types import MappingProxyType
+from typing import Final, Protocol, TypeAlias, cast
 
 from sandbox.call import Call, Decision, Engines, EngineVerdict, Value, Verdict
 from sandbox.evaluate import Closure, Env, Test, evaluate, truth
 from sandbox.ir import Contract, Rule, Tool
 from sandbox.machine import Scalar, rule_of, verdict_of
+
+Facts: TypeAlias = Mapping[str, Value]
+"""What the gate knows besides the call and the state: `now`, and `session.NAME` for each fact of the session."""
+
+NO_FACTS: Final[Facts] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +52,7 @@ class Confirmation:
 class Solver(Protocol):
     """The second engine. Never raises; what goes wrong is a confirmation of `fault`."""
 
-    def confirm(self, call: Call, state: Mapping[str, Scalar], claim: Claim) -> Confirmation:
+    def confirm(self, call: Call, state: Mapping[str, Scalar], facts: Facts, claim: Claim) -> Confirmation:
         """The solver's own verdict on the call, and its objection to the claim ('' for none)."""
         ...
 
@@ -77,10 +83,10 @@ class Evaluator:
         self._names = tuple(tool.name for tool in contract.tools)
         self._tools = {tool.name: _compile(tool) for tool in contract.tools}
 
-    def claim(self, call: Call, state: Mapping[str, Scalar]) -> Claim:
+    def claim(self, call: Call, state: Mapping[str, Scalar], facts: Facts = NO_FACTS) -> Claim:
         """The evaluator's verdict on a parsed call at an effective state."""
         compiled = self._tools[call.tool]
-        env = Env(call.args, cast("Mapping[str, Value]", state), {"tool": call.tool})
+        env = _env(call, state, facts)
         verdict = cast("Verdict", compiled.verdict(env))
         rule = cast("str", compiled.rule(env))
         fired = tuple(name for name, fires in compiled.fires if fires(env))
@@ -88,10 +94,10 @@ class Evaluator:
             return Claim(verdict, rule, fired, {})
         return Claim(verdict, rule, fired, {name: cast("Scalar", value(env)) for name, value in compiled.then})
 
-    def rules(self, call: Call, state: Mapping[str, Scalar]) -> tuple[tuple[Rule, bool], ...]:
+    def rules(self, call: Call, state: Mapping[str, Scalar], facts: Facts = NO_FACTS) -> tuple[tuple[Rule, bool], ...]:
         """Each rule of the call's tool, in file order, with its value."""
         compiled = self._tools[call.tool]
-        env = Env(call.args, cast("Mapping[str, Value]", state), {"tool": call.tool})
+        env = _env(call, state, facts)
         return tuple((rule, fires(env)) for rule, (_, fires) in zip(compiled.tool.rules, compiled.fires, strict=True))
 
     def tool(self, name: str) -> Tool:
@@ -99,16 +105,19 @@ class Evaluator:
         return self._tools[name].tool
 
 
-def decide(engines: EnginePair, call: Call, state: Mapping[str, Scalar]) -> Judgement:
-    """The verdict on a parsed call at an effective (ticked) state. Never raises: every failure is a denial."""
+def decide(engines: EnginePair, call: Call, state: Mapping[str, Scalar], facts: Facts = NO_FACTS) -> Judgement:
+    """The verdict on a parsed call at an effective (ticked) state. Never raises: every failure is a denial.
+
+    `facts` are the time of the call (`now`, Unix milliseconds) and each fact of the session (`session.NAME`).
+    """
     try:
-        claim = engines.evaluator.claim(call, state)
+        claim = engines.evaluator.claim(call, state, facts)
     except Exception as error:  # noqa: BLE001  # fail closed: whatever the evaluator met, the call is denied
         return _faulted(call, Engines("fault", None), "fault.internal", f"the evaluator failed: {type(error).__name__}")
     if engines.solver is None or (claim.verdict == "deny" and not engines.always_ask):
         return _judged(engines.evaluator.tool(call.tool), call, claim, None)
     try:
-        confirmation = engines.solver.confirm(call, state, claim)
+        confirmation = engines.solver.confirm(call, state, facts, claim)
     except Exception as error:  # noqa: BLE001  # fail closed: a solver that cannot answer confirms nothing
         heard = Engines(claim.verdict, "fault")
         return _faulted(call, heard, "fault.internal", f"the solver failed: {type(error).__name__}")
@@ -116,6 +125,10 @@ def decide(engines: EnginePair, call: Call, state: Mapping[str, Scalar]) -> Judg
         heard = Engines(claim.verdict, confirmation.verdict)
         return _faulted(call, heard, confirmation.reason_code or "fault.disagreement", confirmation.objection)
     return _judged(engines.evaluator.tool(call.tool), call, claim, confirmation.verdict)
+
+
+def _env(call: Call, state: Mapping[str, Scalar], facts: Facts) -> Env:
+    return Env(call.args, cast("Mapping[str, Value]", state), {**facts, "tool": call.tool})
 
 
 def _compile(tool: Tool) -> _CompiledTool:

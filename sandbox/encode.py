@@ -10,18 +10,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, TypeAlias, assert_never
+from typing import TYPE_CHECKING, Final, TypeAlias, assert_never
 
 import z3
 
 from sandbox.errors import Fault
 from sandbox.ir import (
+    DURATION_RANGE,
+    SHELL_WORDS,
+    TIMESTAMP_RANGE,
     Add,
     All,
     And,
     Arg,
     ArgType,
     Argument,
+    ArgvType,
     BoolSort,
     BoolType,
     Bound,
@@ -31,6 +35,9 @@ from sandbox.ir import (
     DecimalSort,
     DecimalType,
     Div,
+    DurationSort,
+    DurationType,
+    EmailType,
     EndsWith,
     EnumSort,
     EnumType,
@@ -39,7 +46,9 @@ from sandbox.ir import (
     ExistsOne,
     Expr,
     Fact,
+    Field,
     Has,
+    HasField,
     Index,
     IntSort,
     IntType,
@@ -57,7 +66,10 @@ from sandbox.ir import (
     Not,
     Or,
     PathType,
+    RecordSort,
+    RecordType,
     ScalarSort,
+    ShellType,
     Size,
     Sort,
     StartsWith,
@@ -67,7 +79,10 @@ from sandbox.ir import (
     Sub,
     TextSort,
     TextType,
+    TimestampSort,
+    TimestampType,
     Tool,
+    UrlType,
     sort_of,
 )
 from sandbox.regex import literal_re, path_language, python_string, to_z3, z3_string
@@ -77,16 +92,34 @@ if TYPE_CHECKING:
 
     from sandbox.call import Value
 
+URL_SHAPES: Final = {"host": r"[!-@\[-~]+", "path": "/[!-~]*", "query": "[!-~]*"}
+"""Patterns that every part of a canonical URL has: visible ASCII, the host without capitals."""
+
+EMAIL_SHAPES: Final = {"local": "[!-~]+", "domain": r"[!-@\[-~]+"}
+"""Patterns that both parts of a canonical e-mail address have."""
+
 
 @dataclass(frozen=True, slots=True)
 class ListTerm:
-    """A list of at most `len(items)` elements; items at or beyond `length` mean nothing."""
+    """A list of at most `len(items)` elements; items at or beyond `length` mean nothing.
+
+    `beyond` is some element, for an index that no list of this type has.
+    """
 
     length: z3.ArithRef
-    items: tuple[z3.ExprRef, ...]
+    items: tuple[Term, ...]
+    beyond: Term | None = None
 
 
-Term: TypeAlias = z3.ExprRef | ListTerm
+@dataclass(frozen=True, slots=True)
+class RecordTerm:
+    """A record: a term for each part, and for an optional part whether it is present."""
+
+    parts: Mapping[str, Term]
+    present: Mapping[str, z3.BoolRef] = field(default_factory=dict)
+
+
+Term: TypeAlias = z3.ExprRef | ListTerm | RecordTerm
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +131,7 @@ class Environment:
     present: Mapping[str, z3.BoolRef] = field(default_factory=dict)
     state: Mapping[str, z3.ExprRef] = field(default_factory=dict)
     facts: Mapping[str, z3.ExprRef] = field(default_factory=dict)
-    bound: Mapping[str, z3.ExprRef] = field(default_factory=dict)
+    bound: Mapping[str, Term] = field(default_factory=dict)
 
 
 def encode(expr: Expr, env: Environment) -> Term:
@@ -110,6 +143,10 @@ def encode(expr: Expr, env: Environment) -> Term:
             return env.args[name]
         case Has(name=name):
             return env.present[name]
+        case Field(of=of, name=name):
+            return record(of, env).parts[name]
+        case HasField(of=of, name=name):
+            return record(of, env).present[name]
         case State(name=name):
             return env.state[name]
         case Fact(name=name):
@@ -158,10 +195,10 @@ def encode(expr: Expr, env: Environment) -> Term:
             raise Fault(message, "fault.unsupported")
         case Member(item=item, of=of):
             one, items = scalar(item, env), sequence(of, env)
-            return disjunction([z3.And(there, one == element) for there, element in elements(items)], env.ctx)
+            return disjunction([z3.And(there, one == single(element)) for there, element in elements(items)], env.ctx)
         case Index(of=of, position=position):
             items = sequence(of, env)
-            return items.items[position] if position < len(items.items) else unreachable(of, env)
+            return items.items[position] if position < len(items.items) else unreachable(items)
         case All(variable=variable, over=over, body=body):
             cases = [z3.Implies(there, holds) for there, holds in instances(variable, over, body, env)]
             return conjunction(cases, env.ctx)
@@ -178,18 +215,31 @@ def encode(expr: Expr, env: Environment) -> Term:
 
 def scalar(expr: Expr, env: Environment) -> z3.ExprRef:
     """`encode` of an expression that `lang` has typed as a scalar (or text: its size)."""
-    term = encode(expr, env)
-    if isinstance(term, ListTerm):
-        message = "a list stands where a scalar is meant"
-        raise Fault(message, "fault.unsupported")
-    return term
+    return single(encode(expr, env))
 
 
 def sequence(expr: Expr, env: Environment) -> ListTerm:
     """`encode` of a list."""
     term = encode(expr, env)
     if not isinstance(term, ListTerm):
-        message = "a scalar stands where a list is meant"
+        message = "something else stands where a list is meant"
+        raise Fault(message, "fault.unsupported")
+    return term
+
+
+def record(expr: Expr, env: Environment) -> RecordTerm:
+    """`encode` of a record."""
+    term = encode(expr, env)
+    if not isinstance(term, RecordTerm):
+        message = "something else stands where a record is meant"
+        raise Fault(message, "fault.unsupported")
+    return term
+
+
+def single(term: Term) -> z3.ExprRef:
+    """The one Z3 term of a scalar."""
+    if isinstance(term, ListTerm | RecordTerm):
+        message = "a list or record stands where a scalar is meant"
         raise Fault(message, "fault.unsupported")
     return term
 
@@ -241,7 +291,7 @@ def size(operand: Expr, env: Environment) -> z3.ArithRef:
     return z3.Length(term) if z3.is_string(term) else term
 
 
-def elements(items: ListTerm) -> list[tuple[z3.BoolRef, z3.ExprRef]]:
+def elements(items: ListTerm) -> list[tuple[z3.BoolRef, Term]]:
     """Each position's element, with the condition that it is there."""
     return [(items.length > position, element) for position, element in enumerate(items.items)]
 
@@ -254,12 +304,12 @@ def instances(variable: Bound, over: Expr, body: Expr, env: Environment) -> list
     ]
 
 
-def unreachable(of: Expr, env: Environment) -> z3.ExprRef:
+def unreachable(items: ListTerm) -> Term:
     """An element beyond `max_size`: `lang` has put it under a size that never holds, so any value will do."""
-    if not isinstance(of, Arg) or not isinstance(of.sort, ListSort):
-        message = "an index stands on what is no list argument"
+    if items.beyond is None:
+        message = "an index stands beyond what a list can hold"
         raise Fault(message, "fault.unsupported")
-    return plain(of.sort.item, env.ctx)
+    return items.beyond
 
 
 def conjunction(terms: list[z3.BoolRef], ctx: z3.Context) -> z3.BoolRef:
@@ -280,7 +330,7 @@ def literal(value: Value, sort: Sort, ctx: z3.Context) -> z3.ExprRef:
     match sort:
         case BoolSort() if isinstance(value, bool):
             return z3.BoolVal(val=value, ctx=ctx)
-        case IntSort() | DecimalSort() if isinstance(value, int) and not isinstance(value, bool):
+        case IntSort() | DecimalSort() | TimestampSort() | DurationSort() if type(value) is int:
             return z3.IntVal(value, ctx)
         case StringSort() if isinstance(value, str):
             return z3_string(value, ctx)
@@ -293,18 +343,24 @@ def literal(value: Value, sort: Sort, ctx: z3.Context) -> z3.ExprRef:
             raise Fault(message, "fault.unsupported")
 
 
-def plain(sort: Sort, ctx: z3.Context) -> z3.ExprRef:
-    """Some value of a scalar sort, for places whose value means nothing."""
+def plain(sort: Sort, ctx: z3.Context) -> Term:
+    """Some value of a sort, for places whose value means nothing."""
     match sort:
         case BoolSort():
             return z3.BoolVal(val=False, ctx=ctx)
         case StringSort():
             return z3_string("", ctx)
+        case RecordSort(fields=parts):
+            absent = {part.name: z3.BoolVal(val=False, ctx=ctx) for part in parts if part.optional}
+            return RecordTerm({part.name: plain(part.sort, ctx) for part in parts}, absent)
+        case ListSort(item=item, max_size=max_size):
+            filler = plain(item, ctx)
+            return ListTerm(z3.IntVal(0, ctx), (filler,) * max_size, filler)
         case _:
             return z3.IntVal(0, ctx)
 
 
-def constant(name: str, sort: Sort, ctx: z3.Context) -> z3.ExprRef:
+def constant(name: str, sort: ScalarSort | TextSort, ctx: z3.Context) -> z3.ExprRef:
     """A free constant of a scalar sort (text: its size)."""
     match sort:
         case BoolSort():
@@ -313,6 +369,19 @@ def constant(name: str, sort: Sort, ctx: z3.Context) -> z3.ExprRef:
             return z3.String(name, ctx)
         case _:
             return z3.Int(name, ctx)
+
+
+def symbol(name: str, sort: Sort, ctx: z3.Context) -> Term:
+    """Free constants for a value of any sort: a record's parts, a list's length and `max_size` items."""
+    match sort:
+        case RecordSort(fields=parts):
+            terms = {part.name: symbol(f"{name}@{part.name}", part.sort, ctx) for part in parts}
+            return RecordTerm(terms, {p.name: z3.Bool(f"has@{name}@{p.name}", ctx) for p in parts if p.optional})
+        case ListSort(item=item, max_size=max_size):
+            items = tuple(symbol(f"{name}@{position}", item, ctx) for position in range(max_size))
+            return ListTerm(z3.Int(f"{name}@len", ctx), items, plain(item, ctx))
+        case _:
+            return constant(name, sort, ctx)
 
 
 def read(model: z3.ModelRef, term: z3.ExprRef, sort: ScalarSort | TextSort) -> Value:
@@ -333,34 +402,40 @@ def read(model: z3.ModelRef, term: z3.ExprRef, sort: ScalarSort | TextSort) -> V
 
 
 def symbols(contract: Contract, tool: Tool, ctx: z3.Context, suffix: str = "") -> Environment:
-    """Free constants, with simple SMT-LIB symbols, for the arguments of a tool and the state before the call.
+    """Free constants, with simple SMT-LIB symbols, for a call's arguments and facts, and the state before it.
 
     `suffix` tells apart the steps of a sequence; it begins with `@`, which stands in no author's name, so that no two
     constants can have one name. An optional argument has a presence flag of its own.
     """
-    args = {a.name: argument_symbol(f"arg_{a.name}{suffix}", a, ctx) for a in tool.arguments}
+    args = {a.name: symbol(f"arg_{a.name}{suffix}", sort_of(a.type), ctx) for a in tool.arguments}
     present = {a.name: z3.Bool(f"has_{a.name}{suffix}", ctx) for a in tool.arguments if a.optional}
     state = {v.name: constant(f"state_{v.name}{suffix}", v.sort, ctx) for v in contract.variables}
-    return Environment(ctx, args, present, state)
+    return Environment(ctx, args, present, state, fact_symbols(contract, ctx, suffix))
 
 
-def argument_symbol(name: str, argument: Argument, ctx: z3.Context) -> Term:
-    """A free constant for one argument; for a list, its length and `max_size` items."""
-    sort = sort_of(argument.type)
-    if not isinstance(sort, ListSort):
-        return constant(name, sort, ctx)
-    items = tuple(constant(f"{name}@{position}", sort.item, ctx) for position in range(sort.max_size))
-    return ListTerm(z3.Int(f"{name}@len", ctx), items)
+def fact_symbols(contract: Contract, ctx: z3.Context, suffix: str = "") -> dict[str, z3.ExprRef]:
+    """Free constants for the time of the call, and for each fact of the session under the name `session.NAME`."""
+    facts = {
+        f"session.{a.name}": single(symbol(f"session_{a.name}{suffix}", sort_of(a.type), ctx)) for a in contract.session
+    }
+    return {"now": z3.Int(f"now{suffix}", ctx), **facts}
 
 
 def domain(tool: Tool, env: Environment) -> tuple[z3.BoolRef, ...]:
-    """What `parse` guarantees of the arguments, and `lang` of the state: nothing that a call can have is excluded."""
-    facts = []
-    for argument in tool.arguments:
-        term = env.args[argument.name]
-        inside = conjunction(inhabits(term, argument.type, env.ctx), env.ctx)
-        facts.append(z3.Or(z3.Not(env.present[argument.name]), inside) if argument.optional else inside)
-    return tuple(facts)
+    """What `parse` guarantees of the arguments: nothing that a call can have is excluded."""
+    return tuple(part_domain(a, env.args[a.name], env.present.get(a.name), env.ctx) for a in tool.arguments)
+
+
+def fact_domain(contract: Contract, env: Environment) -> tuple[z3.BoolRef, ...]:
+    """What is guaranteed of the facts: a time that RFC 3339 can write, session facts of their types."""
+    now = in_range(single(env.facts["now"]), *TIMESTAMP_RANGE, env.ctx)
+    return (now, *(part_domain(a, env.facts[f"session.{a.name}"], None, env.ctx) for a in contract.session))
+
+
+def part_domain(part: Argument, term: Term, present: z3.BoolRef | None, ctx: z3.Context) -> z3.BoolRef:
+    """What is guaranteed of an argument or field: of an absent one, nothing."""
+    inside = conjunction(inhabits(term, part.type, ctx), ctx)
+    return inside if present is None else z3.Or(z3.Not(present), inside)
 
 
 def state_domain(contract: Contract, env: Environment) -> tuple[z3.BoolRef, ...]:
@@ -371,6 +446,10 @@ def state_domain(contract: Contract, env: Environment) -> tuple[z3.BoolRef, ...]
 
 def inhabits(term: Term, type_: ArgType, ctx: z3.Context) -> list[z3.BoolRef]:
     """The conditions under which a term is a canonical value of an argument type."""
+    if isinstance(term, ListTerm):
+        return list_inhabits(term, type_, ctx)
+    if isinstance(term, RecordTerm):
+        return record_inhabits(term, type_, ctx)
     match type_:
         case BoolType():
             return []
@@ -385,23 +464,98 @@ def inhabits(term: Term, type_: ArgType, ctx: z3.Context) -> list[z3.BoolRef]:
             return [in_range(term, 0, len(values) - 1, ctx)]
         case PathType():
             return [z3.InRe(term, path_language(ctx))]
-        case ListType() if isinstance(term, ListTerm):
-            return list_inhabits(term, type_, ctx)
+        case TimestampType():
+            return [in_range(term, *TIMESTAMP_RANGE, ctx)]
+        case DurationType():
+            return [in_range(term, *DURATION_RANGE, ctx)]
         case _:
-            message = f"`{type(type_).__name__}` has no domain"
-            raise Fault(message, "fault.unsupported")
+            raise no_domain(type_)
 
 
-def list_inhabits(term: ListTerm, type_: ListType, ctx: z3.Context) -> list[z3.BoolRef]:
+def list_inhabits(term: ListTerm, type_: ArgType, ctx: z3.Context) -> list[z3.BoolRef]:
     """Length, each element that is there, and their difference under `unique`."""
+    match type_:
+        case ListType(items=items, min_size=low, max_size=high, unique=unique):
+            each = [z3.Implies(there, conjunction(inhabits(i, items, ctx), ctx)) for there, i in elements(term)]
+            return [in_range(term.length, low, high, ctx), *each, *(differing(term) if unique else [])]
+        case ArgvType(max_size=high):
+            words = [z3.Implies(there, conjunction(is_word(word, ctx), ctx)) for there, word in elements(term)]
+            return [in_range(term.length, 1, high, ctx), *words]
+        case ShellType():
+            return shell_inhabits(term, ctx)
+        case _:
+            raise no_domain(type_)
+
+
+def differing(term: ListTerm) -> list[z3.BoolRef]:
+    """Elements that are there are pairwise different."""
     present = elements(term)
-    each = [z3.Implies(there, conjunction(inhabits(item, type_.items, ctx), ctx)) for there, item in present]
-    pairs = [
-        z3.Implies(later_there, earlier != later)
+    return [
+        z3.Implies(later_there, z3.Not(same(earlier, later)))
         for position, (later_there, later) in enumerate(present)
         for _, earlier in present[:position]
     ]
-    return [in_range(term.length, type_.min_size, type_.max_size, ctx), *each, *(pairs if type_.unique else [])]
+
+
+def same(one: Term, other: Term) -> z3.BoolRef:
+    """Whether two canonical values of one type are equal: scalars, or records part by part."""
+    if not isinstance(one, RecordTerm) or not isinstance(other, RecordTerm):
+        return single(one) == single(other)
+    parts = []
+    for name, part in one.parts.items():
+        equal = same(part, other.parts[name])
+        if name in one.present:
+            here, there = one.present[name], other.present[name]
+            equal = z3.And(here == there, z3.Or(z3.Not(here), equal))
+        parts.append(equal)
+    return z3.And(parts)
+
+
+def shell_inhabits(term: ListTerm, ctx: z3.Context) -> list[z3.BoolRef]:
+    """At least one command, each of at least one word, and not too many words in all."""
+    commands = [(there, command) for there, command in elements(term) if isinstance(command, ListTerm)]
+    each = []
+    for there, command in commands:
+        words = [z3.Implies(w_there, conjunction(is_word(word, ctx), ctx)) for w_there, word in elements(command)]
+        least = in_range(command.length, 1, len(command.items), ctx)
+        each.append(z3.Implies(there, conjunction([least, *words], ctx)))
+    zero = z3.IntVal(0, ctx)
+    total = z3.Sum([zero, *(z3.If(there, command.length, zero) for there, command in commands)])
+    return [in_range(term.length, 1, len(term.items), ctx), *each, total <= SHELL_WORDS]
+
+
+def is_word(term: Term, ctx: z3.Context) -> list[z3.BoolRef]:
+    """A word of an argv or shell line: no NUL, no newline, no surrogate."""
+    return [z3.InRe(single(term), to_z3(".*", mode="full", ctx=ctx)), z3.InRe(single(term), characters(ctx))]
+
+
+def record_inhabits(term: RecordTerm, type_: ArgType, ctx: z3.Context) -> list[z3.BoolRef]:
+    """Each part of a record; of a URL or an address what every canonical one has (and some that are none)."""
+    match type_:
+        case RecordType(fields=parts):
+            return [part_domain(part, term.parts[part.name], term.present.get(part.name), ctx) for part in parts]
+        case UrlType(schemes=schemes):
+            scheme = single(term.parts["scheme"])
+            named = disjunction([scheme == z3_string(name, ctx) for name in schemes], ctx)
+            shaped = [
+                z3.InRe(single(term.parts[name]), to_z3(pattern, mode="full", ctx=ctx))
+                for name, pattern in URL_SHAPES.items()
+            ]
+            private = z3.Implies(single(term.parts["is_private"]), single(term.parts["is_ip"]))
+            return [named, *shaped, in_range(single(term.parts["port"]), 0, 65_535, ctx), private]
+        case EmailType():
+            return [
+                z3.InRe(single(term.parts[name]), to_z3(pattern, mode="full", ctx=ctx))
+                for name, pattern in EMAIL_SHAPES.items()
+            ]
+        case _:
+            raise no_domain(type_)
+
+
+def no_domain(type_: ArgType) -> Fault:
+    """A type that has no domain of this shape."""
+    message = f"`{type(type_).__name__}` has no such domain"
+    return Fault(message, "fault.unsupported")
 
 
 def in_range(term: z3.ArithRef, low: int | None, high: int | None, ctx: z3.Context) -> z3.BoolRef:

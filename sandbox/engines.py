@@ -23,7 +23,7 @@ from typing import IO, TYPE_CHECKING, Final, Self, cast
 
 from sandbox import ir
 from sandbox.call import Call, EngineVerdict, Value
-from sandbox.decide import Claim, Confirmation, EnginePair, Evaluator, Solver
+from sandbox.decide import Claim, Confirmation, EnginePair, Evaluator, Facts, Solver
 from sandbox.errors import Fault
 from sandbox.ir import Contract, Json, Tool, sort_of
 
@@ -60,7 +60,7 @@ class SolverWorker:
         with self._lock:
             self._running()
 
-    def confirm(self, call: Call, state: Mapping[str, Value], claim: Claim) -> Confirmation:
+    def confirm(self, call: Call, state: Mapping[str, Value], facts: Facts, claim: Claim) -> Confirmation:
         """The child's verdict and objection; a fault, and the child killed, if it is late, gone or speaks oddly."""
         tool = self._contract.tool(call.tool)
         if tool is None:
@@ -71,6 +71,7 @@ class SolverWorker:
                 "tool": call.tool,
                 "args": with_text_sizes(tool, call.args),
                 "state": dict(state),
+                "facts": dict(facts),
                 "verdict": claim.verdict,
                 "updates": dict(claim.updates),
             },
@@ -150,9 +151,22 @@ def engine_pair(contract: Contract, *, solver: bool = True, always_ask: bool = F
 
 
 def with_text_sizes(tool: Tool, args: Mapping[str, Value]) -> dict[str, Value]:
-    """The arguments as the solver is told of them: a text is its size, everything else itself."""
-    texts = {a.name for a in tool.arguments if isinstance(sort_of(a.type), ir.TextSort)}
-    return {name: len(value) if name in texts and isinstance(value, str) else value for name, value in args.items()}
+    """The arguments as the solver is told of them: a text is its size, also inside of a record; the rest itself."""
+    sorts = {a.name: sort_of(a.type) for a in tool.arguments}
+    return {name: _sized(value, sorts[name]) for name, value in args.items()}
+
+
+def _sized(value: Value, sort: ir.Sort) -> Value:
+    match sort, value:
+        case ir.TextSort(), str():
+            return len(value)
+        case ir.RecordSort(), Mapping():
+            parts = {part.name: part.sort for part in sort.fields}
+            return {name: _sized(item, parts[name]) for name, item in value.items()}
+        case ir.ListSort(), tuple():
+            return tuple(_sized(item, sort.item) for item in value)
+        case _:
+            return value
 
 
 # --- frames ------------------------------------------------------------------------------------------

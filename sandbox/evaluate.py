@@ -26,7 +26,9 @@ from sandbox.ir import (
     ExistsOne,
     Expr,
     Fact,
+    Field,
     Has,
+    HasField,
     Index,
     Ite,
     Le,
@@ -62,6 +64,7 @@ Test: TypeAlias = Callable[[Env], bool]
 Number: TypeAlias = Callable[[Env], int]
 Text: TypeAlias = Callable[[Env], str]
 Sequence: TypeAlias = Callable[[Env], tuple[Value, ...]]
+Record: TypeAlias = Callable[[Env], Mapping[str, Value]]
 
 _LOWER_ASCII: Final = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}
 
@@ -75,6 +78,12 @@ def evaluate(expr: Expr) -> Closure:  # noqa: PLR0915 - one arm an operator, as 
             return lambda env: env.args[name]
         case Has(name=name):
             return lambda env: name in env.args
+        case Field(of=of, name=name):
+            whole_record = record(of)
+            return lambda env: whole_record(env)[name]
+        case HasField(of=of, name=name):
+            whole_record = record(of)
+            return lambda env: name in whole_record(env)
         case State(name=name):
             return lambda env: env.state[name]
         case Fact(name=name):
@@ -175,6 +184,11 @@ def text(expr: Expr) -> Text:
 def sequence(expr: Expr) -> Sequence:
     """`evaluate` of what has a size: a list, a string or a text."""
     return cast("Sequence", evaluate(expr))
+
+
+def record(expr: Expr) -> Record:
+    """`evaluate` of a record."""
+    return cast("Record", evaluate(expr))
 
 
 def truncated(value: int, divisor: int) -> int:

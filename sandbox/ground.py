@@ -8,14 +8,37 @@ whatever reason, is a fault.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 import z3
 
-from sandbox.encode import Environment, ListTerm, Term, constant, literal, plain, scalar, symbols
+from sandbox.encode import (
+    Environment,
+    ListTerm,
+    RecordTerm,
+    Term,
+    constant,
+    literal,
+    plain,
+    scalar,
+    single,
+    symbols,
+)
 from sandbox.errors import Fault
-from sandbox.ir import VERDICTS, Contract, EnumSort, ListSort, ScalarSort, Sort, TextSort, Tool, sort_of
+from sandbox.ir import (
+    VERDICTS,
+    Contract,
+    EnumSort,
+    ListSort,
+    RecordSort,
+    ScalarSort,
+    Sort,
+    TextSort,
+    TimestampSort,
+    Tool,
+    sort_of,
+)
 from sandbox.machine import verdict_of
 
 if TYPE_CHECKING:
@@ -37,6 +60,7 @@ class Question:
     state: Mapping[str, Value]
     verdict: str
     updates: Mapping[str, Value]
+    facts: Mapping[str, Value] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +134,7 @@ class GroundChecker:
 
     def _build(self, tool: Tool) -> _Terms:
         free = symbols(self._contract, tool, self._ctx)
-        env = Environment(self._ctx, free.args, free.present, free.state, tool_fact(self._contract, tool, self._ctx))
+        env = replace(free, facts={**free.facts, **tool_fact(self._contract, tool, self._ctx)})
         updates = {}
         for assignment in tool.then:
             variable = self._contract.variable(assignment.variable)
@@ -158,25 +182,29 @@ def substitution(contract: Contract, tool: Tool, env: Environment, question: Que
     """Each free constant of the tool's terms with its value in this call; what is absent gets some value."""
     pairs: _Pairs = []
     for argument in tool.arguments:
-        sort = sort_of(argument.type)
-        there = argument.name in question.args
+        value = question.args.get(argument.name)
         if argument.optional:
-            pairs.append((env.present[argument.name], z3.BoolVal(val=there, ctx=env.ctx)))
-        pairs += value_pairs(env.args[argument.name], question.args.get(argument.name), sort, env.ctx)
+            pairs.append((env.present[argument.name], z3.BoolVal(val=value is not None, ctx=env.ctx)))
+        pairs += value_pairs(env.args[argument.name], value, sort_of(argument.type), env.ctx)
     for variable in contract.variables:
         pairs.append((env.state[variable.name], literal(question.state[variable.name], variable.sort, env.ctx)))
+    facts = {"now": TimestampSort(), **{f"session.{fact.name}": sort_of(fact.type) for fact in contract.session}}
+    for name, sort in facts.items():
+        pairs += value_pairs(env.facts[name], question.facts.get(name), sort, env.ctx)
     return pairs
 
 
 def value_pairs(term: Term, value: Value | None, sort: Sort, ctx: z3.Context) -> _Pairs:
-    """The constants of one argument with their values; None is an absent one."""
+    """The constants of a value of any sort with what they are; None is an absent one."""
     if isinstance(term, ListTerm) and isinstance(sort, ListSort):
         return list_pairs(term, () if value is None else value, sort, ctx)
+    if isinstance(term, RecordTerm) and isinstance(sort, RecordSort):
+        return record_pairs(term, {} if value is None else value, sort, ctx)
     if value is None:
-        return [(term, plain(sort, ctx))]
+        return [(single(term), single(plain(sort, ctx)))]
     if isinstance(sort, TextSort):
-        return [(term, z3.IntVal(value, ctx))]
-    return [(term, literal(value, sort, ctx))]
+        return [(single(term), z3.IntVal(value, ctx))]
+    return [(single(term), literal(value, sort, ctx))]
 
 
 def list_pairs(term: ListTerm, value: Value, sort: ListSort, ctx: z3.Context) -> _Pairs:
@@ -184,10 +212,24 @@ def list_pairs(term: ListTerm, value: Value, sort: ListSort, ctx: z3.Context) ->
     if not isinstance(value, tuple) or len(value) > len(term.items):
         message = "a list is longer than its type allows"
         raise Fault(message)
-    filler = plain(sort.item, ctx)
-    items = [literal(item, sort.item, ctx) for item in value]
-    items += [filler] * (len(term.items) - len(items))
-    return [(term.length, z3.IntVal(len(value), ctx)), *zip(term.items, items, strict=True)]
+    pairs: _Pairs = [(term.length, z3.IntVal(len(value), ctx))]
+    for position, item in enumerate(term.items):
+        pairs += value_pairs(item, value[position] if position < len(value) else None, sort.item, ctx)
+    return pairs
+
+
+def record_pairs(term: RecordTerm, value: Value, sort: RecordSort, ctx: z3.Context) -> _Pairs:
+    """Every part of a record, and whether its optional parts are there."""
+    if not isinstance(value, Mapping):
+        message = "a record is no mapping"
+        raise Fault(message)
+    pairs: _Pairs = []
+    for part in sort.fields:
+        inner = value.get(part.name)
+        if part.optional:
+            pairs.append((term.present[part.name], z3.BoolVal(val=inner is not None, ctx=ctx)))
+        pairs += value_pairs(term.parts[part.name], inner, part.sort, ctx)
+    return pairs
 
 
 def tool_fact(contract: Contract, tool: Tool, ctx: z3.Context) -> Mapping[str, z3.ExprRef]:

@@ -60,15 +60,45 @@ class EnumSort:
 
 
 @dataclass(frozen=True, slots=True)
+class TimestampSort:
+    """An instant, in integer Unix milliseconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class DurationSort:
+    """A length of time, in integer milliseconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class RecordSort:
+    """A value with named parts; a record argument, and what rules see of a URL or an e-mail address."""
+
+    fields: tuple[FieldSort, ...]
+
+    def field(self, name: str) -> FieldSort | None:
+        """The field of exactly this name, or None."""
+        return next((field for field in self.fields if field.name == name), None)
+
+
+@dataclass(frozen=True, slots=True)
+class FieldSort:
+    """One part of a record."""
+
+    name: str
+    sort: Sort
+    optional: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class ListSort:
     """A finite sequence of `item`s, at most `max_size` long (what parse enforces and proofs unroll to)."""
 
-    item: BoolSort | IntSort | DecimalSort | StringSort | EnumSort
+    item: Sort
     max_size: int
 
 
-ScalarSort: TypeAlias = BoolSort | IntSort | DecimalSort | StringSort | EnumSort
-Sort: TypeAlias = ScalarSort | TextSort | ListSort
+ScalarSort: TypeAlias = BoolSort | IntSort | DecimalSort | StringSort | EnumSort | TimestampSort | DurationSort
+Sort: TypeAlias = ScalarSort | TextSort | RecordSort | ListSort
 
 # --- expressions -------------------------------------------------------------------------------------
 
@@ -97,6 +127,23 @@ class Has:
 
 
 @dataclass(frozen=True, slots=True)
+class Field:
+    """One part of a record."""
+
+    of: Expr
+    name: str
+    sort: Sort
+
+
+@dataclass(frozen=True, slots=True)
+class HasField:
+    """Whether the optional part `name` of a record is present."""
+
+    of: Expr
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class State:
     """A state variable, at its effective value before the call."""
 
@@ -106,7 +153,7 @@ class State:
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """A name that the gate supplies: `tool`, and in properties `decision` and `rule`."""
+    """A name that the gate supplies: `tool`, `now`, `session.NAME`, and in properties `decision` and `rule`."""
 
     name: str
     sort: ScalarSort
@@ -117,7 +164,7 @@ class Bound:
     """The variable of an enclosing quantifier; `lang` gives each quantifier its own name."""
 
     name: str
-    sort: ScalarSort
+    sort: Sort
 
 
 @dataclass(frozen=True, slots=True)
@@ -314,6 +361,8 @@ Expr: TypeAlias = (
     Const
     | Arg
     | Has
+    | Field
+    | HasField
     | State
     | Fact
     | Bound
@@ -401,7 +450,47 @@ class PathType:
     under: str | None
 
 
-ItemType: TypeAlias = BoolType | IntType | DecimalType | StringType | EnumType | PathType
+@dataclass(frozen=True, slots=True)
+class TimestampType:
+    """A JSON string: RFC 3339 with an offset and at most 3 digits of a second's fraction."""
+
+
+@dataclass(frozen=True, slots=True)
+class DurationType:
+    """A JSON string: a duration as Go writes it, in whole milliseconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class UrlType:
+    """A JSON string: an absolute URL (WHATWG) of one of `schemes`, without user info and fragment."""
+
+    schemes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class EmailType:
+    """A JSON string: one address, `local@domain`."""
+
+
+@dataclass(frozen=True, slots=True)
+class ArgvType:
+    """A JSON array of words, at least one, run without a shell. `max_size` in words."""
+
+    max_size: int
+
+
+@dataclass(frozen=True, slots=True)
+class ShellType:
+    """A JSON string: commands of plain words, joined by `&&`, `||`, `;` or `|`. `max_size` in code points."""
+
+    max_size: int
+
+
+@dataclass(frozen=True, slots=True)
+class RecordType:
+    """A JSON object with exactly these fields, canonically in declared order."""
+
+    fields: tuple[Argument, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -414,17 +503,34 @@ class ListType:
     unique: bool
 
 
-ArgType: TypeAlias = ItemType | TextType | ListType
+ItemType: TypeAlias = (
+    BoolType
+    | IntType
+    | DecimalType
+    | StringType
+    | EnumType
+    | PathType
+    | TimestampType
+    | DurationType
+    | UrlType
+    | EmailType
+    | RecordType
+)
+ArgType: TypeAlias = ItemType | TextType | ArgvType | ShellType | ListType
 
 
 @dataclass(frozen=True, slots=True)
 class Argument:
-    """A declared argument of a tool."""
+    """A declared argument of a tool, field of a record, or fact of a session.
+
+    `default` is the raw JSON text that stands for an absent one; such an argument is always present.
+    """
 
     name: str
     type: ArgType
     optional: bool = False
     secret: bool = False
+    default: str | None = None
 
 
 # --- the contract ------------------------------------------------------------------------------------
@@ -467,7 +573,7 @@ class Variable:
     """A state variable. `initial` is a scaled integer for a decimal; windows begin at 0."""
 
     name: str
-    sort: BoolSort | IntSort | DecimalSort | EnumSort
+    sort: BoolSort | IntSort | DecimalSort | EnumSort | TimestampSort
     initial: bool | int | str
     period: Period | None = None
 
@@ -559,12 +665,14 @@ class Tool:
 class Contract:
     """A compiled spec. Tools and variables are in the order of the file.
 
+    `session` are the facts that the host must supply with every call (scalars, never optional).
     `file` is the absolute path of the spec; relative names in it are resolved from its folder.
     """
 
     name: str
     tools: tuple[Tool, ...]
     variables: tuple[Variable, ...] = ()
+    session: tuple[Argument, ...] = ()
     owner: str = ""
     description: str = ""
     require_proofs: str | None = None
@@ -601,26 +709,48 @@ class Property:
 # --- sorts of things ---------------------------------------------------------------------------------
 
 
+TIMESTAMP_RANGE: Final = (-62_135_596_800_000, 253_402_300_799_999)
+"""Unix milliseconds from the year 1 to the end of 9999: what RFC 3339 can write."""
+
+DURATION_RANGE: Final = (-9_223_372_036_854, 9_223_372_036_854)
+"""Milliseconds: what Go's 64-bit nanoseconds can hold."""
+
+SHELL_WORDS: Final = 64
+"""Words of a shell command line in all: proofs unroll its commands and their words."""
+
+URL_SORT: Final = RecordSort(
+    (
+        FieldSort("scheme", StringSort()),
+        FieldSort("host", StringSort()),
+        FieldSort("port", IntSort()),
+        FieldSort("path", StringSort()),
+        FieldSort("query", StringSort()),
+        FieldSort("is_ip", BoolSort()),
+        FieldSort("is_private", BoolSort()),
+    )
+)
+"""What rules see of a URL."""
+
+EMAIL_SORT: Final = RecordSort((FieldSort("local", StringSort()), FieldSort("domain", StringSort())))
+"""What rules see of an e-mail address."""
+
+
 def sort_of(type_: ArgType) -> Sort:
     """The sort that rules see for a value of this argument type."""
     match type_:
-        case BoolType():
-            return BoolSort()
-        case IntType():
-            return IntSort()
-        case DecimalType(scale=scale):
-            return DecimalSort(scale)
-        case StringType() | PathType():
-            return StringSort()
         case TextType():
             return TextSort()
-        case EnumType(values=values):
-            return EnumSort(values)
+        case ArgvType(max_size=max_size):
+            return ListSort(StringSort(), max_size)
+        case ShellType():
+            return ListSort(ListSort(StringSort(), SHELL_WORDS), SHELL_WORDS)
         case ListType(items=items, max_size=max_size):
             return ListSort(item_sort_of(items), max_size)
+        case _:
+            return item_sort_of(type_)
 
 
-def item_sort_of(type_: ItemType) -> ScalarSort:
+def item_sort_of(type_: ItemType) -> ScalarSort | RecordSort:
     """The sort of one list item of this type."""
     match type_:
         case BoolType():
@@ -633,6 +763,16 @@ def item_sort_of(type_: ItemType) -> ScalarSort:
             return StringSort()
         case EnumType(values=values):
             return EnumSort(values)
+        case TimestampType():
+            return TimestampSort()
+        case DurationType():
+            return DurationSort()
+        case UrlType():
+            return URL_SORT
+        case EmailType():
+            return EMAIL_SORT
+        case RecordType(fields=parts):
+            return RecordSort(tuple(FieldSort(part.name, sort_of(part.type), part.optional) for part in parts))
 
 
 # --- digest and transport ----------------------------------------------------------------------------
@@ -641,7 +781,7 @@ _NODES: Final = {
     cls.__name__: cls
     for cls in (
         *get_args(Sort),
-        ListSort,
+        FieldSort,
         *get_args(Expr),
         *get_args(ArgType),
         Argument,

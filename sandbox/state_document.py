@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping
 
 from sandbox.errors import UsageError
-from sandbox.ir import BoolSort, Contract, DecimalSort, EnumSort, IntSort, Json, Variable
+from sandbox.ir import BoolSort, Contract, DecimalSort, EnumSort, IntSort, Json, TimestampSort, Variable
 from sandbox.machine import Scalar, StoredState
 from sandbox.state_file import corrupt
 
@@ -32,6 +32,8 @@ def shape_of(variable: Variable) -> str:
             return f"decimal {scale}{period}"
         case EnumSort():
             return f"enum{period}"
+        case TimestampSort():
+            return f"timestamp{period}"
 
 
 def check_fit(contract: Contract, shapes: Mapping[str, str], stored: StoredState) -> None:

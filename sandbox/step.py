@@ -6,10 +6,11 @@ state of its own. Both therefore spend in the same way, by the same lines.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from sandbox.call import Call, Decision, Rejected
-from sandbox.decide import EnginePair, decide
+from sandbox.call import Call, Decision, Rejected, Value
+from sandbox.decide import NO_FACTS, EnginePair, decide
 from sandbox.ir import Contract
 from sandbox.machine import StateFullError, StoredState, apply_then, effective, tick
 
@@ -22,12 +23,27 @@ class Step:
     after: StoredState | None = None
 
 
-def take_step(engines: EnginePair, contract: Contract, stored: StoredState, call: Call | Rejected, now_ms: int) -> Step:
-    """Judge `call` at `stored`, ticked to `now_ms`. What did not parse is denied with the parser's own reason."""
+def take_step(
+    engines: EnginePair,
+    contract: Contract,
+    stored: StoredState,
+    call: Call | Rejected,
+    now_ms: int,
+    *,
+    session: Mapping[str, Value] = NO_FACTS,
+) -> Step:
+    """Judge `call` at `stored`, ticked to `now_ms`. What did not parse is denied with the parser's own reason.
+
+    `session` has the declared facts of the session by name; one that is missing denies (`session.missing`).
+    """
     if isinstance(call, Rejected):
         return Step(Decision("deny", call.reason_code, call.reason))
     now = tick(contract, stored, now_ms)
-    judgement = decide(engines, call, effective(contract, now))
+    missing = [fact.name for fact in contract.session if fact.name not in session]
+    if missing:
+        return Step(denied(call, "session.missing", f"the host did not supply the session fact `{missing[0]}`"))
+    facts = {"now": now.clock_ms, **{f"session.{name}": value for name, value in session.items()}}
+    judgement = decide(engines, call, effective(contract, now), facts)
     if judgement.decision.verdict == "deny":
         return Step(judgement.decision)
     try:

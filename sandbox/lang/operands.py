@@ -9,16 +9,19 @@ from sandbox.ir import (
     BoolSort,
     Const,
     DecimalSort,
+    DurationSort,
     EnumSort,
     Expr,
     IntSort,
     Ite,
     ListSort,
     Mul,
+    RecordSort,
     ScalarSort,
     Sort,
     StringSort,
     TextSort,
+    TimestampSort,
 )
 from sandbox.lang.scope import Digits, Items, Scalar, Truth, Word
 from sandbox.lang.source import Refused, shown
@@ -87,6 +90,12 @@ def describe(sort: Sort) -> str:
             return "text"
         case EnumSort():
             return "enum"
+        case TimestampSort():
+            return "timestamp"
+        case DurationSort():
+            return "duration"
+        case RecordSort():
+            return "record"
         case ListSort(item=item):
             return f"list of {describe(item)}"
 

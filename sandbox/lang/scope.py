@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
-from sandbox.ir import Argument, EnumSort, ScalarSort
+from sandbox.ir import Argument, EnumSort, ScalarSort, Sort
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,13 +78,13 @@ class Known:
     tools: tuple[str, ...]
     present: frozenset[str] = frozenset()
     sizes: frozenset[tuple[str, int]] = frozenset()
-    bound: Mapping[str, tuple[str, ScalarSort]] = field(default_factory=dict)
+    bound: Mapping[str, tuple[str, Sort]] = field(default_factory=dict)
 
     def also(self, other: Known) -> Known:
         """Both together."""
         tools = tuple(tool for tool in self.tools if tool in other.tools)
         return replace(self, tools=tools, present=self.present | other.present, sizes=self.sizes | other.sizes)
 
-    def with_bound(self, name: str, fresh: str, sort: ScalarSort) -> Known:
+    def with_bound(self, name: str, fresh: str, sort: Sort) -> Known:
         """Inside of a quantifier over `name`, which is called `fresh` in the IR."""
         return replace(self, bound={**self.bound, name: (fresh, sort)})

@@ -78,7 +78,7 @@ class SayingSolver:
     def __init__(self, answer: Confirmation | Exception) -> None:
         self.answer = answer
 
-    def confirm(self, call: Call, state: Mapping[str, Scalar], claim: Claim) -> Confirmation:
+    def confirm(self, call: Call, state: Mapping[str, Scalar], facts: object, claim: Claim) -> Confirmation:
         if isinstance(self.answer, Exception):
             raise self.answer
         return self.answer

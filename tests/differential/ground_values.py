@@ -47,5 +47,5 @@ def term(value: Value | None, sort: Sort) -> Term:
     if isinstance(sort, ListSort):
         items = [literal(item, sort.item, CTX) for item in (value or ())]
         filler = [plain(sort.item, CTX)] * (sort.max_size - len(items))
-        return ListTerm(z3.IntVal(len(items), CTX), (*items, *filler))
+        return ListTerm(z3.IntVal(len(items), CTX), (*items, *filler), plain(sort.item, CTX))
     return plain(sort, CTX) if value is None else literal(value, sort, CTX)

@@ -11,7 +11,7 @@ import pytest
 from pay_contract import CONTRACT, OTHER, PAY, call
 
 from sandbox.call import Call
-from sandbox.decide import Claim, Confirmation, EnginePair, Evaluator, Judgement, decide
+from sandbox.decide import NO_FACTS, Claim, Confirmation, EnginePair, Evaluator, Facts, Judgement, decide
 from sandbox.engines import SolverWorker, engine_pair
 from sandbox.errors import Fault
 from sandbox.ir import TRUE, Contract
@@ -25,7 +25,7 @@ class Answering:
         self.answer = answer
         self.asked = 0
 
-    def confirm(self, call: Call, state: Mapping[str, Scalar], claim: Claim) -> Confirmation:
+    def confirm(self, call: Call, state: Mapping[str, Scalar], facts: Facts, claim: Claim) -> Confirmation:
         self.asked += 1
         if isinstance(self.answer, Exception):
             raise self.answer
@@ -126,8 +126,8 @@ class Slipping(Evaluator):
         super().__init__(contract)
         self.slip = slip
 
-    def claim(self, call: Call, state: Mapping[str, Scalar]) -> Claim:
-        return replace(super().claim(call, state), **self.slip)
+    def claim(self, call: Call, state: Mapping[str, Scalar], facts: Facts = NO_FACTS) -> Claim:
+        return replace(super().claim(call, state, facts), **self.slip)
 
 
 @pytest.mark.parametrize(
@@ -191,7 +191,7 @@ def test_a_solver_that_holds_another_contract_is_refused(monkeypatch: pytest.Mon
 
 def test_a_call_of_a_tool_that_the_contract_lacks_is_a_fault() -> None:
     with SolverWorker(CONTRACT) as worker:
-        assert worker.confirm(call("gone"), {}, Claim("allow", "", (), {})).verdict == "fault"
+        assert worker.confirm(call("gone"), {}, {}, Claim("allow", "", (), {})).verdict == "fault"
         assert decide(EnginePair(Evaluator(CONTRACT), worker), call("gone"), {}).decision.verdict == "deny"
 
 
