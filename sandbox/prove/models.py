@@ -10,23 +10,22 @@ import z3
 
 from sandbox.call import Value
 from sandbox.canonical import show_value
-from sandbox.encode import Environment, ListTerm, Term, read
+from sandbox.encode import Environment, ListTerm, RecordTerm, Term, read, single
 from sandbox.errors import Fault
 from sandbox.ir import (
     ArgType,
-    DecimalType,
-    IntType,
+    DecimalSort,
+    IntSort,
     Json,
     ListSort,
-    ListType,
-    PathType,
-    StringType,
-    TextType,
+    RecordSort,
+    Sort,
+    StringSort,
+    TextSort,
     Tool,
-    item_sort_of,
     sort_of,
 )
-from sandbox.prove.narrow import printable
+from sandbox.prove.narrow import parts, printable
 from sandbox.prove.obligations import Query
 from sandbox.prove.solve import Desk, Model
 
@@ -64,24 +63,27 @@ def arguments_of(model: Model, call: Symbolic) -> dict[str, Json]:
 
 
 def raw(model: Model, term: Term, type_: ArgType) -> Json:
-    """One argument's value in the model, as raw JSON; a text is told by its size alone."""
-    if isinstance(term, ListTerm):
-        return show_value(items_of(model, term, type_), type_)
-    sort = sort_of(type_)
-    if isinstance(sort, ListSort):
-        message = "a scalar stands where a list is meant"
-        raise Fault(message, "fault.unsupported")
-    value = read(model.model, model.local(term), sort)
-    return "a" * int(value) if isinstance(type_, TextType) and isinstance(value, int) else show_value(value, type_)
+    """One argument's value in the model, as raw JSON."""
+    return show_value(value_of(model, term, sort_of(type_)), type_)
 
 
-def items_of(model: Model, term: ListTerm, type_: ArgType) -> tuple[Value, ...]:
-    """The elements of a list that are there."""
-    if not isinstance(type_, ListType):
-        message = "a list stands where a scalar is meant"
-        raise Fault(message, "fault.unsupported")
-    sort = item_sort_of(type_.items)
-    return tuple(read(model.model, model.local(item), sort) for item in term.items[: number(model, term.length)])
+def value_of(model: Model, term: Term, sort: Sort) -> Value:
+    """The canonical value of a term; of a text, which is known by its size alone, some text of that size."""
+    match sort:
+        case ListSort(item=item) if isinstance(term, ListTerm):
+            return tuple(value_of(model, each, item) for each in term.items[: number(model, term.length)])
+        case RecordSort(fields=fields) if isinstance(term, RecordTerm):
+            there = [
+                each for each in fields if each.name not in term.present or is_true(model, term.present[each.name])
+            ]
+            return {each.name: value_of(model, term.parts[each.name], each.sort) for each in there}
+        case ListSort() | RecordSort():
+            message = "a term is not of its sort"
+            raise Fault(message, "fault.unsupported")
+        case TextSort():
+            return "a" * number(model, single(term))
+        case _:
+            return read(model.model, model.local(single(term)), sort)
 
 
 def number(model: Model, term: z3.ArithRef) -> int:
@@ -109,16 +111,17 @@ def shrunk(desk: Desk, label: str, found: Model, calls: tuple[Symbolic, ...], pr
 
 
 def ladders(calls: tuple[Symbolic, ...]) -> Iterator[Ladder]:
-    """What is made small, in this order: optional arguments, lists, strings, fractions, numbers."""
-    absent = tuple(z3.Not(flag) for call in calls for flag in call.env.present.values())
-    terms = [(call.env.args[each.name], each.type) for call in calls for each in call.tool.arguments]
-    scalars = [pair for term, type_ in terms for pair in parts(term, type_)]
-    lengths = [term.length for term, _ in terms if isinstance(term, ListTerm)]
-    strings = [term for term, type_ in scalars if isinstance(type_, StringType | PathType)]
-    decimals = [(term, 10**type_.scale) for term, type_ in scalars if isinstance(type_, DecimalType)]
-    numbers = [term for term, type_ in scalars if isinstance(type_, IntType | DecimalType | TextType)]
-    if absent:
-        yield (absent,)
+    """What is made small, in this order: optional parts, lists, strings, fractions, numbers."""
+    terms = [(call.env.args[each.name], sort_of(each.type)) for call in calls for each in call.tool.arguments]
+    every = [part for term, sort in terms for part in parts(term, sort)]
+    flags = [flag for call in calls for flag in call.env.present.values()]
+    flags += [flag for term, _ in every if isinstance(term, RecordTerm) for flag in term.present.values()]
+    lengths = [term.length for term, _ in every if isinstance(term, ListTerm)]
+    strings = [term for term, sort in every if isinstance(sort, StringSort)]
+    decimals = [(term, 10**sort.scale) for term, sort in every if isinstance(sort, DecimalSort)]
+    numbers = [term for term, sort in every if isinstance(sort, IntSort | DecimalSort | TextSort)]
+    if flags:
+        yield (tuple(z3.Not(flag) for flag in flags),)
     if lengths:
         yield tuple(tuple(length <= bound for length in lengths) for bound in LENGTHS)
     if strings:
@@ -127,10 +130,3 @@ def ladders(calls: tuple[Symbolic, ...]) -> Iterator[Ladder]:
         yield (tuple(term % unit == 0 for term, unit in decimals),)
     if numbers:
         yield tuple(tuple(z3.And(term >= -bound, term <= bound) for term in numbers) for bound in MAGNITUDES)
-
-
-def parts(term: Term, type_: ArgType) -> list[tuple[z3.ExprRef, ArgType]]:
-    """The scalars that a term consists of, each with its type."""
-    if isinstance(term, ListTerm) and isinstance(type_, ListType):
-        return [(item, type_.items) for item in term.items]
-    return [(term, type_)]

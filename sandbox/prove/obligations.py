@@ -20,20 +20,38 @@ import z3
 from sandbox.encode import (
     Environment,
     ListTerm,
-    conjunction,
+    RecordTerm,
+    Term,
     constant,
     domain,
     in_range,
     literal,
     scalar,
+    single,
     state_domain,
     symbols,
 )
 from sandbox.errors import Fault
-from sandbox.ir import VERDICTS, And, Contract, EnumSort, Expr, Not, Or, Property, TextSort, Tool, Variable, sort_of
+from sandbox.ir import (
+    VERDICTS,
+    And,
+    Contract,
+    EnumSort,
+    Expr,
+    ListSort,
+    Not,
+    Or,
+    Property,
+    RecordSort,
+    Sort,
+    TextSort,
+    Tool,
+    Variable,
+    sort_of,
+)
 from sandbox.machine import is_window
 from sandbox.prove.mentions import facts_in
-from sandbox.prove.narrow import has_strings, narrow_domain
+from sandbox.prove.narrow import has_strings, narrow_domain, parts
 
 if TYPE_CHECKING:
     from sandbox.call import Verdict
@@ -92,7 +110,7 @@ def about_call(
     expected: Literal["unsat", "sat", "either"] = "unsat",
 ) -> Query:
     """The terms, for every call of the tool that can be parsed."""
-    narrow = (*narrow_domain(tool, env), *terms) if has_strings(tool) else ()
+    narrow = (*narrow_domain(tool, env), *terms) if has_strings(tool, env) else ()
     return Query(label, (*domain(tool, env), *terms), expected, narrow)
 
 
@@ -297,17 +315,16 @@ def by_sort(ground: Ground, tool: Tool, env: Environment) -> list[z3.BoolRef]:
     """What sorts alone say: sizes are >= 0, an enum (argument, state or fact) is one of its values."""
     terms = list(state_domain(ground.contract, env))
     for argument in tool.arguments:
-        symbol, sort = env.args[argument.name], sort_of(argument.type)
-        if isinstance(symbol, ListTerm):
-            terms.append(symbol.length >= 0)
-        elif isinstance(sort, TextSort):
-            terms.append(symbol >= 0)
-        elif isinstance(sort, EnumSort):
-            terms.append(in_range(symbol, 0, len(sort.values) - 1, ground.ctx))
-    for name, fact in env.facts.items():
-        if name == "decision":
-            terms.append(in_range(fact, 0, len(VERDICTS) - 1, ground.ctx))
-    return [conjunction(terms, ground.ctx)]
+        for symbol, sort in parts(env.args[argument.name], sort_of(argument.type)):
+            if isinstance(symbol, ListTerm):
+                terms.append(symbol.length >= 0)
+            elif isinstance(sort, TextSort):
+                terms.append(single(symbol) >= 0)
+            elif isinstance(sort, EnumSort):
+                terms.append(in_range(single(symbol), 0, len(sort.values) - 1, ground.ctx))
+    if "decision" in env.facts:
+        terms.append(in_range(env.facts["decision"], 0, len(VERDICTS) - 1, ground.ctx))
+    return terms
 
 
 def tool_of(contract: Contract, name: str) -> Tool:
@@ -317,3 +334,18 @@ def tool_of(contract: Contract, name: str) -> Tool:
         message = f"a property ranges over `{name}`, which is no tool of `{contract.name}`"
         raise Fault(message)
     return tool
+
+
+def sort_facts(symbol: Term, sort: Sort, ctx: z3.Context) -> list[z3.BoolRef]:
+    """What the sort alone says of a value, part by part."""
+    match symbol, sort:
+        case ListTerm(), ListSort():
+            return [symbol.length >= 0]
+        case RecordTerm(), RecordSort():
+            return [fact for part in sort.fields for fact in sort_facts(symbol.parts[part.name], part.sort, ctx)]
+        case _, TextSort():
+            return [single(symbol) >= 0]
+        case _, EnumSort():
+            return [in_range(single(symbol), 0, len(sort.values) - 1, ctx)]
+        case _:
+            return []

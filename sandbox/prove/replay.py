@@ -95,7 +95,7 @@ def _last_call(
         return Differs(f"the last call does not parse: {call.reason}")
     step = take_step(engines, contract, play.stored, call, move.now_ms)
     decision = step.decision
-    if not _meets(subject, call, before, decision):
+    if not _meets(subject, call, before, max(move.now_ms, play.stored.clock_ms), decision):
         return Differs(f"the last call does not meet the property: {decision.reason}")
     play.decisions.append(decision)
     play.words.append(_told(play, move, decision, ""))
@@ -103,14 +103,19 @@ def _last_call(
     return Replayed(moves, tuple(play.decisions), shown_state(contract, before), tuple(play.words))
 
 
-def _meets(subject: Property, call: Call, state: Mapping[str, Scalar], decision: Decision) -> bool:
+def _meets(subject: Property, call: Call, state: Mapping[str, Scalar], now_ms: int, decision: Decision) -> bool:
     """Whether the call, as the gate's rules decide it in this state, is one that the property speaks of."""
     by_rules = decision.reason_code == "default_deny" or decision.reason_code.startswith("rule.")
     if not by_rules or call.tool not in subject.tools:
         return False
     if subject.kind == "never" and not subject.mentions_decision and decision.verdict == "deny":
         return False
-    facts: dict[str, Value] = {"tool": call.tool, "decision": decision.verdict, "rule": decision.rule}
+    facts: dict[str, Value] = {
+        "tool": call.tool,
+        "decision": decision.verdict,
+        "rule": decision.rule,
+        "now": now_ms,
+    }
     return truth(subject.condition)(Env(call.args, dict(state), facts))
 
 

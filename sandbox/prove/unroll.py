@@ -144,7 +144,7 @@ def extended(ground: Ground, run: Run, writers: tuple[Tool, ...], position: int,
     now, passing = instant(ground, run, f"t_{position}", free=free)
     before = effective_at(ground, run, now)
     choice = z3.Int(f"tool_{position}", ground.ctx)
-    calls = tuple(symbolic(ground, tool, position, before) for tool in writers)
+    calls = tuple(symbolic(ground, tool, position, before, now) for tool in writers)
     chosen, narrowly = (
         [z3.Implies(choice == index, permitted(call, inside)) for index, call in enumerate(calls)]
         for inside in (domain, narrow_domain)
@@ -189,10 +189,10 @@ def effective_at(ground: Ground, run: Run, now: z3.ArithRef) -> dict[str, z3.Exp
     return effective
 
 
-def symbolic(ground: Ground, tool: Tool, position: int, state: Mapping[str, z3.ExprRef]) -> Symbolic:
-    """A call of the tool at this place of the sequence, in the given state."""
-    free = symbols(ground.contract, tool, ground.ctx, f"@{position}@{tool.name}")
-    return Symbolic(tool, replace(free, state=state))
+def symbolic(ground: Ground, tool: Tool, position: int, state: Mapping[str, z3.ExprRef], now: z3.ArithRef) -> Symbolic:
+    """A call of the tool at this place of the sequence, in the given state, at the given time."""
+    free = symbols(ground.contract, tool, ground.ctx, f"@{tool.name}@{position}")
+    return Symbolic(tool, replace(free, state=state, facts={**free.facts, "now": now}))
 
 
 def permitted(call: Symbolic, inside: Callable[[Tool, Environment], tuple[z3.BoolRef, ...]]) -> z3.BoolRef:
@@ -244,7 +244,7 @@ def ending(ground: Ground, run: Run, target: Target, *, free: bool) -> tuple[Que
             narrow = (*run.narrow, *passing, *wanted)
             return Query(label, (*run.terms, *passing, *wanted), narrow=narrow), End(now, None)
         case CallTarget(case=case, condition=condition):
-            call = symbolic(ground, case.tool, count + 1, state)
+            call = symbolic(ground, case.tool, count + 1, state, now)
             wanted = meeting(case, condition, call.env)
             label = f"call_{count + 1}_{case.tool.name}_{case.rule}"
             terms = (*run.terms, *passing, *domain(case.tool, call.env), *wanted)
