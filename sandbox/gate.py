@@ -35,8 +35,9 @@ from sandbox.errors import EnvironmentLacking, Fault, SandboxError, SandboxFailu
 from sandbox.events import emit
 from sandbox.execute.runner import Runner
 from sandbox.host import HostFunction, HostRunner
-from sandbox.ir import Contract, Json, RunHost
-from sandbox.opening import check_engine, check_proofs, check_workspaces
+from sandbox.ir import Contract, Json, Property, RunHost
+from sandbox.machine import tick
+from sandbox.opening import check_engine, check_proofs, check_state, check_workspaces
 from sandbox.parse import parse_call
 from sandbox.passage import Passage, Way
 from sandbox.state import Reservation, Store
@@ -118,7 +119,7 @@ class Gate:
         """
         contract = load_contract(spec)
         check_engine(contract, engine, proved_digest)
-        check_proofs(contract)
+        invariants = check_proofs(contract)
         moment = clock or wall_clock
         store = Store.open(state, contract.file)
         try:
@@ -126,7 +127,7 @@ class Gate:
             audit = AuditLog(store.audit_path, moment)
             engines = engine_pair(contract, solver=engine == "both")
             gate = cls(contract, store, audit, engines, runner=runner, approvers=_each(approver), clock=moment)
-            gate._recover()  # the first thing that a new gate does
+            gate._recover(invariants)  # the first thing that a new gate does
         except BaseException:
             store.close()
             raise
@@ -315,10 +316,15 @@ class Gate:
 
     # --- opening and closing ---------------------------------------------------------------------
 
-    def _recover(self) -> None:
+    def _recover(self, invariants: tuple[Property, ...]) -> None:
         """Mark what a dead process left unfinished as interrupted; its budget stays spent, its containers go."""
         with self._store.transaction() as transaction:
-            transaction.load(self._contract, self._clock())  # a state that does not fit the spec refuses to open
+            now = self._clock()
+            stored = transaction.load(self._contract, now)  # a state that does not fit the spec refuses to open
+            ticked = tick(self._contract, stored, now)
+            check_state(self._contract, invariants, ticked)
+            if self._contract.require_proofs is not None and ticked != stored:
+                transaction.save(self._contract, ticked)  # what was checked stays, should the clock be set back
             lost = transaction.unfinished()
             for reservation in lost:
                 self._trail.append("interrupted", interrupted_body(reservation))

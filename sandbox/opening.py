@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from sandbox import ir
 from sandbox.compile import load_properties
 from sandbox.errors import UsageError
-from sandbox.ir import Contract
+from sandbox.evaluate import Env, truth
+from sandbox.ir import Contract, Property
+from sandbox.machine import Scalar, StoredState, effective
 from sandbox.prove.ledger import digest_of, key_of, read_ledger
 
 
@@ -36,10 +39,13 @@ def check_workspaces(contract: Contract, state_folder: Path) -> None:
             raise UsageError(message)
 
 
-def check_proofs(contract: Contract) -> None:
-    """Where the spec says `require_proofs`, the ledger there has a current `proved` for each property of this spec."""
+def check_proofs(contract: Contract) -> tuple[Property, ...]:
+    """Where the spec says `require_proofs`, the ledger there has a current `proved` for each property of this spec.
+
+    Returns the `always` among them, which `check_state` takes.
+    """
     if contract.require_proofs is None:
-        return
+        return ()
     place = Path(contract.file).parent / contract.require_proofs
     digest = ir.digest(contract)
     sets = [each for each in load_properties(place) if ir.digest(each.contract) == digest]
@@ -58,3 +64,34 @@ def check_proofs(contract: Contract) -> None:
                     f"`{contract.name}` requires proofs; `{subject.id}` is {found}: `sandbox prove {place} --update`"
                 )
                 raise UsageError(message, "proofs.stale")
+    return tuple(subject for each in sets for subject in each.properties if subject.kind == "always")
+
+
+def check_state(contract: Contract, invariants: tuple[Property, ...], stored: StoredState) -> None:
+    """Where the spec says `require_proofs`, the stored state is one that the proofs speak of.
+
+    They speak of what is reached from `initial`; an earlier spec may have left anything.
+    """
+    if contract.require_proofs is None:
+        return
+    state = effective(contract, stored)
+    wrong = [f"`{each.id}` is false of the stored state" for each in invariants if not _holds(each, state)]
+    written = {step.variable for tool in contract.tools for step in tool.then}
+    wrong += [
+        f"`{each.name}` is stored as `{_text(state[each.name])}`, nothing writes it, and the spec begins with "
+        f"`{_text(each.initial)}`"
+        for each in contract.variables
+        if each.name not in written and state[each.name] != each.initial
+    ]
+    if wrong:
+        remedy = "restore the spec, or choose another state with --state to begin with all budgets at `initial`"
+        message = f"`{contract.name}` requires proofs; {wrong[0]}: {remedy}"
+        raise UsageError(message, "state.unproved")
+
+
+def _holds(invariant: Property, state: Mapping[str, Scalar]) -> bool:
+    return truth(invariant.condition)(Env({}, state))
+
+
+def _text(value: Scalar) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,0 +1,64 @@
+"""A proof speaks of states reached from `initial`; a state that an earlier spec left is held to it at opening."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from gatekit import NOON, PAYMENTS, HandClock, SpyRunner, payment, spec_file
+
+from sandbox.compile import load_properties
+from sandbox.errors import UsageError
+from sandbox.gate import Gate
+from sandbox.prove.ledger import Entry, digest_of, key_of, write_ledger
+
+PROPERTIES = "proves: payments.yaml\nproperties:\n  - {id: cap, always: state.sent_today <= LIMIT}\n"
+REQUIRING = PAYMENTS.replace("owner: payments-team", "owner: payments-team\nrequire_proofs: proofs.yaml")
+
+
+def proved_gate(folder: Path, limit: str, clock: HandClock, *, text: str = REQUIRING) -> Gate:
+    """A gate on the payments spec with this cap, which the ledger says is proved."""
+    spec = spec_file(folder, text.replace("5000.00", limit))
+    file = spec_file(folder, PROPERTIES.replace("LIMIT", limit), "proofs.yaml")
+    (each,) = load_properties(file)
+    (subject,) = each.properties
+    write_ledger(
+        folder,
+        {
+            key_of(file, each.contract, subject): Entry(
+                digest_of(each.contract, subject, each.properties), "always", "proved"
+            )
+        },
+    )
+    return Gate.open(spec, runner=SpyRunner(), clock=clock)
+
+
+def test_a_state_outside_of_a_proved_invariant_does_not_open(tmp_path: Path) -> None:
+    clock = HandClock(NOON)
+    with proved_gate(tmp_path, "5000.00", clock) as gate:
+        gate.call(payment(amount="900"))
+    with pytest.raises(UsageError, match="`cap` is false of the stored state") as refused:
+        proved_gate(tmp_path, "500.00", clock)
+    assert refused.value.reason_code == "state.unproved"
+    proved_gate(tmp_path, "900.00", clock).close()
+
+
+def test_it_opens_once_the_budget_is_renewed_and_stays_open_when_the_clock_is_set_back(tmp_path: Path) -> None:
+    clock = HandClock(NOON)
+    with proved_gate(tmp_path, "5000.00", clock) as gate:
+        gate.call(payment(amount="900"))
+    clock.pass_hours(24)
+    with proved_gate(tmp_path, "500.00", clock) as gate:
+        clock.pass_hours(-24)
+        assert gate.decide(payment(amount="400")).verdict == "allow"
+
+
+def test_a_variable_that_nothing_writes_is_at_initial_or_the_gate_does_not_open(tmp_path: Path) -> None:
+    clock = HandClock(NOON)
+    limited = REQUIRING.replace("state:\n", "state:\n  open: {type: bool, initial: FIRST}\n")
+    with proved_gate(tmp_path, "5000.00", clock, text=limited.replace("FIRST", "true")) as gate:
+        gate.call(payment(amount="900"))
+    with pytest.raises(
+        UsageError, match="`open` is stored as `true`, nothing writes it, and the spec begins with `false`"
+    ):
+        proved_gate(tmp_path, "5000.00", clock, text=limited.replace("FIRST", "false"))
