@@ -14,6 +14,7 @@ import dis
 import inspect
 import threading
 from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import Enum
 from pathlib import Path, PurePath
@@ -103,7 +104,7 @@ def _async_front(opener: _Opener, tool: str, signature: inspect.Signature) -> Ca
 
 
 def raw_call(tool: str, arguments: Mapping[str, object]) -> dict[str, object]:
-    """A raw call from Python values: Decimal and path as text, an enum member as its value, a tuple as a list."""
+    """A raw call from Python values: decimals, paths and times as text, enum members as their value."""
     return {"tool": tool, "args": {name: _raw_value(value) for name, value in arguments.items()}}
 
 
@@ -115,8 +116,14 @@ def _raw_value(value: object) -> object:
             return format(value, "f")
         case PurePath():
             return str(value)
+        case datetime():
+            return value.isoformat()
+        case timedelta():
+            return f"{value // timedelta(milliseconds=1)}ms"
         case list() | tuple():
             return [_raw_value(item) for item in value]
+        case dict():
+            return {key: _raw_value(item) for key, item in value.items()}
         case _:
             return value
 
@@ -159,8 +166,9 @@ def _check_names(name: str, signature: inspect.Signature, tool: Tool) -> None:
         raise UsageError(message)
     for argument in tool.arguments:
         has_default = signature.parameters[argument.name].default is not inspect.Parameter.empty
-        if has_default != argument.optional:
-            remedy = "needs a default: it is optional" if argument.optional else "may have no default: it is required"
+        may_be_absent = argument.optional or argument.default is not None
+        if has_default != may_be_absent:
+            remedy = "needs a default: it is optional" if may_be_absent else "may have no default: it is required"
             message = f"`{argument.name}` of `{name}` {remedy} in tool `{tool.name}`"
             raise UsageError(message)
 

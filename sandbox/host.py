@@ -11,17 +11,31 @@ import hashlib
 import inspect
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from sandbox import ir
 from sandbox.call import Call, Outcome, Permit, Value
 from sandbox.errors import UsageError
 from sandbox.execute.protocol import one_line, read_result
 from sandbox.execute.runner import Prepared
-from sandbox.ir import ArgType, Contract, Json, ListType, RunHost, Tool
+from sandbox.ir import (
+    ArgType,
+    Contract,
+    DecimalType,
+    DurationType,
+    Json,
+    ListType,
+    RecordType,
+    RunHost,
+    TimestampType,
+    Tool,
+)
+
+EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 HostFunction: TypeAlias = Callable[..., object]
 
@@ -80,19 +94,27 @@ class HostRunner:
 
 
 def python_arguments(call: Call, tool: Tool) -> dict[str, object]:
-    """The call's values as the function receives them: decimals as Decimal, lists as list, the rest as they are."""
+    """The call's values as a function receives them: Decimal, datetime, timedelta; all else as its canonical JSON."""
     types = {argument.name: argument.type for argument in tool.arguments}
-    return {name: _python_value(value, types[name]) for name, value in call.args.items()}
+    shown: dict[str, Json] = json.loads(call.canonical)["args"]
+    return {name: _python_value(value, shown[name], types[name]) for name, value in call.args.items()}
 
 
-def _python_value(value: Value, type_: ArgType) -> object:
-    match type_, value:
-        case ListType(items=items), tuple():
-            return [_python_value(item, items) for item in value]
-        case ir.DecimalType(scale=scale), int():
+def _python_value(value: Value, shown: Json, type_: ArgType) -> object:
+    match type_, value, shown:
+        case DecimalType(scale=scale), int(), _:
             return Decimal(f"{value}e-{scale}")
+        case TimestampType(), int(), _:
+            return EPOCH + timedelta(milliseconds=value)
+        case DurationType(), int(), _:
+            return timedelta(milliseconds=value)
+        case ListType(items=items), tuple(), list():
+            return [_python_value(item, text, items) for item, text in zip(value, shown, strict=True)]
+        case RecordType(fields=fields), Mapping(), dict():
+            present = (field for field in fields if field.name in shown)
+            return {field.name: _python_value(value[field.name], shown[field.name], field.type) for field in present}
         case _:
-            return value
+            return shown
 
 
 async def _awaited(answer: object) -> object:

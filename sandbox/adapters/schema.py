@@ -8,25 +8,37 @@ from __future__ import annotations
 from sandbox.canonical import show_decimal
 from sandbox.ir import (
     ArgType,
+    Argument,
+    ArgvType,
     BoolType,
     DecimalType,
+    DurationType,
+    EmailType,
     EnumType,
     IntType,
     Json,
     ListType,
     PathType,
+    RecordType,
+    ShellType,
     StringType,
     TextType,
+    TimestampType,
     Tool,
+    UrlType,
 )
 
 
 def arguments_schema(tool: Tool) -> dict[str, Json]:
     """An object schema with one property per argument; nothing else is accepted."""
+    return _object_schema(tool.arguments)
+
+
+def _object_schema(fields: tuple[Argument, ...]) -> dict[str, Json]:
     return {
         "type": "object",
-        "properties": {argument.name: type_schema(argument.type) for argument in tool.arguments},
-        "required": [argument.name for argument in tool.arguments if not argument.optional],
+        "properties": {field.name: type_schema(field.type) for field in fields},
+        "required": [field.name for field in fields if not field.optional and field.default is None],
         "additionalProperties": False,
     }
 
@@ -53,6 +65,21 @@ def type_schema(type_: ArgType) -> dict[str, Json]:
         case PathType(under=under):
             below = f", relative ones are below {under}" if under else ""
             return {"type": "string", "description": f"a POSIX path without `..`{below}"}
+        case TimestampType():
+            return {"type": "string", "description": "an RFC 3339 instant with offset, as in 2026-01-31T09:30:00Z"}
+        case DurationType():
+            return {"type": "string", "description": "a duration, as in 500ms, 10s or 1h30m"}
+        case UrlType(schemes=schemes):
+            return {"type": "string", "description": f"a URL ({', '.join(schemes)}) without user info and fragment"}
+        case EmailType():
+            return {"type": "string", "description": "one e-mail address, local@domain"}
+        case ArgvType(max_size=high):
+            return {"type": "array", "items": {"type": "string"}, "minItems": 1, "maxItems": high}
+        case ShellType(max_size=high):
+            words = "commands of plain words joined by && || ; or |, without expansion or redirection"
+            return {"type": "string", "maxLength": high, "description": words}
+        case RecordType(fields=fields):
+            return _object_schema(fields)
         case ListType(items=items, min_size=low, max_size=high, unique=unique):
             sized: dict[str, Json] = {"type": "array", "items": type_schema(items), "minItems": low, "maxItems": high}
             return {**sized, "uniqueItems": True} if unique else sized

@@ -295,6 +295,11 @@ def test_every_type_has_a_schema() -> None:
     assert type_schema(ir.StringType(None, 1, 9)) == {"type": "string", "minLength": 1, "maxLength": 9}
     assert "below /data" in str(type_schema(ir.PathType("/data"))["description"])
     assert type_schema(ir.DecimalType(2, None, None))["type"] == ["string", "number"]
+    record = ir.RecordType((ir.Argument("u", ir.UrlType(("https",))), ir.Argument("e", ir.EmailType(), optional=True)))
+    assert type_schema(record)["required"] == ["u"]
+    for each in (ir.TimestampType(), ir.DurationType(), ir.ShellType(9), ir.UrlType(("https",)), ir.EmailType()):
+        assert type_schema(each)["type"] == "string"
+    assert type_schema(ir.ArgvType(4)) == {"type": "array", "items": {"type": "string"}, "minItems": 1, "maxItems": 4}
     unique = type_schema(ir.ListType(ir.BoolType(), 0, 2, unique=True))
     assert unique == {"type": "array", "items": {"type": "boolean"}, "minItems": 0, "maxItems": 2, "uniqueItems": True}
     assert "uniqueItems" not in type_schema(ir.ListType(ir.BoolType(), 0, 2, unique=False))

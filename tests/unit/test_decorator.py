@@ -6,9 +6,11 @@ import asyncio
 import gc
 import importlib.util
 import inspect
+import json
 import pickle
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from enum import Enum
 from pathlib import Path, PurePosixPath
@@ -17,9 +19,12 @@ from types import FunctionType, ModuleType
 import pytest
 from gatekit import PAYMENTS, STRANGER, TRUSTED, SpyRunner, open_gate, spec_file
 
+from sandbox import ir
+from sandbox.call import Call
 from sandbox.decorator import raw_call, sandboxed
 from sandbox.errors import ApprovalNeeded, Denied, ToolError, UsageError
 from sandbox.gate import Gate
+from sandbox.host import python_arguments
 
 HOST = PAYMENTS.replace(
     "run:  {tool: tools.payments:send_money, timeout: 10s}", 'run: {host: "holds the session of the user"}'
@@ -103,6 +108,54 @@ def test_python_values_become_a_raw_call() -> None:
         "tool": "t",
         "args": {"a": "100", "b": "/x", "c": "red", "d": [1, "0.5"], "e": True},
     }
+    instant = datetime(2026, 1, 31, 9, 30, tzinfo=UTC)
+    assert raw_call("t", {"a": instant, "b": timedelta(minutes=1), "c": {"d": Decimal("0.5")}})["args"] == {
+        "a": "2026-01-31T09:30:00+00:00",
+        "b": "60000ms",
+        "c": {"d": "0.5"},
+    }
+
+
+def test_a_host_function_receives_python_values() -> None:
+    record = ir.RecordType((ir.Argument("d", ir.DecimalType(1, None, None)), ir.Argument("u", ir.UrlType(("https",)))))
+    types = {
+        "when": ir.TimestampType(),
+        "long": ir.DurationType(),
+        "each": ir.ListType(ir.DecimalType(2, None, None), 0, 9, unique=False),
+        "record": record,
+        "argv": ir.ArgvType(9),
+    }
+    tool = ir.Tool("t", tuple(ir.Argument(name, type_) for name, type_ in types.items()), ())
+    args = {
+        "when": 1_769_851_800_000,
+        "long": 1_500,
+        "each": (5, 150),
+        "record": {"d": 15, "u": {"host": "x"}},
+        "argv": ("ls", "-l"),
+    }
+    shown = {
+        "when": "2026-01-31T09:30:00.000Z",
+        "long": "1.5s",
+        "each": ["0.05", "1.50"],
+        "record": {"d": "1.5", "u": "https://x/"},
+        "argv": ["ls", "-l"],
+    }
+    assert python_arguments(Call("t", args, json.dumps({"args": shown, "tool": "t"}), ""), tool) == {
+        "when": datetime(2026, 1, 31, 9, 30, tzinfo=UTC),
+        "long": timedelta(seconds=1.5),
+        "each": [Decimal("0.05"), Decimal("1.50")],
+        "record": {"d": Decimal("1.5"), "u": "https://x/"},
+        "argv": ["ls", "-l"],
+    }
+
+
+def test_an_argument_with_a_default_of_the_spec_is_optional_in_python(gate: Gate) -> None:
+    from sandbox.decorator import _check_names
+
+    tool = ir.Tool("t", (ir.Argument("n", ir.BoolType(), default="true"),), ())
+    _check_names("f", inspect.signature(lambda n=True: n), tool)
+    with pytest.raises(UsageError, match="needs a default"):
+        _check_names("f", inspect.signature(lambda n: n), tool)
 
 
 @pytest.mark.parametrize("value", [Decimal("NaN"), Decimal("Infinity"), 1j, object(), b"10", float("nan"), None])
