@@ -117,9 +117,9 @@ def ladders(calls: tuple[Symbolic, ...]) -> Iterator[Ladder]:
     flags = [flag for call in calls for flag in call.env.present.values()]
     flags += [flag for term, _ in every if isinstance(term, RecordTerm) for flag in term.present.values()]
     lengths = [term.length for term, _ in every if isinstance(term, ListTerm)]
-    strings = [term for term, sort in every if isinstance(sort, StringSort)]
-    decimals = [(term, 10**sort.scale) for term, sort in every if isinstance(sort, DecimalSort)]
-    numbers = [term for term, sort in every if isinstance(sort, IntSort | DecimalSort | TextSort)]
+    strings = [single(term) for term, sort in every if isinstance(sort, StringSort)]
+    decimals = [(single(term), 10**sort.scale) for term, sort in every if isinstance(sort, DecimalSort)]
+    numbers = [single(term) for term, sort in every if isinstance(sort, IntSort | DecimalSort | TextSort)]
     if flags:
         yield (tuple(z3.Not(flag) for flag in flags),)
     if lengths:

@@ -6,12 +6,36 @@ a model; that there is none says nothing, so only the whole domain is ever the h
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Final
 
 import z3
 
-from sandbox.encode import Environment, ListTerm, Term, conjunction, elements, in_range, inhabits
-from sandbox.ir import ArgType, ListType, PathType, StringType, Tool
+from sandbox.encode import (
+    Environment,
+    ListTerm,
+    RecordTerm,
+    Term,
+    conjunction,
+    differing,
+    elements,
+    in_range,
+    inhabits,
+)
+from sandbox.ir import (
+    ArgType,
+    Argument,
+    ListSort,
+    ListType,
+    PathType,
+    RecordSort,
+    RecordType,
+    Sort,
+    StringSort,
+    StringType,
+    Tool,
+    sort_of,
+)
 from sandbox.regex import path_language, to_z3, z3_string
 
 NARROW: Final = 40
@@ -21,19 +45,32 @@ PRINTABLE: Final = (" ", "~")
 """ASCII from space to tilde: what a person can read and type."""
 
 
-def has_strings(tool: Tool) -> bool:
+def has_strings(tool: Tool, env: Environment) -> bool:
     """Whether narrowing changes anything for this tool."""
-    types = (a.type.items if isinstance(a.type, ListType) else a.type for a in tool.arguments)
-    return any(isinstance(type_, StringType | PathType) for type_ in types)
+    every = (part for a in tool.arguments for part in parts(env.args[a.name], sort_of(a.type)))
+    return any(isinstance(sort, StringSort) for _, sort in every)
+
+
+def parts(term: Term, sort: Sort) -> Iterator[tuple[Term, Sort]]:
+    """The term and all that it consists of, each with its sort."""
+    yield term, sort
+    if isinstance(term, ListTerm) and isinstance(sort, ListSort):
+        for item in term.items:
+            yield from parts(item, sort.item)
+    if isinstance(term, RecordTerm) and isinstance(sort, RecordSort):
+        for each in sort.fields:
+            yield from parts(term.parts[each.name], each.sort)
 
 
 def narrow_domain(tool: Tool, env: Environment) -> tuple[z3.BoolRef, ...]:
     """As `encode.domain`, and implying it."""
-    facts = []
-    for argument in tool.arguments:
-        inside = conjunction(narrowly(env.args[argument.name], argument.type, env.ctx), env.ctx)
-        facts.append(z3.Or(z3.Not(env.present[argument.name]), inside) if argument.optional else inside)
-    return tuple(facts)
+    return tuple(narrow_part(a, env.args[a.name], env.present.get(a.name), env.ctx) for a in tool.arguments)
+
+
+def narrow_part(part: Argument, term: Term, present: z3.BoolRef | None, ctx: z3.Context) -> z3.BoolRef:
+    """As `encode.part_domain`, and implying it."""
+    inside = conjunction(narrowly(term, part.type, ctx), ctx)
+    return inside if present is None else z3.Or(z3.Not(present), inside)
 
 
 def narrowly(term: Term, type_: ArgType, ctx: z3.Context) -> list[z3.BoolRef]:
@@ -44,16 +81,11 @@ def narrowly(term: Term, type_: ArgType, ctx: z3.Context) -> list[z3.BoolRef]:
             return [*matched, z3.InRe(term, printable(ctx, low, min(high, low + NARROW)))]
         case PathType():
             return [z3.InRe(term, path_language(ctx)), z3.InRe(term, printable(ctx, 1, NARROW))]
-        case ListType() if isinstance(term, ListTerm):
-            present = elements(term)
-            each = [z3.Implies(there, conjunction(narrowly(item, type_.items, ctx), ctx)) for there, item in present]
-            pairs = [
-                z3.Implies(there, other != item)
-                for position, (there, item) in enumerate(present)
-                for _, other in present[:position]
-            ]
-            sizes = in_range(term.length, type_.min_size, type_.max_size, ctx)
-            return [sizes, *each, *(pairs if type_.unique else [])]
+        case ListType(items=items, min_size=low, max_size=high, unique=unique) if isinstance(term, ListTerm):
+            each = [z3.Implies(there, conjunction(narrowly(i, items, ctx), ctx)) for there, i in elements(term)]
+            return [in_range(term.length, low, high, ctx), *each, *(differing(term) if unique else [])]
+        case RecordType(fields=fields) if isinstance(term, RecordTerm):
+            return [narrow_part(f, term.parts[f.name], term.present.get(f.name), ctx) for f in fields]
         case _:
             return inhabits(term, type_, ctx)
 
