@@ -45,6 +45,9 @@ _ATTACH: Final = (
 _ANSWER_LIMIT: Final = 16 * 1024
 """Bytes of the head of an HTTP answer."""
 
+_CONFLICT: Final = 409
+"""The engine's answer where a removal is under way already."""
+
 _STREAM_HEADER: Final = struct.Struct(">BxxxL")
 _STDOUT: Final = 1
 _CHUNK: Final = 64 * 1024
@@ -247,10 +250,15 @@ class Engine:
 
     def remove(self, container: str) -> None:
         """Removes the container, running or not, and its anonymous volumes; one that is gone is no error."""
-        from docker.errors import NotFound  # noqa: PLC0415  # as above
+        from docker.errors import APIError, NotFound  # noqa: PLC0415  # as above
 
         with _engine_errors("remove the container"), contextlib.suppress(NotFound):
-            self.client.remove_container(container, v=True, force=True)
+            try:
+                self.client.remove_container(container, v=True, force=True)
+            except APIError as error:
+                if error.status_code != _CONFLICT:
+                    raise
+                self.client.wait(container, timeout=REQUEST_TIMEOUT_S, condition="removed")  # someone else removes it
 
     def labelled(self, label: str) -> tuple[tuple[str, Mapping[str, str]], ...]:
         """Every container, running or not, that has the label: id and labels."""

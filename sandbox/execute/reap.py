@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 
+from sandbox.errors import SandboxFailure
 from sandbox.execute.engine import Engine
 from sandbox.execute.owner import LABEL_PROJECT, owner_of
 from sandbox.execute.source import drop_old_snapshots
@@ -19,8 +21,9 @@ def reap(engine: Engine) -> int:
     for container, labels in engine.labelled(LABEL_PROJECT):
         owner = owner_of(labels)
         if owner is not None and owner.is_gone():
-            engine.remove(container)
-            removed += 1
+            with contextlib.suppress(SandboxFailure):  # the next start tries again; this one must not fail for it
+                engine.remove(container)
+                removed += 1
     drop_abandoned_views()
     drop_old_snapshots(time.time())
     return removed

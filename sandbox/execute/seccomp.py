@@ -3,6 +3,7 @@
 Narrower than the engines' default profiles: no sockets but AF_UNIX (so no AF_VSOCK, which `network none`
 does not close), no ptrace or process_vm, no io_uring, bpf, userfaultfd, memfd (a file to execute that no
 mount option covers), no keyrings, no handles, no mounts, no new namespaces, no changes of identity.
+No `sync`, which would make the whole host write; no limits but one's own, for the runner has the same user.
 `clone3` answers ENOSYS, so that libc falls back to `clone`, whose flags can be judged.
 """
 
@@ -29,14 +30,14 @@ _FILES: Final = (
     "fstat fstatfs fsync ftruncate getdents getdents64 getxattr inotify_add_watch inotify_init inotify_init1 "
     "inotify_rm_watch ioctl lgetxattr link linkat listxattr llistxattr lseek lstat mkdir mkdirat newfstatat open "
     "openat openat2 pipe pipe2 pread64 preadv preadv2 pwrite64 pwritev pwritev2 read readahead readlink readlinkat "
-    "readv rename renameat renameat2 rmdir sendfile splice stat statfs statx symlink symlinkat sync sync_file_range "
-    "syncfs tee truncate umask unlink unlinkat utime utimensat utimes futimesat write writev"
+    "readv rename renameat renameat2 rmdir sendfile splice stat statfs statx symlink symlinkat sync_file_range "
+    "tee truncate umask unlink unlinkat utime utimensat utimes futimesat write writev"
 )
 _MEMORY: Final = "brk madvise membarrier mincore mlock mlock2 mmap mprotect mremap msync munlock munmap rseq"
 _PROCESSES: Final = (
     "arch_prctl capget execve exit exit_group fork vfork futex get_robust_list set_robust_list getcpu getegid "
     "geteuid getgid getgroups getpgid getpgrp getpid getppid getpriority getresgid getresuid getrlimit getrusage "
-    "getsid gettid getuid kill pidfd_open pidfd_send_signal prctl prlimit64 restart_syscall rt_sigaction "
+    "getsid gettid getuid kill pidfd_open pidfd_send_signal prctl restart_syscall rt_sigaction "
     "rt_sigpending rt_sigprocmask rt_sigqueueinfo rt_sigreturn rt_sigsuspend rt_sigtimedwait sched_getaffinity "
     "sched_getattr sched_getparam sched_get_priority_max sched_get_priority_min sched_getscheduler "
     "sched_setaffinity sched_yield set_tid_address setpgid setpriority setrlimit setsid sigaltstack tgkill tkill "
@@ -74,6 +75,7 @@ def profile() -> dict[str, Json]:
             {"names": list(ALLOWED), "action": allow},
             {"names": ["clone"], "action": allow, "args": [_masked(0, NAMESPACE_FLAGS)]},
             {"names": ["clone3"], "action": "SCMP_ACT_ERRNO", "errnoRet": ENOSYS},
+            {"names": ["prlimit64"], "action": allow, "args": [_equal(0, 0)]},
             {"names": ["socket", "socketpair"], "action": allow, "args": [_equal(0, AF_UNIX)]},
         ],
     }

@@ -65,6 +65,7 @@ def test_the_runner_and_the_host_are_out_of_the_program_s_reach(
     assert seen["interfaces"] == ["lo"] or set(seen["interfaces"]) <= {"lo", "tunl0", "sit0", "gre0", "ip_vti0"}
     assert set(seen["environment"]) == {"PATH", "HOME", "TMPDIR", "LANG", "HOSTNAME"}
     assert seen["shells"] == []
+    assert seen["own limits"] == "None"
     assert seen["processes"][0] == 1
     assert len(seen["processes"]) == 2
     assert seen["user"] == [[61_000] * 3, [61_000] * 3, []] or seen["user"][2] == [61_000]

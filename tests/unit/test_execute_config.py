@@ -322,7 +322,7 @@ def test_the_profile_is_an_allow_list_of_one_architecture() -> None:
     )
     assert not allowed & set(ways_out.split())
     limited = [name for rule in profile["syscalls"] if rule.get("args") for name in rule["names"]]
-    assert limited == ["clone", "socket", "socketpair"]
+    assert limited == ["clone", "prlimit64", "socket", "socketpair"]
 
 
 def test_a_machine_without_a_list_gets_no_containers(monkeypatch: pytest.MonkeyPatch) -> None:

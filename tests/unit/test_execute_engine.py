@@ -15,12 +15,15 @@ from pathlib import Path
 
 import execkit
 import pytest
+import requests
 from docker.errors import APIError, ImageNotFound, NotFound
 
 from sandbox.errors import EnvironmentLacking, SandboxFailure
 from sandbox.execute import image
+from sandbox.execute import reap as reaping
 from sandbox.execute.cold import ColdRunner
 from sandbox.execute.engine import Attachment, Engine
+from sandbox.execute.owner import Owner
 
 SOON = 5.0
 
@@ -137,6 +140,40 @@ def test_what_is_gone_is_removed_and_what_is_not_there_is_none() -> None:
         image.find_image(scripted(ImageNotFound("no")), None)
     with pytest.raises(EnvironmentLacking, match="docker pull"):
         image.find_image(scripted(ImageNotFound("no")), "other@sha256:1")
+
+
+def test_a_removal_that_is_under_way_already_is_waited_for() -> None:
+    conflict = requests.Response()
+    conflict.status_code = 409
+    asked: list[str] = []
+
+    class Busy(Client):
+        def remove_container(self, *_args: object, **_kwargs: object) -> None:
+            message = "removal in progress"
+            raise APIError(message, response=conflict)
+
+        def wait(self, container: str, **kwargs: object) -> None:
+            asked.append(f"{container} {kwargs['condition']}")
+
+    Engine(Busy(), "scripted", "/nowhere").remove("x")
+    assert asked == ["x removed"]
+
+
+def test_one_container_that_cannot_be_removed_does_not_stop_a_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Owner, "is_gone", lambda _self: True)
+    labels = dict(Owner.this().labels("x"))
+
+    class Stuck(Client):
+        def containers(self, **_kwargs: object) -> list[dict[str, object]]:
+            return [{"Id": name, "Labels": labels} for name in ("stuck", "free")]
+
+        def remove_container(self, container: str, **_kwargs: object) -> None:
+            if container == "stuck":
+                message = "device busy"
+                raise APIError(message)
+
+    monkeypatch.setattr(reaping, "drop_abandoned_views", lambda: None)
+    assert reaping.reap(Engine(Stuck(), "scripted", "/nowhere")) == 1
 
 
 def test_an_image_that_does_not_load_is_a_failure(tmp_path: Path) -> None:
