@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -49,9 +50,11 @@ def test_after_a_sigkill_the_container_ends_itself_and_is_reaped(
     engine: docker.DockerClient, connected: Engine, tmp_path: Path
 ) -> None:
     program = VICTIM.format(path=[str(execkit.PROJECT), str(execkit.PROJECT / "tests")], folder=str(tmp_path))
+    begun = int(time.time())  # the engine tells what happened since, also where this process was late to ask
     victim = subprocess.Popen([sys.executable, "-c", program])
+    wanted = {"event": "start", "label": f"{LABEL_PID}={victim.pid}"}
     with contextlib.suppress(docker.errors.NotFound):
-        for event in engine.events(decode=True, filters={"event": "start", "label": f"{LABEL_PID}={victim.pid}"}):
+        for event in engine.events(since=begun, decode=True, filters=wanted):
             container = engine.containers.get(event["id"])
             break
     assert any(line.startswith(b"half") for line in _until_written(victim.pid))
