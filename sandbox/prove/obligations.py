@@ -20,8 +20,6 @@ import z3
 from sandbox.encode import (
     Environment,
     ListTerm,
-    RecordTerm,
-    Term,
     constant,
     domain,
     in_range,
@@ -38,12 +36,9 @@ from sandbox.ir import (
     Contract,
     EnumSort,
     Expr,
-    ListSort,
     Not,
     Or,
     Property,
-    RecordSort,
-    Sort,
     TextSort,
     Tool,
     Variable,
@@ -334,18 +329,3 @@ def tool_of(contract: Contract, name: str) -> Tool:
         message = f"a property ranges over `{name}`, which is no tool of `{contract.name}`"
         raise Fault(message)
     return tool
-
-
-def sort_facts(symbol: Term, sort: Sort, ctx: z3.Context) -> list[z3.BoolRef]:
-    """What the sort alone says of a value, part by part."""
-    match symbol, sort:
-        case ListTerm(), ListSort():
-            return [symbol.length >= 0]
-        case RecordTerm(), RecordSort():
-            return [fact for part in sort.fields for fact in sort_facts(symbol.parts[part.name], part.sort, ctx)]
-        case _, TextSort():
-            return [single(symbol) >= 0]
-        case _, EnumSort():
-            return [in_range(single(symbol), 0, len(sort.values) - 1, ctx)]
-        case _:
-            return []

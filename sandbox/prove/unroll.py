@@ -16,6 +16,7 @@ import z3
 from sandbox.encode import Environment, domain, symbols
 from sandbox.ir import Const, Eq, Expr, Not, Tool
 from sandbox.machine import VERDICT_SORT, is_window, verdict_of
+from sandbox.prove.mentions import facts_in
 from sandbox.prove.models import Symbolic, arguments_of, number, shrunk
 from sandbox.prove.narrow import narrow_domain
 from sandbox.prove.obligations import Case, Ground, Query, following_terms, initial_terms, meeting, term
@@ -106,7 +107,7 @@ def at_a_glance(ground: Ground, desk: Desk, targets: tuple[CallTarget, ...]) -> 
 def shortest(ground: Ground, desk: Desk, targets: tuple[Target, ...]) -> Found | NotFound:
     """The first target that can be shown, by as few permitted calls before it as possible."""
     writers = tuple(tool for tool in ground.contract.tools if tool.then)
-    timed = (False, True) if any(v.period is not None for v in ground.contract.variables) and writers else (False,)
+    timed = (False, True) if time_matters(ground, writers, targets) else (False,)
     undecided = ""
     for before in range(MAX_CALLS if writers else 1):
         for free in timed:
@@ -122,6 +123,16 @@ def shortest(ground: Ground, desk: Desk, targets: tuple[Target, ...]) -> Found |
     if undecided:
         return NotFound(undecided)
     return NotFound(f"no sequence of up to {MAX_CALLS} calls shows it")
+
+
+def time_matters(ground: Ground, writers: tuple[Tool, ...], targets: tuple[Target, ...]) -> bool:
+    """Whether a sequence can show more at other times than at one: through a period, or a rule that reads `now`."""
+    if writers and any(variable.period is not None for variable in ground.contract.variables):
+        return True
+    read = [target.condition for target in targets if isinstance(target, CallTarget)]
+    read += [rule.when for tool in ground.contract.tools for rule in tool.rules]
+    read += [assignment.value for tool in writers for assignment in tool.then]
+    return any("now" in facts_in(expr) for expr in read)
 
 
 # --- building a sequence -----------------------------------------------------------------------------
