@@ -14,6 +14,7 @@ import dis
 import inspect
 import threading
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import Enum
@@ -26,6 +27,7 @@ from sandbox.errors import UsageError
 from sandbox.execute.source import resolve_source
 from sandbox.gate import Gate
 from sandbox.ir import Contract, RunArgv, RunHost, RunTool, Tool
+from sandbox.session import Session, SessionSource, current
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -39,10 +41,13 @@ _STUB_INSTRUCTIONS: Final = frozenset(
 _NAMED: Final = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 
 
-def sandboxed(gate: Gate | str | Path, *, tool: str | None = None) -> Callable[[Callable[P, R]], Callable[P, R]]:
+def sandboxed(
+    gate: Gate | str | Path, *, tool: str | None = None, session: SessionSource = None
+) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Make the decorated function (sync or async) a call of `tool` through the gate; by default the tool of its name.
 
-    Given a path, the spec is loaded now and its gate opened at the first call.
+    Given a path, the spec is loaded now and its gate opened at the first call. `session` has the session's facts, or
+    returns them at the time of a call.
 
     Raises UsageError at decoration: no such tool, parameters that are not the spec's arguments, a body that would
     never run, a generator; and SpecError for a wrong spec.
@@ -56,8 +61,9 @@ def sandboxed(gate: Gate | str | Path, *, tool: str | None = None) -> Callable[[
         _check_body(function, declared, contract)
         if declared.run is not None and isinstance(declared.run.what, RunHost):
             opener.attach(declared.name, function)
+        call = _Maker(declared.name, signature, session)
         front = _async_front if inspect.iscoroutinefunction(function) else _front
-        return cast("Callable[P, R]", _dressed(front(opener, declared.name, signature), function, signature))
+        return cast("Callable[P, R]", _dressed(front(opener, call), function, signature))
 
     return decorate
 
@@ -88,17 +94,28 @@ class _Opener:
                 self._waiting.append((tool, function))
 
 
-def _front(opener: _Opener, tool: str, signature: inspect.Signature) -> Callable[..., object]:
+@dataclass(frozen=True, slots=True)
+class _Maker:
+    """Makes raw calls of one tool from a function's arguments, with the session's facts of that moment."""
+
+    tool: str
+    signature: inspect.Signature
+    session: SessionSource
+
+    def __call__(self, args: tuple[object, ...], kwargs: dict[str, object]) -> tuple[dict[str, object], Session]:
+        return raw_call(self.tool, self.signature.bind(*args, **kwargs).arguments), current(self.session)
+
+
+def _front(opener: _Opener, make: _Maker) -> Callable[..., object]:
     def call(*args: object, **kwargs: object) -> object:
-        return opener.gate().call(raw_call(tool, signature.bind(*args, **kwargs).arguments)).value
+        return opener.gate().call(*make(args, kwargs)).value
 
     return call
 
 
-def _async_front(opener: _Opener, tool: str, signature: inspect.Signature) -> Callable[..., object]:
+def _async_front(opener: _Opener, make: _Maker) -> Callable[..., object]:
     async def call(*args: object, **kwargs: object) -> object:
-        result = await opener.gate().acall(raw_call(tool, signature.bind(*args, **kwargs).arguments))
-        return result.value
+        return (await opener.gate().acall(*make(args, kwargs))).value
 
     return call
 

@@ -18,6 +18,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Literal, NoReturn, Self, TypeAlias, cast
@@ -29,7 +30,7 @@ from sandbox.call import Call, Decision, Permit, Rejected, Result
 from sandbox.canonical import json_digest
 from sandbox.compile import load_contract
 from sandbox.consent import Consent, is_enough
-from sandbox.decide import EnginePair
+from sandbox.decide import EnginePair, Facts
 from sandbox.engines import SolverWorker, engine_pair
 from sandbox.errors import EnvironmentLacking, Fault, SandboxError, SandboxFailure, ToolError, UsageError
 from sandbox.events import emit
@@ -40,6 +41,7 @@ from sandbox.machine import tick
 from sandbox.opening import check_engine, check_proofs, check_state, check_workspaces
 from sandbox.parse import parse_call
 from sandbox.passage import Passage, Way
+from sandbox.session import Session, read_session
 from sandbox.state import Reservation, Store
 from sandbox.step import denied, stopped, take_step
 from sandbox.trail import Trail, interrupted_body, is_fault, names, one_line
@@ -54,13 +56,20 @@ MAX_ROUNDS: Final = 3
 
 Clock: TypeAlias = Callable[[], int]
 Raw: TypeAlias = bytes | str | Mapping[str, object]
-Session: TypeAlias = Mapping[str, object]
 EngineSetting: TypeAlias = Literal["both", "evaluator"]
 
 
 def wall_clock() -> int:
     """Unix milliseconds."""
     return time.time_ns() // 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """What the host said of the session: the digest of all of it, and the declared facts."""
+
+    digest: str
+    facts: Facts
 
 
 class Gate:
@@ -140,10 +149,15 @@ class Gate:
 
     # --- what users call -------------------------------------------------------------------------
 
-    def decide(self, raw: Raw) -> Decision:
-        """The verdict on a raw call as things stand now. Runs nothing, reserves nothing, never raises."""
+    def decide(self, raw: Raw, session: Session | None = None) -> Decision:
+        """The verdict on a raw call as things stand now. Runs nothing, reserves nothing, never raises.
+
+        `session` are the facts that the host supplies; a declared one that is missing, or of a wrong type, denies.
+        """
         try:
-            decision = self._judge(self._parse(raw))
+            decision = self._judge(self._parse(raw), read_session(self._contract, session))
+        except UsageError as error:
+            return denied(None, error.reason_code, str(error))
         except Exception as error:  # noqa: BLE001  # whatever went wrong, the answer is no
             decision = _failed(None, error)
         if is_fault(decision):
@@ -169,10 +183,10 @@ class Gate:
 
     def attempt(self, raw: Raw, session: Session | None = None) -> Result:
         """As `call`, but an outcome that is not `ok` is returned and not raised."""
-        session_digest = _session_digest(session)
+        said = _Said(_session_digest(session), read_session(self._contract, session))
         with self._in_flight():
             try:
-                return self._go(raw, session_digest)
+                return self._go(raw, said)
             except SandboxError:
                 raise
             except Exception as error:
@@ -229,29 +243,29 @@ class Gate:
 
     # --- judging ---------------------------------------------------------------------------------
 
-    def _go(self, raw: Raw, session_digest: str) -> Result:
+    def _go(self, raw: Raw, said: _Said) -> Result:
         call = self._parse(raw)
-        decision = self._safely_judge(call)
+        decision = self._safely_judge(call, said.facts)
         if isinstance(call, Rejected) or decision.verdict == "deny":
             raise self._trail.refuse(decision)
-        way = self._prepare(call, session_digest)
-        decision, permit = self._obtain_permit(way, decision)
+        way = self._prepare(call, said.digest)
+        decision, permit = self._obtain_permit(way, said.facts, decision)
         return self._passage.take(way, decision, permit)
 
     def _parse(self, raw: Raw) -> Call | Rejected:
         return parse_call(raw, self._contract)
 
-    def _judge(self, call: Call | Rejected) -> Decision:
+    def _judge(self, call: Call | Rejected, facts: Facts) -> Decision:
         now = self._clock()
         with self._store.transaction() as transaction:
             if transaction.stopped():
                 return stopped(call if isinstance(call, Call) else None)
             stored = transaction.load(self._contract, now)
-        return take_step(self._engines, self._contract, stored, call, now).decision
+        return take_step(self._engines, self._contract, stored, call, now, session=facts).decision
 
-    def _safely_judge(self, call: Call | Rejected) -> Decision:
+    def _safely_judge(self, call: Call | Rejected, facts: Facts) -> Decision:
         try:
-            return self._judge(call)
+            return self._judge(call, facts)
         except Exception as error:  # noqa: BLE001  # whatever went wrong, the answer is no
             return _failed(call, error)
 
@@ -267,20 +281,20 @@ class Gate:
         prepared = runner.prepare(self._contract, tool)
         return Way(call, tool, runner, "host" if on_host else "container", prepared, session_digest)
 
-    def _obtain_permit(self, way: Way, decision: Decision) -> tuple[Decision, Permit]:
+    def _obtain_permit(self, way: Way, facts: Facts, decision: Decision) -> tuple[Decision, Permit]:
         """Approve as often as the state demands, then reserve; raises Denied or ApprovalNeeded."""
         approvals: tuple[Approval, ...] = ()
         for _ in range(MAX_ROUNDS):
             if decision.verdict == "ask":
                 approvals = self._consent.obtain(way.call, way.tool, decision, approvals)
-            decision, permit = self._reserve(way, approvals)
+            decision, permit = self._reserve(way, facts, approvals)
             if permit is not None:
                 return decision, permit
             if decision.verdict == "deny":
                 raise self._trail.refuse(decision)
         raise self._trail.wait(decision, "the state kept changing while the call waited for a person; try again")
 
-    def _reserve(self, way: Way, approvals: tuple[Approval, ...]) -> tuple[Decision, Permit | None]:
+    def _reserve(self, way: Way, facts: Facts, approvals: tuple[Approval, ...]) -> tuple[Decision, Permit | None]:
         """Decide again and, if the call may run, spend and reserve: all in one transaction, or nothing."""
         try:
             with self._store.transaction() as transaction:
@@ -288,7 +302,7 @@ class Gate:
                     return stopped(way.call), None
                 now = self._clock()
                 before = transaction.load(self._contract, now)
-                step = take_step(self._engines, self._contract, before, way.call, now)
+                step = take_step(self._engines, self._contract, before, way.call, now, session=facts)
                 if step.after is None or not is_enough(step.decision, approvals, now):
                     return step.decision, None
                 permit = self._permit(way, approvals, now, transaction.kill_epoch())

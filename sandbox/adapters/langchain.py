@@ -20,6 +20,7 @@ from sandbox.errors import ApprovalNeeded, Denied, ToolError, UsageError
 from sandbox.gate import Gate
 from sandbox.host import HostFunction
 from sandbox.ir import RunHost, Tool
+from sandbox.session import SessionSource, current
 
 MAX_SHOWN_STDERR: Final = 2_000
 """Characters of a failed tool's stderr that the model is shown: the end of a traceback says most."""
@@ -30,8 +31,9 @@ class SandboxedTool(BaseTool):
 
     _gate: Gate = PrivateAttr()
     _tool_name: str = PrivateAttr()
+    _session: SessionSource = PrivateAttr()
 
-    def __init__(self, gate: Gate, tool: Tool, description: str) -> None:
+    def __init__(self, gate: Gate, tool: Tool, description: str, session: SessionSource) -> None:
         super().__init__(
             name=tool.name,
             description=description,
@@ -40,35 +42,40 @@ class SandboxedTool(BaseTool):
         )
         self._gate = gate
         self._tool_name = tool.name
+        self._session = session
 
     def _run(self, /, **arguments: object) -> str:
         try:
-            return _shown(self._gate.call({"tool": self._tool_name, "args": arguments}).outcome)
+            return _shown(self._gate.call(self._raw(arguments), current(self._session)).outcome)
         except (Denied, ApprovalNeeded, ToolError) as error:
             _tell(error)
 
     async def _arun(self, /, **arguments: object) -> str:
         try:
-            return _shown((await self._gate.acall({"tool": self._tool_name, "args": arguments})).outcome)
+            return _shown((await self._gate.acall(self._raw(arguments), current(self._session))).outcome)
         except (Denied, ApprovalNeeded, ToolError) as error:
             _tell(error)
 
+    def _raw(self, arguments: dict[str, object]) -> dict[str, object]:
+        return {"tool": self._tool_name, "args": arguments}
 
-def wrap(gate: Gate, tools: Sequence[object] | None = None) -> list[BaseTool]:
+
+def wrap(gate: Gate, tools: Sequence[object] | None = None, *, session: SessionSource = None) -> list[BaseTool]:
     """LangChain tools for the gate's spec: all that it can run, or those named by `tools`.
 
     A given LangChain tool stands for the spec's tool of its name. Where the spec says `run: {host: ...}` it is what
     runs after the permit; else the spec's own `run` is, and the given one serves for its description only.
+    `session` has the session's facts, or returns them at the time of a call.
 
     Raises UsageError for what the gate could not see or judge: provider-side (dict) tools, plain callables, a name
     that the spec does not have or has no `run` for, a name given twice.
     """
     if tools is None:
         runnable = (tool for tool in gate.contract.tools if tool.run is not None)
-        return [SandboxedTool(gate, tool, tool.description or tool.name) for tool in runnable]
+        return [SandboxedTool(gate, tool, tool.description or tool.name, session) for tool in runnable]
     given = [_checked(tool) for tool in tools]
     _refuse_duplicates(given)
-    return [_wrapped(gate, tool) for tool in given]
+    return [_wrapped(gate, tool, session) for tool in given]
 
 
 def _checked(tool: object) -> BaseTool:
@@ -93,7 +100,7 @@ def _refuse_duplicates(tools: list[BaseTool]) -> None:
         raise UsageError(message)
 
 
-def _wrapped(gate: Gate, given: BaseTool) -> BaseTool:
+def _wrapped(gate: Gate, given: BaseTool, session: SessionSource) -> BaseTool:
     declared = gate.contract.tool(given.name)
     if declared is None or declared.run is None:
         lacks = "no such tool" if declared is None else "no `run` for it"
@@ -101,7 +108,7 @@ def _wrapped(gate: Gate, given: BaseTool) -> BaseTool:
         raise UsageError(message)
     if isinstance(declared.run.what, RunHost):
         gate.attach(given.name, _host_function(given))
-    return SandboxedTool(gate, declared, declared.description or given.description or given.name)
+    return SandboxedTool(gate, declared, declared.description or given.description or given.name, session)
 
 
 def _host_function(given: BaseTool) -> HostFunction:

@@ -13,11 +13,10 @@ from sandbox.cli.output import json_option
 from sandbox.cli.session import session_option
 from sandbox.cli.times import Duration, Instant
 from sandbox.compile import load_contract
-from sandbox.decide import EnginePair
 from sandbox.engines import SolverWorker, engine_pair
 from sandbox.gate import wall_clock
-from sandbox.ir import Contract
 from sandbox.rehearsal import Rehearsal
+from sandbox.session import read_session
 from sandbox.strict_json import MAX_MESSAGE_BYTES
 
 CHUNK_BYTES: Final = 1024 * 1024
@@ -39,18 +38,19 @@ def command(
     State flows from line to line as if every allowed call had succeeded; it is thrown away at the end.
     Exit code: 5 if the gate itself failed on a line, else 1 if anything was denied, else 3 if anything was asked.
     """
-    _ = session, as_json  # no session fact can be declared yet; JSON Lines are printed either way
+    _ = as_json  # JSON Lines are printed either way
     contract = load_contract(spec)
+    facts = read_session(contract, session)
+    start = wall_clock() if now is None else now
     engines = engine_pair(contract, always_ask=True)
     try:
-        return _judge_lines(contract, engines, calls, wall_clock() if now is None else now, step)
+        return _judge_lines(Rehearsal(contract, engines, start, session=facts), calls, start, step)
     finally:
         if isinstance(engines.solver, SolverWorker):
             engines.solver.close()
 
 
-def _judge_lines(contract: Contract, engines: EnginePair, calls: BinaryIO, start_ms: int, step_ms: int) -> int:
-    rehearsal = Rehearsal(contract, engines, start_ms)
+def _judge_lines(rehearsal: Rehearsal, calls: BinaryIO, start_ms: int, step_ms: int) -> int:
     codes = {0}
     for number, raw in enumerate(read_lines(calls), start=1):
         decision = rehearsal.advance(raw, start_ms + (number - 1) * step_ms)

@@ -15,9 +15,10 @@ from sandbox.canonical import show_decimal
 from sandbox.cli.decision import decision_document, exit_code_of
 from sandbox.cli.output import json_option, print_document, show, state_option
 from sandbox.cli.raw import args_option, raw_call, tool_option
+from sandbox.cli.session import session_option
 from sandbox.cli.times import Instant
 from sandbox.compile import load_contract
-from sandbox.decide import EnginePair
+from sandbox.decide import EnginePair, Facts
 from sandbox.engines import SolverWorker, engine_pair
 from sandbox.gate import wall_clock
 from sandbox.ir import Contract, DecimalSort, Json, Rule
@@ -25,6 +26,7 @@ from sandbox.machine import Scalar, StoredState
 from sandbox.nearest import Allows, Suggestion, nearest_allowed
 from sandbox.parse import parse_call
 from sandbox.rehearsal import Rehearsal
+from sandbox.session import read_session
 from sandbox.state import DEFAULT_FILE, STATE_VARIABLE, Store
 
 
@@ -35,20 +37,31 @@ from sandbox.state import DEFAULT_FILE, STATE_VARIABLE, Store
 @click.argument("spec")
 @tool_option
 @args_option
+@session_option
 @state_option
 @click.option("--now", type=Instant(), help="The instant to judge at; default: now.")
 @json_option
-def command(spec: str, *, tool: str, args: str, state: str | None, now: int | None, as_json: bool) -> int:
+def command(
+    spec: str,
+    *,
+    tool: str,
+    args: str,
+    session: dict[str, object],
+    state: str | None,
+    now: int | None,
+    as_json: bool,
+) -> int:
     """Why a call is denied: each rule with its value, and the nearest change that would be allowed.
 
     Judged on the stored state, which stays as it is; on `initial` where nothing is stored yet. Runs nothing.
     """
     contract = load_contract(spec)
     now_ms = wall_clock() if now is None else now
+    facts = read_session(contract, session)
     both = engine_pair(contract, always_ask=True)
     try:
-        stored = _stored_state(contract, state, now_ms)
-        explanation = _explain(contract, both, stored, raw_call(tool, args), now_ms)
+        place = _Place(_stored_state(contract, state, now_ms), facts, now_ms)
+        explanation = _explain(contract, both, place, raw_call(tool, args))
     finally:
         if isinstance(both.solver, SolverWorker):
             both.solver.close()
@@ -60,6 +73,15 @@ def command(spec: str, *, tool: str, args: str, state: str | None, now: int | No
 
 
 @dataclass(frozen=True, slots=True)
+class _Place:
+    """Where the call is judged: the stored state (None: as it begins), the session's facts, and the instant."""
+
+    stored: StoredState | None
+    facts: Facts
+    now_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class _Explanation:
     decision: Decision
     state: dict[str, Json]
@@ -67,15 +89,17 @@ class _Explanation:
     nearest: tuple[Suggestion, ...] = ()
 
 
-def _explain(contract: Contract, both: EnginePair, stored: StoredState | None, raw: bytes, now_ms: int) -> _Explanation:
-    judge = Rehearsal(contract, both, now_ms, stored)
-    probe = Rehearsal(contract, EnginePair(both.evaluator, None), now_ms, stored)
+def _explain(contract: Contract, both: EnginePair, place: _Place, raw: bytes) -> _Explanation:
+    now_ms = place.now_ms
+    judge = Rehearsal(contract, both, now_ms, place.stored, session=place.facts)
+    probe = Rehearsal(contract, EnginePair(both.evaluator, None), now_ms, place.stored, session=place.facts)
     decision, values = judge.judge(raw, now_ms), judge.state(now_ms)
     state = _shown(contract, values)
     call = parse_call(raw, contract)
-    if isinstance(call, Rejected):
+    if isinstance(call, Rejected) or decision.reason_code == "session.missing":
         return _Explanation(decision, state)
-    rules = both.evaluator.rules(call, values)
+    facts = {f"session.{name}": value for name, value in place.facts.items()}
+    rules = both.evaluator.rules(call, values, {"now": judge.clock(now_ms), **facts})
     if decision.verdict == "allow":
         return _Explanation(decision, state, rules)
 

@@ -158,6 +158,18 @@ def test_an_argument_with_a_default_of_the_spec_is_optional_in_python(gate: Gate
         _check_names("f", inspect.signature(lambda n: n), tool)
 
 
+def test_the_sessions_facts_go_with_every_call(gate: Gate, runner: SpyRunner) -> None:
+    people = iter([{"user": "ann"}, {"user": "bob"}, {"user": "bob"}])
+
+    @sandboxed(gate, session=lambda: next(people))
+    def send_money(recipient: str, amount: Decimal, note: str = "") -> dict[str, object]: ...
+
+    for _ in range(3):
+        send_money(TRUSTED[0], 1)
+    ann, bob, again = (permit.session_digest for permit in runner.permits)
+    assert ann != bob == again
+
+
 @pytest.mark.parametrize("value", [Decimal("NaN"), Decimal("Infinity"), 1j, object(), b"10", float("nan"), None])
 def test_values_that_are_no_amount_are_denied(gate: Gate, value: object) -> None:
     @sandboxed(gate)
@@ -403,7 +415,8 @@ def test_a_host_callable_given_by_path_waits_for_its_gate(tmp_path: Path) -> Non
         return "sent"
 
     assert send_money(TRUSTED[0], 1) == "sent"
-    send_money.__closure__[0].cell_contents.gate().close()
+    opener = inspect.getclosurevars(send_money).nonlocals["opener"]
+    opener.gate().close()
 
 
 # --- gates are not copied ----------------------------------------------------------------------------

@@ -14,6 +14,7 @@ import pytest
 from gatekit import NOON, PAYMENTS, SpyRunner, digest_of, kinds, open_gate, payment, records, spec_file
 
 from sandbox import ir
+from sandbox.audit import AuditLog
 from sandbox.compile import load_contract
 from sandbox.decide import EnginePair, Evaluator
 from sandbox.errors import Denied, UsageError
@@ -23,6 +24,8 @@ from sandbox.parse import parse_call
 from sandbox.prove.ledger import Entry, key_of, write_ledger
 from sandbox.prove.ledger import digest_of as proof_digest
 from sandbox.rehearsal import Rehearsal
+from sandbox.session import current
+from sandbox.state import Store
 from sandbox.trail import MAX_RECORDED_CALL, call_body
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -117,8 +120,6 @@ def test_without_an_engine_nothing_is_left_to_reap(tmp_path: Path, monkeypatch: 
 
 def test_a_gate_that_fails_to_open_closes_what_it_had(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     closed: list[object] = []
-    from sandbox.state import Store
-
     close = Store.close
     monkeypatch.setattr(Store, "close", lambda store: closed.append(store) or close(store))
     monkeypatch.setattr("sandbox.gate.AuditLog", lambda *_: 1 / 0)
@@ -166,6 +167,63 @@ def test_a_long_call_is_recorded_by_its_digest(tmp_path: Path) -> None:
         gate.call(payment(note="x" * MAX_RECORDED_CALL))
     recorded = records(tmp_path)[0]["body"]["decision"]["call"]
     assert set(recorded) == {"tool", "size", "call_digest"}
+
+
+# --- the session -------------------------------------------------------------------------------------
+
+
+def with_session(folder: Path) -> ir.Contract:
+    """The payments contract with a fact, and a rule that denies everybody but Ann."""
+    contract = load_contract(spec_file(folder))
+    (tool, *others) = contract.tools
+    fact = ir.Fact("session.user", ir.StringSort())
+    stranger = ir.Rule("stranger", "deny", ir.Not(ir.Eq(fact, ir.Const("ann", ir.StringSort()))))
+    tools = (replace(tool, rules=(stranger, *tool.rules)), *others)
+    return replace(contract, tools=tools, session=(ir.Argument("user", ir.StringType(None, 1, 9)),))
+
+
+def gate_on(contract: ir.Contract, folder: Path, runner: SpyRunner) -> Gate:
+    store = Store.open(f"sqlite:///{folder}/s/s.db", "")
+    audit = AuditLog(store.audit_path, lambda: NOON)
+    pair = EnginePair(Evaluator(contract), None)
+    return Gate(contract, store, audit, pair, runner=runner, approvers=(), clock=lambda: NOON)
+
+
+def test_rules_read_the_facts_that_the_host_supplied(tmp_path: Path) -> None:
+    runner = SpyRunner()
+    with gate_on(with_session(tmp_path), tmp_path, runner) as gate:
+        assert gate.decide(payment(), {"user": "ann", "more": [1]}).verdict == "allow"
+        assert gate.decide(payment(), {"user": "bob"}).rule == "stranger"
+        gate.call(payment(), {"user": "ann"})
+        with pytest.raises(Denied):
+            gate.call(payment(), {"user": "bob"})
+    assert len(runner.permits) == 1
+
+
+def test_a_fact_that_is_missing_denies(tmp_path: Path) -> None:
+    with gate_on(with_session(tmp_path), tmp_path, SpyRunner()) as gate:
+        assert gate.decide(payment()).reason_code == "session.missing"
+        with pytest.raises(Denied, match="`user`"):
+            gate.call(payment(), {"other": 1})
+
+
+@pytest.mark.parametrize("session", [{"user": 7}, {"user": None}, {"user": ""}, {"user": object()}, {1: 2}])
+def test_a_fact_of_a_wrong_type_is_the_hosts_mistake(tmp_path: Path, session: dict[str, object]) -> None:
+    runner = SpyRunner()
+    with gate_on(with_session(tmp_path), tmp_path, runner) as gate:
+        assert gate.decide(payment(), session).verdict == "deny"
+        with pytest.raises(UsageError):
+            gate.call(payment(), session)
+    assert runner.permits == []
+
+
+def test_the_models_own_session_reaches_nothing(tmp_path: Path) -> None:
+    with gate_on(with_session(tmp_path), tmp_path, SpyRunner()) as gate:
+        assert gate.decide({**payment(), "session": {"user": "ann"}}).reason_code == "parse.unknown_field"
+
+
+def test_facts_may_be_given_as_they_are_or_asked_for() -> None:
+    assert (current(None), current({"a": 1}), current(lambda: {"b": 2})) == ({}, {"a": 1}, {"b": 2})
 
 
 # --- rehearsing --------------------------------------------------------------------------------------

@@ -1,0 +1,45 @@
+"""Session facts: what the host says about whoever a call is made for. Typed as arguments are, and never the model's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TypeAlias
+
+from sandbox.call import Rejected, Value
+from sandbox.errors import UsageError
+from sandbox.ir import Contract
+from sandbox.parse import parse_value
+from sandbox.strict_json import read
+
+Session: TypeAlias = Mapping[str, object]
+SessionSource: TypeAlias = Session | Callable[[], Session] | None
+"""The facts, or what returns them at the time of a call."""
+
+
+def current(source: SessionSource) -> Session:
+    """The facts that hold now."""
+    if source is None:
+        return {}
+    return source() if callable(source) else source
+
+
+def read_session(contract: Contract, session: Session | None) -> dict[str, Value]:
+    """The declared facts that the host supplied, as canonical values; others mean nothing to the spec.
+
+    A fact that is missing is left out, and denies every call. Raises UsageError for one of a wrong type.
+    """
+    tree = read(dict(session or {}))
+    if not isinstance(tree, dict):
+        reason = tree.reason if isinstance(tree, Rejected) else "not an object"
+        message = f"the session is no JSON object: {reason}"
+        raise UsageError(message, "session.invalid")
+    facts: dict[str, Value] = {}
+    for fact in contract.session:
+        if fact.name not in tree:
+            continue
+        value = parse_value(tree[fact.name], fact.type)
+        if isinstance(value, Rejected):
+            message = f"the session fact `{fact.name}` is wrong: {value.reason}"
+            raise UsageError(message, "session.invalid")
+        facts[fact.name] = value
+    return facts
