@@ -69,8 +69,7 @@ def finding_to_json(finding: Finding) -> Json:
         case Unreachable():
             return {"found": "unreachable"}
         case Shown(moves=moves):
-            calls: list[Json] = [{"tool": m.tool, "args": dict(m.args), "now_ms": m.now_ms} for m in moves.calls]
-            return {"found": "shown", "calls": calls, "until_ms": moves.until_ms}
+            return {"found": "shown", "calls": [_call(move) for move in moves.calls], "until_ms": moves.until_ms}
         case Empty(reason=reason):
             return {"found": "empty", "reason": reason}
         case GaveUp(reason=reason):
@@ -101,10 +100,14 @@ def finding_from_json(message: Json) -> Finding:
             raise Fault(text)
 
 
+def _call(move: Move) -> Json:
+    return {"tool": move.tool, "args": dict(move.args), "now_ms": move.now_ms, "session": dict(move.session)}
+
+
 def _move(message: Json) -> Move:
     match message:
-        case {"tool": str() as tool, "args": dict() as args, "now_ms": int() as now_ms}:
-            return Move(tool, args, now_ms)
+        case {"tool": str() as tool, "args": dict() as args, "now_ms": int() as now_ms, "session": dict() as session}:
+            return Move(tool, args, now_ms, session)
         case _:
             text = "a prover's child replied with what is no call"
             raise Fault(text)

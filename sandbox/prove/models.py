@@ -14,6 +14,7 @@ from sandbox.encode import Environment, ListTerm, RecordTerm, Term, read, single
 from sandbox.errors import Fault
 from sandbox.ir import (
     ArgType,
+    Contract,
     DecimalSort,
     IntSort,
     Json,
@@ -60,6 +61,11 @@ def arguments_of(model: Model, call: Symbolic) -> dict[str, Json]:
         for argument in call.tool.arguments
         if not argument.optional or is_true(model, call.env.present[argument.name])
     }
+
+
+def session_of(model: Model, contract: Contract, call: Symbolic) -> dict[str, Json]:
+    """The facts of the session at the call, as raw JSON."""
+    return {fact.name: raw(model, call.env.facts[f"session.{fact.name}"], fact.type) for fact in contract.session}
 
 
 def raw(model: Model, term: Term, type_: ArgType) -> Json:

@@ -23,8 +23,10 @@ from sandbox.encode import (
     inhabits,
 )
 from sandbox.ir import (
+    TIMESTAMP_RANGE,
     ArgType,
     Argument,
+    Contract,
     ListSort,
     ListType,
     PathType,
@@ -65,6 +67,12 @@ def parts(term: Term, sort: Sort) -> Iterator[tuple[Term, Sort]]:
 def narrow_domain(tool: Tool, env: Environment) -> tuple[z3.BoolRef, ...]:
     """As `encode.domain`, and implying it."""
     return tuple(narrow_part(a, env.args[a.name], env.present.get(a.name), env.ctx) for a in tool.arguments)
+
+
+def narrow_fact_domain(contract: Contract, env: Environment) -> tuple[z3.BoolRef, ...]:
+    """As `encode.fact_domain`, and implying it."""
+    now = in_range(env.facts["now"], *TIMESTAMP_RANGE, env.ctx)
+    return (now, *(narrow_part(a, env.facts[f"session.{a.name}"], None, env.ctx) for a in contract.session))
 
 
 def narrow_part(part: Argument, term: Term, present: z3.BoolRef | None, ctx: z3.Context) -> z3.BoolRef:

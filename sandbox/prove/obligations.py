@@ -22,6 +22,7 @@ from sandbox.encode import (
     ListTerm,
     constant,
     domain,
+    fact_domain,
     in_range,
     literal,
     scalar,
@@ -46,7 +47,7 @@ from sandbox.ir import (
 )
 from sandbox.machine import is_window
 from sandbox.prove.mentions import facts_in
-from sandbox.prove.narrow import has_strings, narrow_domain, parts
+from sandbox.prove.narrow import has_strings, narrow_domain, narrow_fact_domain, parts
 
 if TYPE_CHECKING:
     from sandbox.call import Verdict
@@ -99,14 +100,18 @@ class Case:
 
 def about_call(
     label: str,
+    ground: Ground,
     tool: Tool,
     env: Environment,
     terms: tuple[z3.BoolRef, ...],
+    *,
     expected: Literal["unsat", "sat", "either"] = "unsat",
 ) -> Query:
-    """The terms, for every call of the tool that can be parsed."""
-    narrow = (*narrow_domain(tool, env), *terms) if has_strings(tool, env) else ()
-    return Query(label, (*domain(tool, env), *terms), expected, narrow)
+    """The terms, for every call of the tool that can be parsed, at every time and in every session."""
+    contract = ground.contract
+    narrow = (*narrow_domain(tool, env), *narrow_fact_domain(contract, env), *terms)
+    whole = (*domain(tool, env), *fact_domain(contract, env), *terms)
+    return Query(label, whole, expected, narrow if has_strings(tool, env) else ())
 
 
 def cases(tool: Tool) -> tuple[Case, ...]:
@@ -189,6 +194,7 @@ def after_permit(ground: Ground, case: Case, hypotheses: tuple[Expr, ...], goal:
     facts = facts_of(case)
     return about_call(
         f"permit_{case.tool.name}_{case.rule}",
+        ground,
         case.tool,
         env,
         (
@@ -241,7 +247,7 @@ def contribution(ground: Ground, case: Case, variable: str) -> Query:
     lowered = after[variable] < env.state[variable]
     state = state_domain(ground.contract, env)
     terms = (*state, term(case.guard, env, facts), lowered)
-    return about_call(f"adds_{variable}_{case.tool.name}_{case.rule}", case.tool, env, terms, "either")
+    return about_call(f"adds_{variable}_{case.tool.name}_{case.rule}", ground, case.tool, env, terms, expected="either")
 
 
 # --- obligations of `never` and `possible` -----------------------------------------------------------
@@ -252,6 +258,7 @@ def meets(ground: Ground, case: Case, condition: Expr) -> Query:
     env = symbols(ground.contract, case.tool, ground.ctx)
     return about_call(
         f"meets_{case.tool.name}_{case.rule}",
+        ground,
         case.tool,
         env,
         (*known(ground, env.state), *meeting(case, condition, env)),
@@ -283,12 +290,14 @@ def typed(ground: Ground, tool: Tool, condition: Expr) -> Query:
     """Unsatisfiable iff the argument types alone exclude the condition, whatever the rules and the state."""
     env = free_facts(ground, tool, condition)
     terms = (*by_sort(ground, tool, env), term(condition, env, {"tool": tool.name}))
-    return about_call(f"typed_{tool.name}", tool, env, terms, "either")
+    return about_call(f"typed_{tool.name}", ground, tool, env, terms, expected="either")
 
 
 def inhabited(ground: Ground, tool: Tool) -> Query:
     """Unsatisfiable iff no call of this tool can be parsed at all: the hypothesis that all else rests on."""
-    return about_call(f"domain_{tool.name}", tool, symbols(ground.contract, tool, ground.ctx), (), "sat")
+    return about_call(
+        f"domain_{tool.name}", ground, tool, symbols(ground.contract, tool, ground.ctx), (), expected="sat"
+    )
 
 
 def eased_by_deny(ground: Ground, tool: Tool, condition: Expr) -> Query:
@@ -302,8 +311,9 @@ def eased_by_deny(ground: Ground, tool: Tool, condition: Expr) -> Query:
 def free_facts(ground: Ground, tool: Tool, condition: Expr) -> Environment:
     """Free constants for everything that the condition can read but its tool."""
     env = symbols(ground.contract, tool, ground.ctx)
-    facts = {name: constant(f"fact_{name}", sort, ground.ctx) for name, sort in facts_in(condition).items()}
-    return replace(env, facts=facts)
+    free = facts_in(condition).items()
+    chosen = {name: constant(f"fact_{name}", sort, ground.ctx) for name, sort in free if name not in env.facts}
+    return replace(env, facts={**env.facts, **chosen})
 
 
 def by_sort(ground: Ground, tool: Tool, env: Environment) -> list[z3.BoolRef]:

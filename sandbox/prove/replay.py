@@ -20,6 +20,7 @@ from sandbox.ir import Contract, DecimalSort, Json, Property
 from sandbox.machine import Scalar, StoredState, effective, initial_state, tick
 from sandbox.parse import parse_call
 from sandbox.prove.verdicts import Move, Moves, Replayed
+from sandbox.session import read_session
 from sandbox.step import take_step
 
 if TYPE_CHECKING:
@@ -63,7 +64,8 @@ def _permitted(contract: Contract, engines: EnginePair, play: _Play, move: Move)
     """Play a call that must be permitted, as if a person had approved it where one is asked."""
     before = effective(contract, tick(contract, play.stored, move.now_ms))
     call = parse_call(raw_of(move), contract)
-    step = take_step(engines, contract, play.stored, call, move.now_ms)
+    session = read_session(contract, move.session)
+    step = take_step(engines, contract, play.stored, call, move.now_ms, session=session)
     if step.after is None:
         return Differs(f"call {len(play.decisions) + 1} is denied: {step.decision.reason}")
     play.stored = step.after
@@ -93,9 +95,11 @@ def _last_call(
     call = parse_call(raw_of(move), contract)
     if isinstance(call, Rejected):
         return Differs(f"the last call does not parse: {call.reason}")
-    step = take_step(engines, contract, play.stored, call, move.now_ms)
+    session = read_session(contract, move.session)
+    step = take_step(engines, contract, play.stored, call, move.now_ms, session=session)
     decision = step.decision
-    if not _meets(subject, call, before, max(move.now_ms, play.stored.clock_ms), decision):
+    facts = {"now": max(move.now_ms, play.stored.clock_ms), **{f"session.{name}": v for name, v in session.items()}}
+    if not _meets(subject, call, before, facts, decision):
         return Differs(f"the last call does not meet the property: {decision.reason}")
     play.decisions.append(decision)
     play.words.append(_told(play, move, decision, ""))
@@ -103,20 +107,17 @@ def _last_call(
     return Replayed(moves, tuple(play.decisions), shown_state(contract, before), tuple(play.words))
 
 
-def _meets(subject: Property, call: Call, state: Mapping[str, Scalar], now_ms: int, decision: Decision) -> bool:
+def _meets(
+    subject: Property, call: Call, state: Mapping[str, Scalar], facts: Mapping[str, Value], decision: Decision
+) -> bool:
     """Whether the call, as the gate's rules decide it in this state, is one that the property speaks of."""
     by_rules = decision.reason_code == "default_deny" or decision.reason_code.startswith("rule.")
     if not by_rules or call.tool not in subject.tools:
         return False
     if subject.kind == "never" and not subject.mentions_decision and decision.verdict == "deny":
         return False
-    facts: dict[str, Value] = {
-        "tool": call.tool,
-        "decision": decision.verdict,
-        "rule": decision.rule,
-        "now": now_ms,
-    }
-    return truth(subject.condition)(Env(call.args, dict(state), facts))
+    known = {**facts, "tool": call.tool, "decision": decision.verdict, "rule": decision.rule}
+    return truth(subject.condition)(Env(call.args, dict(state), known))
 
 
 def raw_of(move: Move) -> bytes:
@@ -149,7 +150,8 @@ def _changes(contract: Contract, before: Mapping[str, Scalar], after: Mapping[st
 def _told(play: _Play, move: Move, decision: Decision, changes: str) -> str:
     args = printable(canonical_json(move.args))
     args = args if len(args) <= MAX_SHOWN else f"{args[:MAX_SHOWN]}..."
-    told = f"{len(play.decisions)}. {rfc3339(move.now_ms)} `{move.tool}` {args}: {decision.reason}"
+    session = f" in the session {printable(canonical_json(move.session))}" if move.session else ""
+    told = f"{len(play.decisions)}. {rfc3339(move.now_ms)} `{move.tool}` {args}{session}: {decision.reason}"
     return f"{told}; {changes}" if changes else told
 
 

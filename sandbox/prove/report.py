@@ -121,8 +121,14 @@ def replayed_to_json(replayed: Replayed) -> Json:
 
 
 def _call_to_json(move: Move) -> Json:
-    # A spec of today declares no session facts, and `then` takes effect with the permit, whatever the outcome.
-    return {"tool": move.tool, "args": dict(move.args), "now": rfc3339(move.now_ms), "session": {}, "outcome": "ok"}
+    # `then` takes effect with the permit, so that no sequence rests on a call that had not succeeded.
+    return {
+        "tool": move.tool,
+        "args": dict(move.args),
+        "now": rfc3339(move.now_ms),
+        "session": dict(move.session),
+        "outcome": "ok",
+    }
 
 
 def words(report: Report) -> Iterator[str]:

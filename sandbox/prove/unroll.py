@@ -7,18 +7,18 @@ free times. A sequence that is found is made small, and counts only once it has 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Final, TypeAlias
 
 import z3
 
-from sandbox.encode import Environment, domain, symbols
+from sandbox.encode import Environment, domain, fact_domain, symbols
 from sandbox.ir import Const, Eq, Expr, Not, Tool
 from sandbox.machine import VERDICT_SORT, is_window, verdict_of
 from sandbox.prove.mentions import facts_in
-from sandbox.prove.models import Symbolic, arguments_of, number, shrunk
-from sandbox.prove.narrow import narrow_domain
+from sandbox.prove.models import Symbolic, arguments_of, number, session_of, shrunk
+from sandbox.prove.narrow import narrow_domain, narrow_fact_domain
 from sandbox.prove.obligations import Case, Ground, Query, following_terms, initial_terms, meeting, term
 from sandbox.prove.solve import Desk, Model, Open
 from sandbox.prove.verdicts import Move, Moves
@@ -100,7 +100,7 @@ def at_a_glance(ground: Ground, desk: Desk, targets: tuple[CallTarget, ...]) -> 
         query, end = ending(ground, run, target, free=False)
         answer = desk.glance(query)
         if isinstance(answer, Model):
-            return Found(moves_of(desk, query, answer, run, end))
+            return Found(moves_of(ground, desk, query.label, answer, run=run, end=end))
     return None
 
 
@@ -116,7 +116,7 @@ def shortest(ground: Ground, desk: Desk, targets: tuple[Target, ...]) -> Found |
                 query, end = ending(ground, run, target, free=free)
                 answer = desk.search(query)
                 if isinstance(answer, Model):
-                    return Found(moves_of(desk, query, answer, run, end))
+                    return Found(moves_of(ground, desk, query.label, answer, run=run, end=end))
                 undecided = undecided or (answer.reason if isinstance(answer, Open) else "")
                 if desk.left() <= 0:
                     return NotFound(f"out of time at sequences of {before + 1} calls")
@@ -157,8 +157,8 @@ def extended(ground: Ground, run: Run, writers: tuple[Tool, ...], position: int,
     choice = z3.Int(f"tool_{position}", ground.ctx)
     calls = tuple(symbolic(ground, tool, position, before, now) for tool in writers)
     chosen, narrowly = (
-        [z3.Implies(choice == index, permitted(call, inside)) for index, call in enumerate(calls)]
-        for inside in (domain, narrow_domain)
+        [z3.Implies(choice == index, permitted(call, inside(ground, call))) for index, call in enumerate(calls)]
+        for inside in (whole_domain, narrower_domain)
     )
     after = [following_terms(call.tool, call.env) for call in calls]
     following = {name: picked(choice, [each[name] for each in after]) for name in before}
@@ -206,10 +206,20 @@ def symbolic(ground: Ground, tool: Tool, position: int, state: Mapping[str, z3.E
     return Symbolic(tool, replace(free, state=state, facts={**free.facts, "now": now}))
 
 
-def permitted(call: Symbolic, inside: Callable[[Tool, Environment], tuple[z3.BoolRef, ...]]) -> z3.BoolRef:
+def whole_domain(ground: Ground, call: Symbolic) -> tuple[z3.BoolRef, ...]:
+    """What is guaranteed of a call and of its facts."""
+    return (*domain(call.tool, call.env), *fact_domain(ground.contract, call.env))
+
+
+def narrower_domain(ground: Ground, call: Symbolic) -> tuple[z3.BoolRef, ...]:
+    """As `whole_domain`, and implying it."""
+    return (*narrow_domain(call.tool, call.env), *narrow_fact_domain(ground.contract, call.env))
+
+
+def permitted(call: Symbolic, inside: tuple[z3.BoolRef, ...]) -> z3.BoolRef:
     """The call is inside its domain (or a part of it) and not denied."""
     permits = Not(Eq(verdict_of(call.tool), DENIED))
-    return z3.And([*inside(call.tool, call.env), term(permits, call.env, {"tool": call.tool.name})])
+    return z3.And([*inside, term(permits, call.env, {"tool": call.tool.name})])
 
 
 def unasked(turn: Turn) -> z3.BoolRef:
@@ -258,16 +268,22 @@ def ending(ground: Ground, run: Run, target: Target, *, free: bool) -> tuple[Que
             call = symbolic(ground, case.tool, count + 1, state, now)
             wanted = meeting(case, condition, call.env)
             label = f"call_{count + 1}_{case.tool.name}_{case.rule}"
-            terms = (*run.terms, *passing, *domain(case.tool, call.env), *wanted)
-            narrow = (*run.narrow, *passing, *narrow_domain(case.tool, call.env), *wanted)
+            terms = (*run.terms, *passing, *whole_domain(ground, call), *wanted)
+            narrow = (*run.narrow, *passing, *narrower_domain(ground, call), *wanted)
             return Query(label, terms, narrow=narrow), End(now, call)
 
 
-def moves_of(desk: Desk, query: Query, found: Model, run: Run, end: End) -> Moves:
+def moves_of(ground: Ground, desk: Desk, label: str, found: Model, *, run: Run, end: End) -> Moves:
     """A small sequence out of a model."""
     last = () if end.call is None else ((end.call, end.now),)
     every = tuple(call for turn in run.turns for call in turn.calls) + tuple(call for call, _ in last)
-    model = shrunk(desk, query.label, found, every, (tuple(unasked(turn) for turn in run.turns),))
+    model = shrunk(desk, label, found, every, (tuple(unasked(turn) for turn in run.turns),))
     made = ((turn.calls[number(model, turn.choice)], turn.now) for turn in run.turns)
-    calls = tuple(Move(call.tool.name, arguments_of(model, call), number(model, now)) for call, now in (*made, *last))
+    calls = tuple(move_of(ground, model, call, now) for call, now in (*made, *last))
     return Moves(calls, number(model, end.now))
+
+
+def move_of(ground: Ground, model: Model, call: Symbolic, now: z3.ArithRef) -> Move:
+    """A call as a host and a model would make it."""
+    session = session_of(model, ground.contract, call)
+    return Move(call.tool.name, arguments_of(model, call), number(model, now), session)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, TypeAlias, assert_never
 
 from sandbox.call import Decision
@@ -12,11 +12,15 @@ from sandbox.ir import Json
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """One call of a sequence: raw JSON arguments in the form that `decide` accepts; its time in Unix milliseconds."""
+    """One call of a sequence: raw JSON arguments in the form that `decide` accepts; its time in Unix milliseconds.
+
+    `session` has the facts that the host supplies with the call, as raw JSON.
+    """
 
     tool: str
     args: Mapping[str, Json]
     now_ms: int
+    session: Mapping[str, Json] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from prover_specs import (
     DAY,
@@ -61,7 +61,7 @@ from prover_specs import (
     word,
 )
 
-from sandbox.ir import StringSort
+from sandbox.ir import Argument, Fact, StringSort, TimestampSort
 
 
 @dataclass(frozen=True)
@@ -390,6 +390,31 @@ def vacuities() -> list[Truth]:
     ]
 
 
+def sessions_and_times() -> list[Truth]:
+    roles = EnumSort(("guest", "admin"))
+    role = Eq(Fact("session.role", roles), Const("admin", roles))
+    amount = argument("amount", IntType(0, 10))
+    declared = (Argument("role", EnumType(roles.values)), Argument("team", StringType("[a-z]{3,9}", 0, 64)))
+    stranger = never("pay", Not(role), decision="allow")
+    after = Lt(Const(1_800_000_000_000, TimestampSort()), Fact("now", TimestampSort()))
+    before = never("pay", Not(after), decision="allow")
+    locked = variable("locked", initial=False)
+    lock = tool("lock", (), (allow(role),), then(locked, boolean(value=True)))
+
+    def pays(*rules: Rule) -> Contract:
+        return replace(contract((tool("pay", (amount,), rules),)), session=declared)
+
+    locking = replace(contract((lock, tool("pay", (), (allow(boolean(value=True)),))), locked), session=declared)
+    return [
+        Truth("only for admins", pays(allow(role)), stranger, "proved"),
+        Truth("the role is not asked for", pays(allow(boolean(value=True))), stranger, "refuted", 1),
+        Truth("each call has its own session", locking, never("pay", state(locked), Not(role)), "refuted", 2),
+        Truth("an embargo", pays(allow(after)), before, "proved"),
+        Truth("a forgotten embargo", pays(allow(boolean(value=True))), before, "refuted", 1),
+        Truth("after the embargo", pays(allow(after)), possible("pay"), "proved", 1),
+    ]
+
+
 def reachable() -> list[Truth]:
     count = variable("count")
     yes = boolean(value=True)
@@ -484,6 +509,7 @@ def every_truth() -> list[Truth]:
         sequences,
         at_once,
         vacuities,
+        sessions_and_times,
         reachable,
         decimals_and_texts,
         enums_and_bools,
