@@ -24,6 +24,7 @@ from sandbox.prove.induction import (
 )
 from sandbox.prove.obligations import Case, Ground, Query, cases, tool_of
 from sandbox.prove.solve import Desk, Open, Sat, Unsat
+from sandbox.prove.supported import check_supported
 from sandbox.prove.unroll import CallTarget, Found, NotFound, StateTarget, at_a_glance, shortest
 
 _Maker: TypeAlias = Callable[[Ground, Tool, Expr], Query]
@@ -35,6 +36,7 @@ def attempt(contract: Contract, subject: Property, others: tuple[Expr, ...], des
     `others` are conditions of `always` properties of the same spec: for an `always`, candidates to be proved
     together with it; for the other kinds, invariants that have been proved.
     """
+    check_supported(contract, subject)
     ground = Ground(contract, z3.Context())
     match subject.kind:
         case "always":

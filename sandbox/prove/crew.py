@@ -42,23 +42,27 @@ class Crew:
     def carry_out(self, order: Order) -> Reply:
         """The child's reply; `gave up` if it was late, died, or spoke oddly."""
         started = time.monotonic()
-        child = self._hire()
         try:
-            finding, spent = _asked(child, order, started + order.seconds + GRACE_S)
+            finding, spent = self._answered(order, started + order.seconds + GRACE_S)
         except TimeoutError:
             finding, spent = GaveUp(f"timeout: not decided in {order.seconds:g} s"), 0
         except (OSError, ValueError, EOFError, Fault) as error:
             finding, spent = GaveUp(f"the prover's process failed: {type(error).__name__}"), 0
+        return Reply(finding, spent, int((time.monotonic() - started) * 1000))
+
+    def _answered(self, order: Order, deadline: float) -> tuple[Finding, int]:
+        child = self._hire()
+        try:
+            return _asked(child, order, deadline)
         finally:
             self._dismiss(child)
-        return Reply(finding, spent, int((time.monotonic() - started) * 1000))
 
     def _hire(self) -> subprocess.Popen[bytes]:
         with self._lock:
             if self._closed:
                 message = "the crew has left"
                 raise Fault(message)
-            child = spawn("sandbox.prove.worker")
+            child = spawn("sandbox.prove.child")
             self._children.add(child)
             return child
 

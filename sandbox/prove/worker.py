@@ -110,7 +110,3 @@ def _end_with_parent() -> None:
     """The parent sends nothing more, so that the end of stdin is its end."""
     sys.stdin.buffer.read()
     os._exit(1)
-
-
-if __name__ == "__main__":
-    serve()

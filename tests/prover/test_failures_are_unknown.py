@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import dataclass, fields, replace
 
 import pytest
 import z3
@@ -38,8 +38,8 @@ from prover_specs import (
 )
 
 from sandbox.errors import EnginesDisagree, Fault
-from sandbox.ir import Contract, EnumSort, Property
-from sandbox.prove import crew, induction, solve
+from sandbox.ir import Contract, EnumSort, Property, Tool
+from sandbox.prove import crew, induction, solve, supported
 from sandbox.prove.crew import Crew, Reply
 from sandbox.prove.findings import (
     Disputed,
@@ -75,6 +75,32 @@ NEVER = never("pay", Lt(number(50), arg(AMOUNT)), Lt(number(50), state(SENT)))
 
 def order(subject: Property = CAP, seconds: float = 30.0) -> Order:
     return Order(paying(), subject, (), "z3", seconds, None, "test")
+
+
+@dataclass(frozen=True)
+class LaterTool(Tool):
+    """As a tool, of a language that can say more."""
+
+    on_success: tuple[str, ...] = ()
+
+
+def test_what_no_obligation_is_made_of_is_not_proved(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(supported.IN_PROOFS, LaterTool, supported.IN_PROOFS[Tool])
+    (pay,) = paying().tools
+    later = {name: getattr(pay, name) for name in ("name", "arguments", "rules", "then")}
+    without = replace(paying(), tools=(LaterTool(**later),))
+    assert isinstance(decided(without, CAP), Proved)
+    finding, _ = carried_out(
+        replace(order(), contract=replace(paying(), tools=(LaterTool(**later, on_success=("x",)),)))
+    )
+    assert finding == GaveUp(
+        "the attempt failed: Fault: `on_success` of a latertool is not in the prover's obligations"
+    )
+
+
+def test_every_field_of_today_is_either_in_proofs_or_does_not_matter() -> None:
+    for node, known in supported.IN_PROOFS.items():
+        assert {each.name for each in fields(node)} <= known | supported.NO_MATTER
 
 
 # --- limits ------------------------------------------------------------------------------------------
@@ -238,8 +264,17 @@ def test_a_child_that_dies_or_speaks_oddly_has_proved_nothing(monkeypatch: pytes
 def test_no_child_is_hired_once_the_crew_has_left() -> None:
     with Crew() as workers:
         workers.leave()
-        with pytest.raises(Fault, match="left"):
-            workers.carry_out(order())
+        assert workers.carry_out(order()).finding == GaveUp("the prover's process failed: Fault")
+
+
+def test_a_child_that_cannot_be_started_has_proved_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_processes(_: str) -> subprocess.Popen[bytes]:
+        message = "no more processes"
+        raise BlockingIOError(message)
+
+    monkeypatch.setattr(crew, "spawn", no_processes)
+    with Crew() as workers:
+        assert isinstance(workers.carry_out(order()).finding, GaveUp)
 
 
 def test_leaving_kills_those_that_still_run(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,7 @@
+"""The program of a prover's child process; see `worker`."""
+
+from __future__ import annotations
+
+from sandbox.prove.worker import serve
+
+serve()

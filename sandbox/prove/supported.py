@@ -1,0 +1,63 @@
+"""What the prover has obligations for. A contract that says anything else is not proved, rather than proved in part."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import MISSING, Field, fields
+from typing import Final
+
+from sandbox.errors import Fault
+from sandbox.ir import Assignment, Contract, Period, Property, Rule, Tool, Variable
+
+IN_PROOFS: Final[dict[type, frozenset[str]]] = {
+    Contract: frozenset({"name", "tools", "variables", "session"}),
+    Tool: frozenset({"name", "arguments", "rules", "then"}),
+    Rule: frozenset({"id", "kind", "when"}),
+    Variable: frozenset({"name", "sort", "initial", "period"}),
+    Assignment: frozenset({"variable", "value"}),
+    Period: frozenset({"kind", "length_ms"}),
+    Property: frozenset({"id", "kind", "condition", "tools", "mentions_decision"}),
+}
+"""The fields that obligations are made of."""
+
+NO_MATTER: Final = frozenset(
+    {
+        "approvers",
+        "description",
+        "effects",
+        "expires_ms",
+        "file",
+        "owner",
+        "place",
+        "reason",
+        "require_proofs",
+        "run",
+        "text",
+        "why",
+    }
+)
+"""Fields that change neither a verdict nor the state."""
+
+
+def check_supported(contract: Contract, subject: Property) -> None:
+    """Raise Fault where the contract or the property uses a field that no obligation is made of."""
+    for node in (subject, *_nodes(contract)):
+        for each in fields(node):  # type: ignore[arg-type]  # every node is a dataclass
+            known = each.name in IN_PROOFS[type(node)] or each.name in NO_MATTER
+            if not known and getattr(node, each.name) != _default(each):
+                message = f"`{each.name}` of a {type(node).__name__.lower()} is not in the prover's obligations"
+                raise Fault(message, "fault.unsupported")
+
+
+def _nodes(contract: Contract) -> Iterator[object]:
+    yield contract
+    yield from contract.variables
+    yield from (variable.period for variable in contract.variables if variable.period is not None)
+    for tool in contract.tools:
+        yield tool
+        yield from tool.rules
+        yield from tool.then
+
+
+def _default(each: Field[object]) -> object:
+    return each.default_factory() if each.default_factory is not MISSING else each.default
