@@ -14,6 +14,7 @@ from sandbox.audit import verify
 from sandbox.canonical import printable
 from sandbox.cli.output import json_option, print_document, state_option
 from sandbox.errors import UsageError
+from sandbox.receipts import check_receipts
 from sandbox.state import DEFAULT_FILE, STATE_VARIABLE
 from sandbox.state_file import path_of
 
@@ -33,13 +34,25 @@ def command() -> None:
 @state_option
 @json_option
 def verify_command(path: str | None, *, state: str | None, as_json: bool) -> int:
-    """Check the hash chain: exit code 1 if it is broken, with the place where."""
+    """Check the hash chain and every receipt: exit code 1 if something does not fit, with the place where."""
     record = _record(path, state)
     verified = verify(record)
+    balance = check_receipts(record)
     if as_json:
-        print_document({"path": str(record), "verified": True, "records": verified.records, "head": verified.head})
+        print_document(
+            {
+                "path": str(record),
+                "verified": True,
+                "records": verified.records,
+                "head": verified.head,
+                "receipts": balance.receipts,
+                "interrupted": balance.interrupted,
+                "unfinished": balance.unfinished,
+            }
+        )
     else:
         click.echo(f"{record}: {verified.records} records, unbroken; head {verified.head}")
+        click.echo(f"{balance.receipts} receipts, {balance.interrupted} interrupted, {balance.unfinished} unfinished")
     return 0
 
 

@@ -45,6 +45,7 @@ LAYERS: dict[str, int] = {
     "host": 3,
     "nearest": 3,
     "parse": 3,
+    "receipts": 3,
     "session": 3,
     "state": 3,
     "state_document": 3,

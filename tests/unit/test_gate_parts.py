@@ -6,6 +6,7 @@ import logging
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -14,15 +15,18 @@ import pytest
 from gatekit import NOON, PAYMENTS, SpyRunner, digest_of, kinds, open_gate, payment, records, spec_file
 
 from sandbox import ir
-from sandbox.audit import AuditLog
+from sandbox.audit import AuditLog, verify
+from sandbox.call import Outcome
 from sandbox.compile import load_contract
 from sandbox.decide import EnginePair, Evaluator
-from sandbox.errors import Denied, UsageError
+from sandbox.errors import Denied, RecordBroken, SandboxError, UsageError
 from sandbox.events import emit
 from sandbox.gate import Gate
+from sandbox.ir import Json
 from sandbox.parse import parse_call
 from sandbox.prove.ledger import Entry, key_of, write_ledger
 from sandbox.prove.ledger import digest_of as proof_digest
+from sandbox.receipts import check_receipts
 from sandbox.rehearsal import Rehearsal
 from sandbox.session import current
 from sandbox.state import Store
@@ -167,6 +171,68 @@ def test_a_long_call_is_recorded_by_its_digest(tmp_path: Path) -> None:
         gate.call(payment(note="x" * MAX_RECORDED_CALL))
     recorded = records(tmp_path)[0]["body"]["decision"]["call"]
     assert set(recorded) == {"tool", "size", "call_digest"}
+
+
+# --- receipts ----------------------------------------------------------------------------------------
+
+
+def rewritten(folder: Path, edit: Callable[[list[dict[str, Json]]], object]) -> Path:
+    """The record with an edit of which every digest has been made anew, as an owner could."""
+    kept = records(folder)
+    edit(kept)
+    path = folder / "rewritten.jsonl"
+    log = AuditLog(path, lambda: NOON)
+    for record in kept:
+        log.append(record["kind"], record["body"])
+    return path
+
+
+def test_every_receipt_fits_its_intent(tmp_path: Path) -> None:
+    never = Outcome("sandbox_failure", "sandbox_failure.engine", "never", started=False)
+    outcomes = iter([Outcome("ok", "ok", ""), never])
+    with open_gate(tmp_path, runner=SpyRunner(lambda _: next(outcomes))) as gate:
+        gate.call(payment())
+        gate.attempt(payment())
+        gate._store._connection.execute("UPDATE reservations SET status = 'running', owner_start = 'gone'")
+        with gate._store.transaction() as transaction:
+            assert transaction.unfinished()
+    with open_gate(tmp_path):
+        pass
+    balance = check_receipts(tmp_path / ".sandbox/state.audit.jsonl")
+    assert (balance.receipts, balance.interrupted, balance.unfinished) == (2, 2, 0)
+
+
+def test_an_intent_without_an_ending_is_unfinished_unless_it_was_cancelled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with open_gate(tmp_path) as gate:
+        gate.call(payment())
+        monkeypatch.setattr(gate._passage, "consume", lambda _: 1 / 0)
+        with pytest.raises(SandboxError):
+            gate.call(payment())
+    assert kinds(tmp_path) == ["intent", "outcome", "intent", "cancelled"]
+    assert check_receipts(tmp_path / ".sandbox/state.audit.jsonl").unfinished == 0
+    assert check_receipts(rewritten(tmp_path, lambda lines: lines.pop())).unfinished == 1
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        lambda lines: lines.pop(0),
+        lambda lines: lines.append(lines[1]),
+        lambda lines: lines[1]["body"]["receipt"].update(image_digest="f" * 64),
+        lambda lines: lines[1]["body"]["receipt"].update(approved_by=["eve"]),
+        lambda lines: lines[1]["body"].pop("receipt"),
+        lambda lines: lines[0]["body"].pop("nonce"),
+    ],
+)
+def test_a_receipt_that_fits_no_intent_breaks_the_record(tmp_path: Path, edit: Callable[..., object]) -> None:
+    with open_gate(tmp_path) as gate:
+        gate.call(payment())
+    path = rewritten(tmp_path, edit)
+    assert verify(path).records
+    with pytest.raises(RecordBroken, match="jsonl:"):
+        check_receipts(path)
 
 
 # --- the session -------------------------------------------------------------------------------------
