@@ -4,4 +4,5 @@ from __future__ import annotations
 
 from sandbox.prove.worker import serve
 
-serve()
+if __name__ == "__main__":
+    serve()
