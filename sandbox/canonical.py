@@ -11,10 +11,32 @@ import math
 import re
 import unicodedata
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, cast
 
 from sandbox.call import Rejected, Value
-from sandbox.ir import ArgType, BoolType, DecimalType, EnumType, IntType, Json, ListType, PathType, StringType, TextType
+from sandbox.emails import show_email
+from sandbox.ir import (
+    ArgType,
+    ArgvType,
+    BoolType,
+    DecimalType,
+    DurationType,
+    EmailType,
+    EnumType,
+    IntType,
+    Json,
+    ListType,
+    PathType,
+    RecordType,
+    ShellType,
+    StringType,
+    TextType,
+    TimestampType,
+    UrlType,
+)
+from sandbox.shell import ShellLine, spell
+from sandbox.times import show_duration, show_timestamp
+from sandbox.urls import show_url
 
 MAX_PATH_BYTES: Final = 4_096
 """Linux' PATH_MAX: a longer path cannot be opened."""
@@ -50,18 +72,47 @@ def text_digest(text: str) -> str:
 
 
 def show_value(value: Value, type_: ArgType) -> Json:
-    """The canonical JSON form of a canonical value: a decimal becomes a string with exactly `scale` digits."""
-    match type_:
-        case DecimalType(scale=scale) if isinstance(value, int):
+    """The canonical JSON form of a canonical value.
+
+    A decimal is a string with exactly `scale` digits; an instant, a duration, a URL and an address are their
+    canonical text; a shell line is its commands and operators.
+    """
+    match type_, value:
+        case DecimalType(scale=scale), int():
             return show_decimal(value, scale)
-        case ListType(items=items) if isinstance(value, tuple):
+        case TimestampType(), int():
+            return show_timestamp(value)
+        case DurationType(), int():
+            return show_duration(value)
+        case UrlType(), Mapping():
+            return show_url(value)
+        case EmailType(), Mapping():
+            return show_email(value)
+        case RecordType(fields=parts), Mapping():
+            return {part.name: show_value(value[part.name], part.type) for part in parts if part.name in value}
+        case ShellType(), ShellLine():
+            return cast("Json", value.canonical())
+        case ArgvType(), tuple():
+            return [str(word) for word in value]
+        case ListType(items=items), tuple():
             return [show_value(item, items) for item in value]
-        case BoolType() | IntType() | StringType() | TextType() | EnumType() | PathType() if not isinstance(
-            value, tuple
-        ):
+        case ((BoolType() | IntType() | StringType() | TextType() | EnumType() | PathType()), (bool() | int() | str())):
             return value
     message = f"a value of `{type(value).__name__}` is no canonical value of `{type(type_).__name__}`"
     raise TypeError(message)
+
+
+def raw_value(value: Value, type_: ArgType) -> Json:
+    """A raw JSON form that `parse` reads as this value: the canonical one, but for shell lines, which are text."""
+    match type_, value:
+        case ShellType(), tuple():
+            return spell(value)
+        case RecordType(fields=parts), Mapping():
+            return {part.name: raw_value(value[part.name], part.type) for part in parts if part.name in value}
+        case ListType(items=items), tuple():
+            return [raw_value(item, items) for item in value]
+        case _:
+            return show_value(value, type_)
 
 
 def show_decimal(scaled: int, scale: int) -> str:

@@ -11,31 +11,22 @@ import hashlib
 import inspect
 import json
 import time
-from collections.abc import Callable, Mapping
-from datetime import UTC, datetime, timedelta
-from decimal import Decimal
+from collections.abc import Callable
 from pathlib import Path
-from typing import Final, TypeAlias
+from typing import TypeAlias
 
 from sandbox import ir
-from sandbox.call import Call, Outcome, Permit, Value
+from sandbox.call import Outcome, Permit
 from sandbox.errors import UsageError
 from sandbox.execute.protocol import one_line, read_result
 from sandbox.execute.runner import Prepared
+from sandbox.handed import python_arguments
 from sandbox.ir import (
-    ArgType,
     Contract,
-    DecimalType,
-    DurationType,
     Json,
-    ListType,
-    RecordType,
     RunHost,
-    TimestampType,
     Tool,
 )
-
-EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 HostFunction: TypeAlias = Callable[..., object]
 
@@ -91,30 +82,6 @@ class HostRunner:
             message = f"`{tool.name}` runs on the host and no callable is attached; decorate it with `@sandboxed(gate)`"
             raise UsageError(message)
         return function
-
-
-def python_arguments(call: Call, tool: Tool) -> dict[str, object]:
-    """The call's values as a function receives them: Decimal, datetime, timedelta; all else as its canonical JSON."""
-    types = {argument.name: argument.type for argument in tool.arguments}
-    shown: dict[str, Json] = json.loads(call.canonical)["args"]
-    return {name: _python_value(value, shown[name], types[name]) for name, value in call.args.items()}
-
-
-def _python_value(value: Value, shown: Json, type_: ArgType) -> object:
-    match type_, value, shown:
-        case DecimalType(scale=scale), int(), _:
-            return Decimal(f"{value}e-{scale}")
-        case TimestampType(), int(), _:
-            return EPOCH + timedelta(milliseconds=value)
-        case DurationType(), int(), _:
-            return timedelta(milliseconds=value)
-        case ListType(items=items), tuple(), list():
-            return [_python_value(item, text, items) for item, text in zip(value, shown, strict=True)]
-        case RecordType(fields=fields), Mapping(), dict():
-            present = (field for field in fields if field.name in shown)
-            return {field.name: _python_value(value[field.name], shown[field.name], field.type) for field in present}
-        case _:
-            return shown
 
 
 async def _awaited(answer: object) -> object:

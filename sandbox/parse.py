@@ -7,7 +7,7 @@ Every reason is one printable ASCII line that names the place and says what is a
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Final, TypeAlias
 
@@ -23,22 +23,34 @@ from sandbox.canonical import (
     show_value,
     text_digest,
 )
+from sandbox.emails import parse_email
 from sandbox.ir import (
     ArgType,
     Argument,
+    ArgvType,
     BoolType,
     Contract,
     DecimalType,
+    DurationType,
+    EmailType,
     EnumType,
     IntType,
+    ItemType,
     Json,
     ListType,
     PathType,
+    RecordType,
+    ShellType,
     StringType,
     TextType,
+    TimestampType,
     Tool,
+    UrlType,
 )
+from sandbox.shell import parse_shell
 from sandbox.strict_json import JsonNumber, Tree
+from sandbox.times import parse_duration, parse_timestamp
+from sandbox.urls import parse_url
 
 __all__ = ["canonical_json", "canonical_path", "parse_call", "parse_value", "show_value"]
 
@@ -46,11 +58,15 @@ FEW_NAMES: Final = 16
 """Names that a reason lists; more would be no help to whoever reads it."""
 SHOWN_DIGITS: Final = 40
 """Digits of a bound that a reason repeats."""
+MAX_WORD: Final = 4_096
+"""Characters of one word of an argv."""
 
 _FIELDS: Final = ("tool", "args")
 _INTEGER: Final = re.compile(r"-?(0|[1-9][0-9]*)")
 _DECIMAL: Final = re.compile(r"(-?)(0|[1-9][0-9]*)(?:\.([0-9]+))?")
 _JSON_NAMES: Final = {bool: "a boolean", str: "a string", JsonNumber: "a number", list: "an array", dict: "an object"}
+
+_WORD: Final = StringType(None, 0, MAX_WORD)
 
 _Parsed: TypeAlias = Value | Rejected
 
@@ -88,22 +104,35 @@ def _call(tree: Tree, contract: Contract) -> Call | Rejected:
 
 
 def _arguments(raw: dict[str, Tree], tool: Tool) -> dict[str, Value] | Rejected:
-    declared = {argument.name for argument in tool.arguments}
+    return _named(raw, tool.arguments, "argument")
+
+
+def _named(raw: dict[str, Tree], declared: tuple[Argument, ...], what: str) -> dict[str, Value] | Rejected:
+    """The values of the declared arguments, or of a record's fields: no other, and none missing."""
+    names = {part.name for part in declared}
     for name in raw:
-        if name not in declared:
-            choices = _choices("the arguments are", tool.arguments)
-            return Rejected("parse.unknown_argument", f"unknown argument {quoted(name)}; {choices}")
-    args: dict[str, Value] = {}
-    for argument in tool.arguments:
-        if argument.name not in raw:
-            if argument.optional:
-                continue
-            return Rejected("parse.missing_argument", f"the argument `{argument.name}` is missing")
-        value = parse_value(raw[argument.name], argument.type)
+        if name not in names:
+            choices = _choices(f"the {what}s are", declared)
+            return Rejected("parse.unknown_argument", f"unknown {what} {quoted(name)}; {choices}")
+    values: dict[str, Value] = {}
+    for part in declared:
+        if part.name in raw:
+            value = parse_value(raw[part.name], part.type)
+        elif part.default is not None:
+            value = parse_value(_default(part.default), part.type)
+        elif part.optional:
+            continue
+        else:
+            return Rejected("parse.missing_argument", f"the {what} `{part.name}` is missing")
         if isinstance(value, Rejected):
-            return Rejected(value.reason_code, f"argument `{argument.name}`{_joined(value.reason)}")
-        args[argument.name] = value
-    return args
+            return Rejected(value.reason_code, f"{what} `{part.name}`{_joined(value.reason)}")
+        values[part.name] = value
+    return values
+
+
+def _default(text: str) -> Tree:
+    tree = strict_json.read(text)
+    return None if isinstance(tree, Rejected) else tree  # a refused default stays refused: null is no value
 
 
 def _canonical_call(tool: Tool, args: dict[str, Value]) -> Call:
@@ -135,6 +164,20 @@ def parse_value(raw: Tree, type_: ArgType) -> Value | Rejected:
             return _enum(raw, values)
         case PathType(under=under):
             return canonical_path(raw, under) if type(raw) is str else _wrong_type(raw, "a path as a string")
+        case TimestampType():
+            return _timestamp(raw)
+        case DurationType():
+            return _duration(raw)
+        case UrlType(schemes=schemes):
+            return _seen(raw, "a URL as a string", lambda text: parse_url(text, schemes))
+        case EmailType():
+            return _seen(raw, "an e-mail address as a string", parse_email)
+        case ShellType(max_size=size):
+            return _shell(raw, size)
+        case ArgvType(max_size=size):
+            return _argv(raw, size)
+        case RecordType(fields=parts):
+            return _record(raw, parts)
         case ListType():
             return _list(raw, type_)
 
@@ -226,24 +269,81 @@ def _list(raw: Tree, type_: ListType) -> _Parsed:
     for index, raw_item in enumerate(raw):
         item = parse_value(raw_item, type_.items)
         if isinstance(item, Rejected):
-            return Rejected(item.reason_code, f", item {index}: {item.reason}")
+            return Rejected(item.reason_code, f", item {index}{_joined(item.reason)}")
         items.append(item)
-    if type_.unique and len(set(items)) != len(items):
-        again = _first_repeated(items)
+    again = _first_repeated(items, type_.items) if type_.unique else None
+    if again is not None:
         return Rejected("parse.unique", f", item {again}: the same value stands before it; each is accepted once")
     return tuple(items)
 
 
-def _first_repeated(items: list[Value]) -> int:
-    seen: dict[Value, int] = {}
-    return next(index for index, item in enumerate(items) if seen.setdefault(item, index) != index)
+def _first_repeated(items: list[Value], type_: ItemType) -> int | None:
+    seen: dict[str, int] = {}
+    keys = (canonical_json(show_value(item, type_)) for item in items)
+    return next((index for index, key in enumerate(keys) if seen.setdefault(key, index) != index), None)
+
+
+def _timestamp(raw: Tree) -> _Parsed:
+    accepted = "an RFC 3339 instant with offset, such as 2026-01-31T09:30:00Z,"
+    if type(raw) is not str:
+        return _wrong_type(raw, accepted)
+    value = parse_timestamp(raw)
+    return Rejected("parse.timestamp", f"{quoted(raw)} is not accepted; {accepted} is") if value is None else value
+
+
+def _duration(raw: Tree) -> _Parsed:
+    accepted = "a duration in whole milliseconds, such as 500ms, 10s or 1h30m,"
+    if type(raw) is not str:
+        return _wrong_type(raw, accepted)
+    value = parse_duration(raw)
+    return Rejected("parse.duration", f"{quoted(raw)} is not accepted; {accepted} is") if value is None else value
+
+
+def _seen(raw: Tree, accepted: str, read: Callable[[str], _Parsed]) -> _Parsed:
+    """A text that rules see, read by its own parser."""
+    if type(raw) is not str:
+        return _wrong_type(raw, accepted)
+    if not is_string(raw):
+        return Rejected("parse.unicode", "NUL, lone surrogates and characters above U+2FFFF are not accepted")
+    return read(raw)
+
+
+def _shell(raw: Tree, size: int) -> _Parsed:
+    if type(raw) is str and len(raw) > size:
+        return _wrong_size(len(raw), 1, size, "characters")
+    return _seen(raw, "a command line as one string", parse_shell)
+
+
+def _argv(raw: Tree, size: int) -> _Parsed:
+    if type(raw) is not list:
+        return _wrong_type(raw, "an array of words")
+    if not 1 <= len(raw) <= size:
+        return _wrong_size(len(raw), 1, size, "words")
+    words: list[Value] = []
+    for index, raw_word in enumerate(raw):
+        word = _string(raw_word, _WORD)
+        if isinstance(word, Rejected):
+            return Rejected(word.reason_code, f", item {index}: {word.reason}")
+        if "\n" in str(word):
+            return Rejected("parse.argv", f", item {index}: a newline is not accepted; words of one line are")
+        words.append(word)
+    return tuple(words)
+
+
+def _record(raw: Tree, parts: tuple[Argument, ...]) -> _Parsed:
+    if type(raw) is not dict:
+        return _wrong_type(raw, "an object")
+    values = _named(raw, parts, "field")
+    if isinstance(values, Rejected):
+        return Rejected(values.reason_code, f", {values.reason}")
+    return MappingProxyType(values)
 
 
 # --- reasons -----------------------------------------------------------------------------------------
 
 
 def _joined(reason: str) -> str:
-    return reason if reason.startswith(", item ") else f": {reason}"
+    return reason if reason.startswith(", ") else f": {reason}"
 
 
 def _what(raw: Tree) -> str:

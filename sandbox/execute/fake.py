@@ -7,7 +7,6 @@ import hashlib
 import io
 import json
 from collections.abc import Callable, Mapping
-from decimal import Decimal
 from typing import Final, Literal
 
 from sandbox import ir
@@ -15,8 +14,9 @@ from sandbox.call import Call, Outcome, Permit
 from sandbox.errors import SandboxError
 from sandbox.execute.cold import check_permit, granted_run, not_started
 from sandbox.execute.config import compile_config
-from sandbox.execute.protocol import canonical_arguments, is_decimal, one_line, read_result
+from sandbox.execute.protocol import one_line, read_result
 from sandbox.execute.runner import Prepared
+from sandbox.handed import python_arguments
 from sandbox.ir import Contract, Json, Run, Tool
 
 RUNTIME: Final = "fake: nothing is isolated"
@@ -51,7 +51,7 @@ def _call(function: Function, call: Call, tool: Tool, run: Run) -> Outcome:
     stdout, stderr = io.StringIO(), io.StringIO()
     try:
         with contextlib.redirect_stdout(stdout), contextlib.redirect_stderr(stderr):
-            value = function(**_named(call, tool))
+            value = function(**python_arguments(call, tool))
         text = json.dumps(value, allow_nan=False)
     except Exception as error:  # noqa: BLE001  # whatever a tool raises is its outcome
         return _ended("error", "tool.error", one_line(f"{type(error).__name__}: {error}"), stdout, stderr)
@@ -66,15 +66,6 @@ def _call(function: Function, call: Call, tool: Tool, run: Run) -> Outcome:
     except ValueError as error:
         reason = f"the result is not JSON as it should be: {error}"
         return _ended("error", "tool.error", reason, stdout, stderr)
-
-
-def _named(call: Call, tool: Tool) -> dict[str, object]:
-    decimals = {argument.name for argument in tool.arguments if is_decimal(argument.type)}
-    return {name: _decimal(value) if name in decimals else value for name, value in canonical_arguments(call).items()}
-
-
-def _decimal(value: Json) -> object:
-    return [_decimal(item) for item in value] if isinstance(value, list) else Decimal(str(value))
 
 
 def _ended(  # noqa: PLR0917  # an outcome is these six things

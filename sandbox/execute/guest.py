@@ -322,9 +322,11 @@ def run_function(call: dict[str, object]) -> object:
     if not isinstance(arguments, dict) or not callable(function):
         message = "the function is not callable"
         raise TypeError(message)
-    decimals = call["decimals"]
-    named = {name: convert(value) if name in set(decimals) else value for name, value in arguments.items()}  # type: ignore[call-overload]  # a list of names, by `protocol`
-    value = function(**named)
+    kinds = call["kinds"]
+    if not isinstance(kinds, dict):
+        message = "the call does not say what its arguments are"
+        raise TypeError(message)
+    value = function(**{name: convert(argument, kinds[name]) for name, argument in arguments.items()})
     if hasattr(value, "__await__"):
         import asyncio  # noqa: PLC0415  # 50 ms that only asynchronous tools pay
 
@@ -337,13 +339,25 @@ async def awaited(value: object) -> object:
     return await value  # type: ignore[misc]  # checked by the caller
 
 
-def convert(value: object) -> object:
-    """Canonical decimals, alone or in lists, as Decimal."""
-    from decimal import Decimal  # noqa: PLC0415  # loaded where it is needed
+def convert(value: object, kind: object) -> object:
+    """A canonical value as the function receives it, by the kind that `protocol` told."""
+    if isinstance(kind, dict) and isinstance(value, dict):
+        return {name: convert(part, kind[name]) for name, part in value.items()}
+    if isinstance(kind, list) and isinstance(value, list):
+        return [convert(item, kind[1]) for item in value]
+    if kind == "decimal":
+        from decimal import Decimal  # noqa: PLC0415  # loaded where it is needed
 
-    if isinstance(value, list):
-        return [convert(item) for item in value]
-    return Decimal(str(value))
+        return Decimal(str(value))
+    if kind in {"timestamp", "duration"}:
+        from datetime import datetime, timedelta  # noqa: PLC0415  # loaded where it is needed
+
+        if kind == "timestamp":
+            return datetime.fromisoformat(str(value))
+        seconds, _, rest = str(value).removesuffix("s").removeprefix("-").partition(".")
+        length = timedelta(seconds=int(seconds), milliseconds=int(rest or 0))
+        return -length if str(value).startswith("-") else length
+    return value
 
 
 def stub() -> types.ModuleType:

@@ -19,7 +19,20 @@ from typing import Final, Literal, TypeAlias
 
 from sandbox.call import Call
 from sandbox.errors import SandboxFailure
-from sandbox.ir import ArgWord, DecimalType, Json, ListType, RunArgv, RunHost, RunTool, Tool
+from sandbox.ir import (
+    ArgType,
+    ArgWord,
+    DecimalType,
+    DurationType,
+    Json,
+    ListType,
+    RecordType,
+    RunArgv,
+    RunHost,
+    RunTool,
+    TimestampType,
+    Tool,
+)
 
 HELLO: Final = 1
 STDOUT: Final = 2
@@ -129,8 +142,8 @@ def call_message(call: Call, tool: Tool) -> dict[str, Json]:
     limits: dict[str, Json] = {"output": tool.run.output, "timeout_ms": tool.run.timeout_ms}
     match tool.run.what:
         case RunTool(module=module, function=function):
-            decimals: list[Json] = [argument.name for argument in tool.arguments if is_decimal(argument.type)]
-            what: dict[str, Json] = {"module": module, "function": function, "args": arguments, "decimals": decimals}
+            kinds: dict[str, Json] = {argument.name: kind_of(argument.type) for argument in tool.arguments}
+            what: dict[str, Json] = {"module": module, "function": function, "args": arguments, "kinds": kinds}
             return {"kind": "tool", **what, **limits}
         case RunArgv() as argv:
             words: list[Json] = list(argv_words(argv, arguments))
@@ -227,9 +240,21 @@ def _exit_text(code: int) -> str:
     return f"the tool ended with exit code {code} and returned nothing"
 
 
-def is_decimal(type_: object) -> bool:
-    """Whether an argument of this type arrives as Decimal, or a list of them."""
-    return isinstance(type_, DecimalType) or (isinstance(type_, ListType) and isinstance(type_.items, DecimalType))
+def kind_of(type_: ArgType) -> Json:
+    """What the guest makes of a canonical value: a class by name, `["list", kind]`, a field's kind each, or nothing."""
+    match type_:
+        case DecimalType():
+            return "decimal"
+        case TimestampType():
+            return "timestamp"
+        case DurationType():
+            return "duration"
+        case ListType(items=items):
+            return ["list", kind_of(items)]
+        case RecordType(fields=parts):
+            return {part.name: kind_of(part.type) for part in parts}
+        case _:
+            return None
 
 
 def _word(value: Json) -> str:

@@ -9,7 +9,7 @@ from typing import Final, TypeAlias
 import z3
 
 from sandbox.call import Value
-from sandbox.canonical import show_value
+from sandbox.canonical import raw_value
 from sandbox.encode import Environment, ListTerm, RecordTerm, Term, read, single
 from sandbox.errors import Fault
 from sandbox.ir import (
@@ -70,7 +70,7 @@ def session_of(model: Model, contract: Contract, call: Symbolic) -> dict[str, Js
 
 def raw(model: Model, term: Term, type_: ArgType) -> Json:
     """One argument's value in the model, as raw JSON."""
-    return show_value(value_of(model, term, sort_of(type_)), type_)
+    return raw_value(value_of(model, term, sort_of(type_)), type_)
 
 
 def value_of(model: Model, term: Term, sort: Sort) -> Value:

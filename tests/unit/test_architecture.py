@@ -26,14 +26,18 @@ LAYERS: dict[str, int] = {
     "ir": 1,
     "lang": 1,
     "regex": 1,
+    "times": 1,
     # 2: its two meanings, the machine, and the values that flow
     "call": 2,
     "canonical": 2,
+    "emails": 2,
     "encode": 2,
     "evaluate": 2,
     "machine": 2,
+    "shell": 2,
     "spec": 2,
     "strict_json": 2,
+    "urls": 2,
     # 3: the stations of a call
     "approve": 3,
     "audit": 3,
@@ -42,6 +46,7 @@ LAYERS: dict[str, int] = {
     "engines": 3,
     "execute": 3,
     "ground": 3,
+    "handed": 3,
     "host": 3,
     "nearest": 3,
     "parse": 3,
@@ -71,9 +76,19 @@ LAYERS: dict[str, int] = {
 SAME_LAYER: frozenset[tuple[str, str]] = frozenset(
     {
         ("lang", "ir"),  # what it compiles to
+        ("lang", "times"),
+        ("times", "ir"),
         ("lang", "regex"),  # patterns are checked where they are written
         ("evaluate", "call"),  # values
         ("canonical", "call"),
+        ("canonical", "emails"),  # canonical texts, each written where it is read
+        ("canonical", "shell"),
+        ("canonical", "urls"),
+        ("emails", "call"),
+        ("shell", "call"),
+        ("urls", "call"),
+        ("host", "handed"),
+        ("execute", "handed"),
         ("strict_json", "call"),
         ("engines", "decide"),  # the two seams that it fills
         ("engines", "ground"),  # in the child process
@@ -94,7 +109,7 @@ SAME_LAYER: frozenset[tuple[str, str]] = frozenset(
     }
 )
 
-LATE = ("z3", "cvc5", "docker", "langchain", "langchain_core", "lark", "ruamel", "re2")
+LATE = ("z3", "cvc5", "docker", "langchain", "langchain_core", "lark", "ruamel", "re2", "ada_url", "tree_sitter")
 BANNED_MODULES = {"pickle", "marshal", "shelve", "dill", "cloudpickle", "imp"}
 BANNED_NAMES = {"eval", "exec", "compile", "__import__", "input"}
 BANNED_ATTRIBUTES = {

@@ -24,7 +24,7 @@ from sandbox.call import Call
 from sandbox.decorator import raw_call, sandboxed
 from sandbox.errors import ApprovalNeeded, Denied, ToolError, UsageError
 from sandbox.gate import Gate
-from sandbox.host import python_arguments
+from sandbox.handed import python_arguments
 
 HOST = PAYMENTS.replace(
     "run:  {tool: tools.payments:send_money, timeout: 10s}", 'run: {host: "holds the session of the user"}'
