@@ -7,7 +7,7 @@ from dataclasses import fields
 from typing import Final, get_args
 
 from sandbox.errors import Fault
-from sandbox.ir import Arg, Const, Expr, Fact, Has, ScalarSort, State
+from sandbox.ir import Arg, Expr, Fact, Has, ScalarSort, State
 
 _EXPRESSIONS: Final = get_args(Expr)
 
@@ -30,11 +30,6 @@ def arguments_in(expr: Expr) -> frozenset[str]:
 def variables_in(expr: Expr) -> frozenset[str]:
     """The state variables that are read."""
     return frozenset(node.name for node in walk(expr) if isinstance(node, State))
-
-
-def constants_in(expr: Expr) -> frozenset[str]:
-    """The string constants (enum values among them) that stand in it."""
-    return frozenset(node.value for node in walk(expr) if isinstance(node, Const) and isinstance(node.value, str))
 
 
 def facts_in(expr: Expr) -> dict[str, ScalarSort]:
