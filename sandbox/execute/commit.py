@@ -12,7 +12,7 @@ import json
 import os
 import shutil
 import stat
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Final, Literal, NoReturn
 
@@ -43,8 +43,13 @@ def commit(root: int, view: int, changes: Sequence[Change], before: Mapping[str,
     Raises:
         SandboxFailure: nothing was changed: a path is no longer what the call saw, or there is no room.
     """
+    made = {change.path for change in changes if change.kind == "added" and change.type == "directory"}
     for change in changes:
         _check_unchanged(root, change.path, before.get(change.path))
+        if change.kind != "deleted":
+            _check_place(root, change.path, made)
+        elif change.type == "directory":
+            _check_emptied(root, change.path, before)
     try:
         _prepare(root, view, changes)
     except OSError as error:
@@ -70,8 +75,7 @@ def recover(root: int) -> None:
         found = os.fstat(folder)
         if found.st_uid != os.geteuid() or found.st_mode & 0o077:
             _stuck("was not made by this user alone")
-        with contextlib.suppress(FileNotFoundError):
-            _perform(root, folder, _read_journal(folder))
+        _perform(root, folder, _read_journal(folder))
     except (OSError, ValueError, TypeError) as error:
         _stuck(f"cannot be finished ({error})", error)
     finally:
@@ -99,8 +103,36 @@ def _check_unchanged(root: int, path: str, seen: Entry | None) -> None:
         raise _conflict(path)
 
 
+def _check_place(root: int, path: str, made: Set[str]) -> None:
+    """What is to be placed has a folder to be placed in: there, or made by the same changes."""
+    parent = path.rpartition("/")[0]
+    if parent in made:
+        return
+    try:
+        os.close(open_folder(root, parent))
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise _conflict(parent) from error
+
+
+def _check_emptied(root: int, path: str, before: Mapping[str, Entry]) -> None:
+    """A folder that is to go holds nothing that the call did not see, and so could not delete."""
+    try:
+        folder = open_folder(root, path)
+    except FileNotFoundError:
+        return  # someone else was faster
+    try:
+        unseen = [name for name in os.listdir(folder) if f"{path}/{name}" not in before]
+    finally:
+        os.close(folder)
+    if unseen:
+        raise _conflict(path)
+
+
 def _conflict(path: str) -> SandboxFailure:
-    message = f"`{path}` in the workspace was changed by someone else while the call ran; nothing was committed"
+    message = (
+        f"`{path}` in the workspace was changed by someone else while the call ran, or holds what no call can see; "
+        "nothing was committed"
+    )
     return SandboxFailure(message, "sandbox_failure.conflict")
 
 
@@ -171,8 +203,14 @@ def _write(descriptor: int, data: bytes) -> None:
 
 
 def _read_journal(folder: int) -> list[_Step]:
-    with opened(_JOURNAL, _READ, folder) as descriptor, os.fdopen(os.dup(descriptor), "rb") as file:
+    """The steps; none where there is no journal, for then nothing has begun."""
+    with (
+        contextlib.suppress(FileNotFoundError),
+        opened(_JOURNAL, _READ, folder) as descriptor,
+        os.fdopen(os.dup(descriptor), "rb") as file,
+    ):
         return [_Step(str_do, path, mode, staged) for str_do, path, mode, staged in json.load(file)]
+    return []
 
 
 def _perform(root: int, folder: int, steps: Sequence[_Step]) -> None:
@@ -182,6 +220,8 @@ def _perform(root: int, folder: int, steps: Sequence[_Step]) -> None:
         try:
             below = open_folder(root, parent)
         except (FileNotFoundError, NotADirectoryError):
+            if step.do not in {"delete", "remove_folder"}:
+                raise
             continue  # a folder that a later step of the first attempt has removed or replaced
         try:
             _perform_step(step, below, name, folder, owner)

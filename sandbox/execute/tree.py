@@ -21,6 +21,9 @@ from sandbox.errors import SandboxFailure
 DEPTH_LIMIT: Final = 64
 """Nested folders of a workspace; each holds a descriptor open during the walk."""
 
+PATH_LIMIT: Final = 4_095
+"""Characters of a folder's path, as the kernel has it for one that is named at once: every entry below repeats it."""
+
 CHUNK: Final = 1024 * 1024
 
 PERMISSIONS: Final = 0o777
@@ -131,8 +134,8 @@ class _Copy:
 
 
 def _copy_folder(job: _Copy, source: int, target: int, prefix: str, depth: int) -> None:
-    if depth == 0:
-        message = f"the workspace is nested more than {DEPTH_LIMIT} deep at `{prefix}`"
+    if depth == 0 or len(prefix) > PATH_LIMIT:
+        message = f"the workspace is nested more than {DEPTH_LIMIT} deep, or {PATH_LIMIT} characters, at `{prefix}`"
         raise SandboxFailure(message, "sandbox_failure.workspace")
     for name in sorted(os.listdir(source)):
         if (prefix == "" and name == JOURNAL_FOLDER) or not _is_utf8(name):
@@ -200,7 +203,7 @@ def _scan_folder(folder: int, prefix: str, depth: int) -> Iterator[tuple[str, En
         match stat.S_IFMT(found.st_mode):
             case stat.S_IFREG if found.st_nlink == 1:
                 yield path, _entry("file", found), partial(_content_digest, folder, name)
-            case stat.S_IFDIR if depth > 1:
+            case stat.S_IFDIR if depth > 1 and len(path) <= PATH_LIMIT:
                 yield path, _entry("directory", found), str
                 with opened(name, _DIRECTORY, folder) as reading:
                     yield from _scan_folder(reading, f"{path}/", depth - 1)
