@@ -3,38 +3,35 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from sandbox.ir import ArgType, DecimalType, DurationType, Json, ListType, RecordType, TimestampType, Tool
+from sandbox.times import parse_duration
 
 if TYPE_CHECKING:
-    from sandbox.call import Call, Value
-
-EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+    from sandbox.call import Call
 
 
 def python_arguments(call: Call, tool: Tool) -> dict[str, object]:
-    """The call's values as a function receives them: Decimal, datetime, timedelta; all else as its canonical JSON."""
+    """What was digested, as a function receives it: Decimal, datetime, timedelta; all else as its canonical JSON."""
     types = {argument.name: argument.type for argument in tool.arguments}
     shown: dict[str, Json] = json.loads(call.canonical)["args"]
-    return {name: _python_value(value, shown[name], types[name]) for name, value in call.args.items()}
+    return {name: _python_value(value, types[name]) for name, value in shown.items()}
 
 
-def _python_value(value: Value, shown: Json, type_: ArgType) -> object:
-    match type_, value, shown:
-        case DecimalType(scale=scale), int(), _:
-            return Decimal(f"{value}e-{scale}")
-        case TimestampType(), int(), _:
-            return EPOCH + timedelta(milliseconds=value)
-        case DurationType(), int(), _:
-            return timedelta(milliseconds=value)
-        case ListType(items=items), tuple(), list():
-            return [_python_value(item, text, items) for item, text in zip(value, shown, strict=True)]
-        case RecordType(fields=fields), Mapping(), dict():
-            present = (field for field in fields if field.name in shown)
-            return {field.name: _python_value(value[field.name], shown[field.name], field.type) for field in present}
+def _python_value(shown: Json, type_: ArgType) -> object:
+    match type_, shown:
+        case DecimalType(), str():
+            return Decimal(shown)
+        case TimestampType(), str():
+            return datetime.fromisoformat(shown)
+        case DurationType(), str():
+            return timedelta(milliseconds=parse_duration(shown) or 0)  # what is canonical is read
+        case ListType(items=items), list():
+            return [_python_value(item, items) for item in shown]
+        case RecordType(fields=parts), dict():
+            return {part.name: _python_value(shown[part.name], part.type) for part in parts if part.name in shown}
         case _:
             return shown

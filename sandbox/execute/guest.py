@@ -354,9 +354,8 @@ def convert(value: object, kind: object) -> object:
 
         if kind == "timestamp":
             return datetime.fromisoformat(str(value))
-        seconds, _, rest = str(value).removesuffix("s").removeprefix("-").partition(".")
-        length = timedelta(seconds=int(seconds), milliseconds=int(rest or 0))
-        return -length if str(value).startswith("-") else length
+        digits = str(value).removesuffix("s")
+        return timedelta(milliseconds=int(digits.replace(".", "")) if "." in digits else 1000 * int(digits))
     return value
 
 

@@ -12,7 +12,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from decimal import Decimal
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -210,15 +209,21 @@ def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 def performed(module: str, function: str, **args: object) -> tuple[int, bytes]:
-    call = {"kind": "tool", "module": module, "function": function, "args": args, "decimals": ["amount", "many"]}
-    return guest.perform(call)
+    kinds = {"amount": "decimal", "many": ["list", "decimal"], "text": None, "x": None}
+    return guest.perform({"kind": "tool", "module": module, "function": function, "args": args, "kinds": kinds})
 
 
 def test_a_function_gets_its_arguments_by_name_and_type(module: str) -> None:
     code, answer = performed(module, "plain", amount="1.50", many=["2.0"], text="1.50")
     expected = {"amount": "Decimal('1.50')", "many": "[Decimal('2.0')]", "text": "'1.50'"}
     assert (code, json.loads(answer[1:])) == (0, expected)
-    assert guest.convert("1.50") == Decimal("1.50")
+
+
+def test_a_call_that_does_not_say_what_its_arguments_are_runs_nothing(module: str) -> None:
+    call = {"kind": "tool", "module": module, "function": "plain", "args": {"x": 1}}
+    assert guest.perform({**call, "kinds": None})[1].startswith(b"!TypeError")
+    assert guest.perform({**call, "kinds": {}})[1].startswith(b"!KeyError")
+    assert guest.perform({**call, "kinds": {"x": None}, "args": None})[1].startswith(b"!TypeError")
 
 
 def test_an_asynchronous_function_is_awaited(module: str) -> None:

@@ -15,7 +15,21 @@ from hypothesis import strategies as st
 from sandbox.errors import SandboxFailure
 from sandbox.execute import guest, protocol
 from sandbox.execute.protocol import Exceeded, FrameReader, Raised, Returned, call_frame, read_ending, read_result
-from sandbox.ir import Argument, ArgWord, BoolType, DecimalType, IntType, ListType, Run, RunArgv, RunHost, RunTool
+from sandbox.ir import (
+    Argument,
+    ArgWord,
+    BoolType,
+    DecimalType,
+    DurationType,
+    IntType,
+    ListType,
+    RecordType,
+    Run,
+    RunArgv,
+    RunHost,
+    RunTool,
+    TimestampType,
+)
 
 KEY = bytes(range(32))
 
@@ -82,16 +96,23 @@ def test_the_call_is_sent_as_it_was_digested() -> None:
         Argument("amount", DecimalType(2, None, None)),
         Argument("shares", ListType(DecimalType(1, None, None), 0, 3, unique=False)),
         Argument("count", IntType(0, 9)),
+        Argument("unit", RecordType((Argument("at", TimestampType()), Argument("lasts", DurationType())))),
     )
-    sent = call_frame(execkit.call_of(tool, amount="1.50", shares=["2.0"], count=3), tool, KEY)
+    at = {"at": "2026-01-31T09:30:00.000Z", "lasts": "1.500s"}
+    sent = call_frame(execkit.call_of(tool, amount="1.50", shares=["2.0"], count=3, unit=at), tool, KEY)
     (size,) = guest.CALL_HEADER.unpack(sent[:4])
     assert json.loads(sent[4 : 4 + size]) == {
         "key": KEY.hex(),
         "kind": "tool",
         "module": "tools.payments",
         "function": "send_money",
-        "args": {"amount": "1.50", "shares": ["2.0"], "count": 3},
-        "decimals": ["amount", "shares"],
+        "args": {"amount": "1.50", "shares": ["2.0"], "count": 3, "unit": at},
+        "kinds": {
+            "amount": "decimal",
+            "shares": ["list", "decimal"],
+            "count": None,
+            "unit": {"at": "timestamp", "lasts": "duration"},
+        },
         "output": 123,
         "timeout_ms": 456,
     }
