@@ -18,6 +18,7 @@ import z3
 from sandbox.errors import EnginesDisagree
 from sandbox.prove.findings import SolverChoice
 from sandbox.prove.obligations import Query
+from sandbox.prove.positive import positively
 from sandbox.prove.second import second_opinion
 
 QUERY_RLIMIT: Final = 60_000_000
@@ -25,6 +26,9 @@ QUERY_RLIMIT: Final = 60_000_000
 
 GLANCE_RLIMIT: Final = 2_000_000
 """For a look at the narrower place, which is where most models are: half a second at most."""
+
+FIRST_RLIMIT: Final = 2_000_000
+"""For the first attempt at a query, before it is put in another form: a second at most, and mostly milliseconds."""
 
 SHARE: Final = 0.4
 """The part of the time that is left which one query may take, so that no single one starves those after it."""
@@ -113,6 +117,14 @@ class Desk:
         return self._asked(query.narrow or query.terms, min(self.rlimit, GLANCE_RLIMIT))
 
     def _asked(self, terms: tuple[z3.BoolRef, ...], rlimit: int) -> Search:
+        """As they stand, with a little effort; then without negated memberships; then as they stand, to the limit."""
+        first = self._attempt(terms, min(rlimit, FIRST_RLIMIT), positive=False)
+        if not isinstance(first, Open) or rlimit <= FIRST_RLIMIT:
+            return first
+        second = self._attempt(terms, rlimit, positive=True)
+        return self._attempt(terms, rlimit, positive=False) if isinstance(second, Open) else second
+
+    def _attempt(self, terms: tuple[z3.BoolRef, ...], rlimit: int, *, positive: bool) -> Search:
         time_ms = self._time_ms()
         if time_ms <= 0:
             return Open("out of time")
@@ -122,7 +134,7 @@ class Desk:
         solver.set("timeout", time_ms)
         solver.set("rlimit", rlimit)
         try:
-            solver.add([term.translate(ctx) for term in terms])
+            solver.add(positively(terms, ctx) if positive else [term.translate(ctx) for term in terms])
             answer = solver.check()
             self.spent += units_of(solver)
             if answer == z3.sat:
