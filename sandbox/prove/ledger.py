@@ -32,11 +32,17 @@ ENCODER: Final = (
     "machine.py",
     "encode.py",
     "regex/*.py",
-    "prove/obligations.py",
-    "prove/induction.py",
     "prove/attempt.py",
+    "prove/focus.py",
+    "prove/induction.py",
+    "prove/mentions.py",
+    "prove/obligations.py",
+    "prove/run.py",
+    "prove/second.py",
+    "prove/solve.py",
+    "prove/supported.py",
 )
-"""The sources that give a spec its meaning in proofs: a change in them makes every entry stale."""
+"""The sources that a proof rests on, from the meaning of a spec to its verdict: a change makes every entry stale."""
 
 Change: TypeAlias = Literal["missing", "stale", "verdict", "removed"]
 
