@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from sandbox.call import Call, Decision, Isolation, Outcome, Permit, Receipt, Result
-from sandbox.errors import SandboxFailure
+from sandbox.errors import Fault, SandboxFailure
 from sandbox.events import emit
 from sandbox.execute.runner import Prepared, Runner
 from sandbox.ir import Contract, Tool
@@ -49,8 +49,9 @@ class Passage:
         try:
             self._trail.intend(permit, decision)
             self.consume(permit)
-        except BaseException:
-            self._cancel(permit)
+        except BaseException as error:
+            if not (isinstance(error, Fault) and error.reason_code == "permit.used"):  # who used it may be running
+                self._cancel(permit)
             raise
         return self._conclude(way, decision, permit, self._execute(way, permit))
 

@@ -25,6 +25,8 @@ from sandbox.session import SessionSource, current
 MAX_SHOWN_STDERR: Final = 2_000
 """Characters of a failed tool's stderr that the model is shown: the end of a traceback says most."""
 
+_TOOL_CALL: Final = "tool_call"
+
 
 class SandboxedTool(BaseTool):
     """One tool of a spec. A refusal becomes a tool message with status `error` that says why."""
@@ -115,14 +117,22 @@ def _host_function(given: BaseTool) -> HostFunction:
     """What the gate runs for a host tool: the tool's own way in, async only where it has no other."""
 
     async def run_async(**arguments: object) -> object:
-        answer: object = await given.ainvoke(dict(arguments))
+        answer: object = await given.ainvoke(_only_arguments(arguments))
         return answer
 
     def run(**arguments: object) -> object:
-        answer: object = given.invoke(dict(arguments))
+        answer: object = given.invoke(_only_arguments(arguments))
         return answer
 
     return run_async if isinstance(given, StructuredTool) and given.func is None else run
+
+
+def _only_arguments(arguments: dict[str, object]) -> dict[str, object]:
+    """The arguments, unless LangChain would take them for a whole call and run with what stands in their `args`."""
+    if arguments.get("type") == _TOOL_CALL:
+        message = f"an argument `type` with the value `{_TOOL_CALL}` means something else to LangChain"
+        raise ToolException(message)
+    return dict(arguments)
 
 
 def _shown(outcome: Outcome) -> str:

@@ -12,7 +12,8 @@ import json
 import os
 import shutil
 import stat
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Final, Literal, NoReturn
 
@@ -103,7 +104,7 @@ def _check_unchanged(root: int, path: str, seen: Entry | None) -> None:
         raise _conflict(path)
 
 
-def _check_place(root: int, path: str, made: Set[str]) -> None:
+def _check_place(root: int, path: str, made: AbstractSet[str]) -> None:
     """What is to be placed has a folder to be placed in: there, or made by the same changes."""
     parent = path.rpartition("/")[0]
     if parent in made:
@@ -121,7 +122,7 @@ def _check_emptied(root: int, path: str, before: Mapping[str, Entry]) -> None:
     except FileNotFoundError:
         return  # someone else was faster
     try:
-        unseen = [name for name in os.listdir(folder) if f"{path}/{name}" not in before]
+        unseen = [name for name in os.listdir(folder) if f"{path}/{name}" not in before]  # noqa: PTH208  # a descriptor, not a path
     finally:
         os.close(folder)
     if unseen:

@@ -243,5 +243,5 @@ def test_a_permit_serves_once(tmp_path: Path) -> None:
         gate.call(PAY % 10)
         permit = runner.permits[0]
         with pytest.raises(Fault) as caught:
-            gate._consume(permit)
+            gate._passage.consume(permit)
     assert caught.value.reason_code == "permit.used"
