@@ -25,6 +25,7 @@ from sandbox.decorator import raw_call, sandboxed
 from sandbox.errors import ApprovalNeeded, Denied, ToolError, UsageError
 from sandbox.gate import Gate
 from sandbox.handed import python_arguments
+from sandbox.host import HostRunner
 
 HOST = PAYMENTS.replace(
     "run:  {tool: tools.payments:send_money, timeout: 10s}", 'run: {host: "holds the session of the user"}'
@@ -407,6 +408,20 @@ def test_a_host_callable_is_attached_once_and_only_where_the_spec_says_so(gate: 
         other_gate.attach("send_money", body)
         with pytest.raises(UsageError, match="already"):
             other_gate.attach("send_money", body)
+
+
+def test_the_host_is_no_stronger_isolation() -> None:
+    run = ir.Run(ir.RunHost("a session"), min_isolation="gvisor")
+    with pytest.raises(UsageError, match="min_isolation `gvisor`"):
+        HostRunner().attach(ir.Tool("t", (), (), run=run), body)
+
+
+def test_a_callable_that_has_no_source_has_no_digest_of_it(tmp_path: Path) -> None:
+    with open_gate(tmp_path, text=HOST) as gate:
+        gate.attach("send_money", lambda **_: len(_))
+        gate._host._functions["send_money"] = type("Odd", (), {"__call__": lambda self, **_: 1})()
+        result = gate.call({"tool": "send_money", "args": {"recipient": TRUSTED[0], "amount": 1}})
+    assert (result.receipt.source_digest, result.receipt.isolation) == ("", "host")
 
 
 def test_a_host_callable_given_by_path_waits_for_its_gate(tmp_path: Path) -> None:
