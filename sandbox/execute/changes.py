@@ -52,7 +52,7 @@ def refusal(changes: tuple[Change, ...], after: Mapping[str, Entry]) -> str | No
     for change in changes:
         reason = _refused_name(change.path)
         if reason is None and change.kind != "deleted":
-            reason = _refused_kind(after[change.path])
+            reason = _refused_kind(after[change.path]) or _refused_place(change.path, after)
         if reason is not None:
             return f"`{change.path.encode('unicode_escape', 'backslashreplace').decode('ascii')}` {reason}"
     return None
@@ -72,6 +72,17 @@ def _refused_kind(entry: Entry) -> str | None:
         return "is a device, fifo, socket, hard link, or too deep"
     if entry.mode & SET_ID:
         return "has set-id bits"
+    return None
+
+
+def _refused_place(path: str, after: Mapping[str, Entry]) -> str | None:
+    """Git acts upon the `config` and hooks of whatever looks like a repository, whether or not it is named `.git`."""
+    parts = path.split("/")
+    for depth in range(len(parts)):
+        above = "".join(f"{part}/" for part in parts[:depth])
+        has = {name for name in ("HEAD", "objects", "refs", "commondir") if f"{above}{name}" in after}
+        if has >= {"HEAD", "objects", "refs"} or has >= {"HEAD", "commondir"}:
+            return "lies in what git takes for a repository, and so for its settings"
     return None
 
 
