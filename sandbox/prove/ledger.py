@@ -37,6 +37,7 @@ ENCODER: Final = (
     "prove/induction.py",
     "prove/mentions.py",
     "prove/obligations.py",
+    "prove/positive.py",
     "prove/run.py",
     "prove/second.py",
     "prove/solve.py",
