@@ -1,0 +1,95 @@
+"""One change at a time: what a slip of the hand in a twin would look like."""
+
+from __future__ import annotations
+
+import ast
+import copy
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TypeAlias
+
+COMPARISONS: dict[type[ast.cmpop], type[ast.cmpop]] = {
+    ast.Lt: ast.LtE,
+    ast.LtE: ast.Lt,
+    ast.Gt: ast.GtE,
+    ast.GtE: ast.Gt,
+    ast.Eq: ast.NotEq,
+    ast.NotEq: ast.Eq,
+    ast.In: ast.NotIn,
+    ast.NotIn: ast.In,
+}
+ARITHMETIC: dict[type[ast.operator], type[ast.operator]] = {
+    ast.Add: ast.Sub,
+    ast.Sub: ast.Add,
+    ast.Mult: ast.Add,
+    ast.FloorDiv: ast.Mult,
+    ast.Div: ast.Mult,
+}
+NAMES = {"any": "all", "all": "any", "conjunction": "disjunction", "disjunction": "conjunction", "min": "max"}
+ATTRIBUTES = {
+    "startswith": "endswith",
+    "endswith": "startswith",
+    "Implies": "And",
+    "And": "Or",
+    "Or": "And",
+    "PrefixOf": "SuffixOf",
+    "SuffixOf": "PrefixOf",
+    "length": "beyond",
+}
+TEXTS = {"starts": "ends", "ends": "contains", "contains": "starts", "search": "full", "is": "contains"}
+
+Path: TypeAlias = tuple[tuple[str, int | None], ...]
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """A changed source, and where it was changed."""
+
+    function: str
+    line: int
+    change: str
+    source: str
+
+
+def mutants(source: str, functions: frozenset[str]) -> Iterator[Mutant]:
+    """Every single change to the bodies of these functions."""
+    tree = ast.parse(source)
+    for position, node in enumerate(tree.body):
+        if isinstance(node, ast.FunctionDef) and node.name in functions:
+            for inner in range(len(list(ast.walk(node)))):
+                for variant in range(2):
+                    changed = copy.deepcopy(tree)
+                    target = list(ast.walk(changed.body[position]))[inner]
+                    change = altered(target, variant)
+                    if change:
+                        yield Mutant(node.name, target.lineno, change, ast.unparse(changed))
+
+
+def altered(node: ast.AST, variant: int) -> str:
+    """Change the node in place; '' where there is nothing to change (in this variant)."""
+    match node, variant:
+        case ast.Compare(ops=[op]), 0 if type(op) in COMPARISONS:
+            node.ops = [COMPARISONS[type(op)]()]
+        case ast.BinOp(op=op), 0 if type(op) in ARITHMETIC:
+            node.op = ARITHMETIC[type(op)]()
+        case ast.Call(func=ast.Name(id=name)), 0 if name in NAMES:
+            node.func = ast.copy_location(ast.Name(NAMES[name], ast.Load()), node.func)
+        case ast.Call(func=ast.Attribute(attr=name)), 0 if name in ATTRIBUTES:
+            node.func.attr = ATTRIBUTES[name]
+        case ast.Constant(value=str() as text), 0 if text in TEXTS:
+            node.value = TEXTS[text]
+        case ast.Constant(value=bool() as truth), 0:
+            node.value = not truth
+        case ast.Constant(value=int() as number), 0:
+            node.value = number + 1
+        case ast.UnaryOp(op=ast.USub() | ast.Not(), operand=operand), 0:
+            node.op = ast.UAdd() if isinstance(node.op, ast.USub) else ast.Not()
+            node.operand = operand if isinstance(node.op, ast.UAdd) else ast.UnaryOp(ast.Not(), operand)
+            ast.fix_missing_locations(node)
+        case ast.IfExp(body=body, orelse=orelse), 0:
+            node.body, node.orelse = orelse, body
+        case ast.Return(value=ast.Lambda(body=body) as function), 1 if not isinstance(body, ast.Constant):
+            function.body = ast.copy_location(ast.Constant(value=False), body)
+        case _:
+            return ""
+    return type(node).__name__
