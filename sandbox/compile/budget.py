@@ -5,17 +5,24 @@ Interval arithmetic over the declared bounds of the arguments: sound, and enough
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sandbox.ir import (
+    DURATION_RANGE,
+    TIMESTAMP_RANGE,
     Add,
     Arg,
-    ArgType,
     Argument,
+    ArgvType,
+    Bound,
     Const,
     DecimalType,
     Div,
+    DurationType,
     Expr,
+    Fact,
+    Field,
     Index,
     IntType,
     Ite,
@@ -23,13 +30,16 @@ from sandbox.ir import (
     Mod,
     Mul,
     Neg,
+    ShellType,
     Size,
     State,
     StringType,
     Sub,
     TextType,
+    TimestampType,
     Variable,
 )
+from sandbox.lang.reach import Command, Reached, declared, least_size, most_size
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +70,7 @@ def refusal(variable: Variable, value: Expr, arguments: tuple[Argument, ...]) ->
 
 
 def _amount(variable: Variable, amount: Expr, arguments: tuple[Argument, ...]) -> str:
-    types = {argument.name: argument.type for argument in arguments}
+    types: dict[str, Reached] = {argument.name: argument.type for argument in arguments}
     low = interval(amount, types).low
     if low is not None and low >= 0:
         return ""
@@ -70,20 +80,15 @@ def _amount(variable: Variable, amount: Expr, arguments: tuple[Argument, ...]) -
     )
 
 
-def interval(expr: Expr, types: dict[str, ArgType]) -> Interval:
+def interval(expr: Expr, types: Mapping[str, Reached]) -> Interval:
     """Bounds of an integer expression, whatever the call and the state; scaled as the expression is."""
     match expr:
         case Const(value=value):
             return Interval(int(value), int(value)) if not isinstance(value, str) else ANYTHING
-        case Arg(name=name):
-            return _declared(types[name])
-        case Index(of=Arg(name=name)):
-            type_ = types[name]
-            return _declared(type_.items) if isinstance(type_, ListType) else ANYTHING
-        case Size(operand=Arg(name=name)):
-            return _size(types[name])
-        case Size():
-            return Interval(0, None)
+        case Arg() | Field() | Index() | Bound() | Fact():
+            return _declared(declared(expr, types))
+        case Size(operand=operand):
+            return _size(declared(operand, types))
         case Add(left=left, right=right):
             one, other = interval(left, types), interval(right, types)
             return Interval(_sum(one.low, other.low), _sum(one.high, other.high))
@@ -113,22 +118,28 @@ def interval(expr: Expr, types: dict[str, ArgType]) -> Interval:
             return ANYTHING
 
 
-def _declared(type_: ArgType) -> Interval:
+def _declared(type_: Reached | None) -> Interval:
     match type_:
         case IntType(minimum=minimum, maximum=maximum):
             return Interval(minimum, maximum)
         case DecimalType(minimum=low, maximum=high):
             return Interval(low, high)
+        case TimestampType():
+            return Interval(*TIMESTAMP_RANGE)
+        case DurationType():
+            return Interval(*DURATION_RANGE)
         case _:
             return ANYTHING
 
 
-def _size(type_: ArgType) -> Interval:
+def _size(type_: Reached | None) -> Interval:
     match type_:
         case StringType(min_size=low, max_size=high) | ListType(min_size=low, max_size=high):
             return Interval(low, high)
         case TextType(max_size=high):
             return Interval(0, high)
+        case ArgvType() | ShellType() | Command():
+            return Interval(least_size(type_), most_size(type_))
         case _:
             return Interval(0, None)
 

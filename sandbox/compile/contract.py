@@ -11,27 +11,36 @@ from typing import Final
 
 from sandbox.compile import budget, cost, folders
 from sandbox.compile.types import Types
+from sandbox.compile.variables import Variables
 from sandbox.errors import SpecError
 from sandbox.ir import (
+    ArgType,
     Argument,
     ArgWord,
     Assignment,
     BoolSort,
     Contract,
     Expr,
+    ListType,
     NetworkGrant,
+    RecordType,
     Rule,
     RuleKind,
     Run,
     RunArgv,
     RunHost,
     RunTool,
+    ScalarSort,
+    ShellType,
     Sort,
+    TimestampSort,
     Tool,
     Variable,
     Workspace,
+    sort_of,
 )
 from sandbox.lang import Constant, Scope, SourceText, compile_expression, later
+from sandbox.lang.check import FUNCTIONS
 from sandbox.lang.source import Problems, shown
 from sandbox.lang.suggest import near_miss
 from sandbox.spec import Written, read_spec
@@ -78,7 +87,7 @@ def load(file: Path, name: str) -> Loaded:
 
 def reserved_names() -> frozenset[str]:
     """Names that no constant may have, for they mean something already."""
-    return later.NAMES | {"args", "state", "tool", "decision", "rule", "has", "size"}
+    return later.NAMES | FUNCTIONS | {"args", "state", "session", "now", "tool", "decision", "rule"}
 
 
 def check_constants(define: Mapping[str, Constant], taken: Mapping[str, Constant], note: Callable[..., None]) -> None:
@@ -98,6 +107,7 @@ class _Compiler:
         self._types = Types(written, problems)
         self._file = folders.real(file.parent) / file.name
         self._variables: dict[str, Variable] = {}
+        self._session: tuple[Argument, ...] = ()
 
     def _wrong(self, message: str, *path: str | int, key: bool = False, offset: int = 0) -> None:
         self._problems.add(self._written.problem(message, *path, key=key, offset=offset))
@@ -105,14 +115,18 @@ class _Compiler:
     def contract(self) -> Contract:
         spec = self._spec
         check_constants(spec.define, {}, self._wrong)
+        self._types.check_names({*reserved_names(), *spec.define})
+        self._session = self._facts()
+        variables = Variables(self._written, self._problems, self._types)
         for name, variable in spec.state.items():
-            self._variables[name] = self._types.variable(name, variable, ("state", name))
+            self._variables[name] = variables.variable(name, variable, ("state", name))
         if spec.require_proofs is not None and not os.path.exists(self._file.parent / spec.require_proofs):  # noqa: PTH110 - `Path.exists` raises on long names
             self._wrong(f"{shown(spec.require_proofs)} does not exist; it is relative to this file", "require_proofs")
         contract = Contract(
             name=spec.name,
             tools=tuple(self._tool(name, tool) for name, tool in spec.tools.items()),
             variables=tuple(self._variables.values()),
+            session=self._session,
             owner=spec.owner,
             description=spec.description,
             require_proofs=spec.require_proofs,
@@ -123,18 +137,32 @@ class _Compiler:
             cost.check(contract, self._wrong)
         return contract
 
+    def _facts(self) -> tuple[Argument, ...]:
+        """The facts of the session: single values, which the host supplies with every call."""
+        facts = []
+        for name, spec in self._spec.session.items():
+            at: _Path = ("session", name)
+            for key in ("optional", "default"):
+                if key in spec.model_fields_set:
+                    self._wrong(f"a fact of the session is always supplied; take `{key}` out", *at, key)
+            fact = self._types.argument(name, spec, at)
+            if not isinstance(sort_of(fact.type), ScalarSort):
+                self._wrong("a fact of the session is a single value, such as a string or an enum", *at, "type")
+            else:
+                facts.append(fact)
+        return tuple(facts)
+
     def _tool(self, name: str, spec: ToolSpec) -> Tool:
         at: _Path = ("tools", name)
-        arguments = tuple(
-            Argument(arg, self._types.argument(type_, (*at, "args", arg)), type_.optional)
-            for arg, type_ in spec.args.items()
-        )
+        arguments = tuple(self._types.argument(arg, type_, (*at, "args", arg)) for arg, type_ in spec.args.items())
         scope = Scope(
             tools=tuple(self._spec.tools),
             arguments={name: {argument.name: argument for argument in arguments}},
             state={variable.name: variable.sort for variable in self._variables.values()},
             constants=self._spec.define,
+            facts={"now": TimestampSort()},
             tool=name,
+            session={fact.name: fact for fact in self._session},
         )
         self._check_effects(spec.effects, (*at, "effects"))
         return Tool(
@@ -142,7 +170,7 @@ class _Compiler:
             arguments=arguments,
             rules=self._rules(spec.rules, scope, (*at, "rules")),
             then=self._then(spec.then, scope, arguments, (*at, "then")),
-            run=None if spec.run is None else self._run(spec.run, spec, (*at, "run")),
+            run=None if spec.run is None else self._run(spec.run, arguments, (*at, "run")),
             description=spec.description,
             effects=tuple(spec.effects),
             place=self._written.place(*at, key=True),
@@ -223,7 +251,7 @@ class _Compiler:
 
     # --- run -----------------------------------------------------------------------------------------
 
-    def _run(self, spec: RunSpec, tool: ToolSpec, path: _Path) -> Run | None:
+    def _run(self, spec: RunSpec, arguments: tuple[Argument, ...], path: _Path) -> Run | None:
         given = [key for key in ("tool", "argv", "host") if getattr(spec, key) is not None]
         if len(given) != 1:
             self._wrong("`run` has exactly one of `tool`, `argv`, `host`", *path)
@@ -234,7 +262,7 @@ class _Compiler:
                     self._wrong(f"`{key}` means nothing on the host, where no container is; take it out", *path, key)
         workspace = spec.workspace
         return Run(
-            what=self._what(spec, tool, path),
+            what=self._what(spec, arguments, path),
             image=spec.image,
             workspace=None
             if workspace is None
@@ -251,7 +279,7 @@ class _Compiler:
             min_isolation=spec.min_isolation,
         )
 
-    def _what(self, spec: RunSpec, tool: ToolSpec, path: _Path) -> RunTool | RunArgv | RunHost:
+    def _what(self, spec: RunSpec, arguments: tuple[Argument, ...], path: _Path) -> RunTool | RunArgv | RunHost:
         if spec.host is not None:
             return RunHost(spec.host)
         if spec.tool is not None:
@@ -260,16 +288,28 @@ class _Compiler:
         words = spec.argv or []
         if not words:
             self._wrong("`argv` needs at least one word, the program", *path, "argv")
-        return RunArgv(tuple(self._argv_word(word, tool, (*path, "argv", at)) for at, word in enumerate(words)))
+        types = {argument.name: argument.type for argument in arguments}
+        return RunArgv(tuple(self._argv_word(word, types, (*path, "argv", at)) for at, word in enumerate(words)))
 
-    def _argv_word(self, word: str, tool: ToolSpec, path: _Path) -> str | ArgWord:
+    def _argv_word(self, word: str, types: Mapping[str, ArgType], path: _Path) -> str | ArgWord:
         found = _WORD_ARGUMENT.fullmatch(word)
         if found is not None:
-            if found[1] not in tool.args:
-                self._wrong(f"the tool has no argument {shown(found[1])}{near_miss(found[1], tool.args)}", *path)
+            if found[1] not in types:
+                self._wrong(f"the tool has no argument {shown(found[1])}{near_miss(found[1], types)}", *path)
+            elif _is_wordless(types[found[1]]):
+                self._wrong(f"`args.{found[1]}` is no word and no list of words; let a `tool` take it", *path)
             elif path[-1] == 0:
                 self._wrong("the program is a constant; an argument may not choose what runs", *path)
             return ArgWord(found[1])
         if "{args" in word:
             self._wrong("`{args.NAME}` is a whole word; make it a word of its own", *path)
         return word
+
+
+def _is_wordless(type_: ArgType) -> bool:
+    """Whether a value has no form as words of a command line."""
+    match type_:
+        case ListType(items=items):
+            return _is_wordless(items)
+        case _:
+            return isinstance(type_, RecordType | ShellType)

@@ -6,23 +6,25 @@ The solver writes every quantifier out, once for each element that a list can ha
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeAlias
 
 from sandbox.ir import (
+    EMAIL_SORT,
+    SHELL_WORDS,
+    URL_SORT,
     All,
-    Arg,
     ArgType,
-    Bound,
+    ArgvType,
     Contains,
     Contract,
+    EmailType,
     EndsWith,
     Eq,
     Exists,
     ExistsOne,
     Expr,
-    Index,
     Ite,
     Le,
     ListType,
@@ -31,11 +33,17 @@ from sandbox.ir import (
     Matches,
     Member,
     PathType,
+    RecordType,
+    ShellType,
     StartsWith,
     StringType,
     Tool,
+    UrlType,
 )
+from sandbox.lang.reach import Command, Reached, bound, declared, element_of, element_on_average, most_size
 from sandbox.lang.walk import parts
+
+Types: TypeAlias = Mapping[str, Reached]
 
 MAX_COST: Final = 8_000_000
 """Character steps of one decision: about a second in the slower engine, which is half its deadline."""
@@ -45,6 +53,9 @@ MAX_TERMS: Final = 100_000
 
 PART_SHARE: Final = 16
 """Characters of a variable part that one step compares, in the search for it from every character of its subject."""
+
+MAX_PARTS: Final = 20_000
+"""Single values of one call: the solver has a constant for each, whether or not it is there."""
 
 MAX_PATH: Final = 4_096
 """Characters of a path."""
@@ -62,8 +73,9 @@ class Term:
 def check(contract: Contract, note: Callable[..., None]) -> None:
     """Notes a problem at the costliest term of every tool whose decision could cost too much."""
     for tool in contract.tools:
-        _check_written_out(tool, note)
-        terms = tool_terms(tool)
+        _check_parts(tool, note)
+        _check_written_out(contract, tool, note)
+        terms = tool_terms(contract, tool)
         total = sum(term.cost for term in terms)
         if total > MAX_COST:
             worst = max(terms, key=lambda term: term.cost)
@@ -72,8 +84,36 @@ def check(contract: Contract, note: Callable[..., None]) -> None:
             note(message, *worst.path)
 
 
-def _check_written_out(tool: Tool, note: Callable[..., None]) -> None:
-    types = {argument.name: argument.type for argument in tool.arguments}
+def _check_parts(tool: Tool, note: Callable[..., None]) -> None:
+    sizes = {argument.name: parts_of(argument.type) for argument in tool.arguments}
+    total = sum(sizes.values())
+    if total > MAX_PARTS:
+        worst = max(sizes, key=lambda name: sizes[name])
+        message = f"the arguments of `{tool.name}` are up to {total:,} values, of which this is {sizes[worst]:,}"
+        note(f"{message}, and {MAX_PARTS:,} are allowed; declare shorter lists", "tools", tool.name, "args", worst)
+
+
+def parts_of(type_: ArgType) -> int:
+    """How many single values a value of a type is at most."""
+    match type_:
+        case ListType(items=items, max_size=size):
+            return 1 + size * parts_of(items)
+        case ArgvType(max_size=size):
+            return 1 + size
+        case ShellType():
+            return 1 + SHELL_WORDS * (1 + SHELL_WORDS)
+        case RecordType(fields=fields):
+            return sum(parts_of(field.type) for field in fields)
+        case UrlType():
+            return len(URL_SORT.fields)
+        case EmailType():
+            return len(EMAIL_SORT.fields)
+        case _:
+            return 1
+
+
+def _check_written_out(contract: Contract, tool: Tool, note: Callable[..., None]) -> None:
+    types = _types_of(contract, tool)
     sizes: list[tuple[int, tuple[str | int, ...]]] = [
         (written_out(rule.when, types), ("rules", at, rule.kind)) for at, rule in enumerate(tool.rules)
     ]
@@ -86,20 +126,25 @@ def _check_written_out(tool: Tool, note: Callable[..., None]) -> None:
         note(message, "tools", tool.name, *path)
 
 
-def written_out(expr: Expr, types: dict[str, ArgType]) -> int:
+def _types_of(contract: Contract, tool: Tool) -> dict[str, Reached]:
+    facts: dict[str, Reached] = {f"session.{fact.name}": fact.type for fact in contract.session}
+    return facts | {argument.name: argument.type for argument in tool.arguments}
+
+
+def written_out(expr: Expr, types: Types) -> int:
     """How many terms an expression is once every quantifier stands there for each element."""
     match expr:
         case All() | Exists() | ExistsOne():
-            return 1 + _elements(expr.over, types) * (1 + written_out(expr.body, types))
+            return 1 + _elements(expr.over, types) * (1 + written_out(expr.body, _inside(expr, types)))
         case Member(item=item, of=of):
             return 1 + written_out(item, types) + 2 * _elements(of, types)
         case _:
             return 1 + sum(written_out(part, types) for part in parts(expr))
 
 
-def tool_terms(tool: Tool) -> list[Term]:
+def tool_terms(contract: Contract, tool: Tool) -> list[Term]:
     """What each rule and assignment of a tool costs at worst."""
-    types = {argument.name: argument.type for argument in tool.arguments}
+    types = _types_of(contract, tool)
     at = ("tools", tool.name)
     rules = [
         Term((*at, "rules", number, rule.kind), f"rule `{rule.id}`", cost(rule.when, types))
@@ -111,11 +156,11 @@ def tool_terms(tool: Tool) -> list[Term]:
     ]
 
 
-def cost(expr: Expr, types: dict[str, ArgType]) -> int:
+def cost(expr: Expr, types: Types) -> int:
     """Steps to evaluate an expression on the largest call."""
     match expr:
         case All() | Exists() | ExistsOne():
-            return 1 + _elements(expr.over, types) * cost(expr.body, {**types, **_element_type(expr, types)})
+            return 1 + _elements(expr.over, types) * cost(expr.body, _inside(expr, types))
     inner = sum(cost(part, types) for part in parts(expr))
     match expr:
         case Member(of=of):
@@ -131,43 +176,34 @@ def cost(expr: Expr, types: dict[str, ArgType]) -> int:
             return 1 + inner
 
 
-def _elements(expr: Expr, types: dict[str, ArgType]) -> int:
-    type_ = types[expr.name] if isinstance(expr, Arg) else None
-    return type_.max_size if isinstance(type_, ListType) else 1
+def _elements(expr: Expr, types: Types) -> int:
+    return most_size(declared(expr, types))
 
 
-def _element_type(quantifier: All | Exists | ExistsOne, types: dict[str, ArgType]) -> dict[str, ArgType]:
-    type_ = types[quantifier.over.name] if isinstance(quantifier.over, Arg) else None
-    return {_bound(quantifier.variable.name): type_.items} if isinstance(type_, ListType) else {}
+def _inside(quantifier: All | Exists | ExistsOne, types: Types) -> dict[str, Reached]:
+    over = declared(quantifier.over, types)
+    element = None if over is None else element_on_average(over)
+    return {**types} if element is None else {**types, bound(quantifier.variable.name): element}
 
 
-def _bound(name: str) -> str:
-    return f"{name} of a quantifier"  # no argument is called so
-
-
-def _characters(expr: Expr, types: dict[str, ArgType]) -> int:
+def _characters(expr: Expr, types: Types) -> int:
     match expr:
         case Lower(operand=operand):
             return _characters(operand, types)
         case Ite(then=then, otherwise=otherwise):
             return max(_characters(then, types), _characters(otherwise, types))
-        case Arg(name=name):
-            return _longest(types[name])
-        case Bound(name=name):
-            return _longest(types[_bound(name)])
-        case Index(of=Arg(name=name)):
-            return _longest(types[name])
         case _:
-            return 1
+            return _longest(declared(expr, types))
 
 
-def _longest(type_: ArgType) -> int:
+def _longest(type_: Reached | None) -> int:
     match type_:
         case StringType(max_size=size):
             return size
         case PathType():
             return MAX_PATH
-        case ListType(items=items):
-            return _longest(items)
+        case ListType() | ArgvType() | ShellType() | Command():
+            element = element_of(type_)
+            return _longest(element)
         case _:
             return 1

@@ -10,7 +10,7 @@ from typing import Final
 from sandbox.compile import folders
 from sandbox.compile.contract import Loaded, check_constants, load
 from sandbox.errors import PropertyError, SpecError, UsageError
-from sandbox.ir import VERDICTS, BoolSort, Contract, EnumSort, Expr, Fact, Property, PropertyKind
+from sandbox.ir import VERDICTS, BoolSort, Contract, EnumSort, Expr, Fact, Property, PropertyKind, TimestampSort
 from sandbox.lang import Scope, compile_expression
 from sandbox.lang.source import Problems, shown
 from sandbox.lang.suggest import near_miss
@@ -189,10 +189,12 @@ class _Compiler:
             state=state,
             constants=self._constants,
             facts={
+                "now": TimestampSort(),
                 "tool": EnumSort(tuple(tool.name for tool in contract.tools)),
                 "decision": EnumSort(VERDICTS),
                 "rule": EnumSort(("", *rules)),
             },
+            session={fact.name: fact for fact in contract.session},
         )
 
 

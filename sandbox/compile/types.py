@@ -2,46 +2,61 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Final
 
+from sandbox.call import Rejected
+from sandbox.compile.defaults import json_text, tree_of
 from sandbox.ir import (
     ArgType,
-    BoolSort,
+    Argument,
+    ArgvType,
     BoolType,
-    DecimalSort,
     DecimalType,
-    EnumSort,
+    DurationType,
+    EmailType,
     EnumType,
-    IntSort,
     IntType,
     ItemType,
     ListType,
     PathType,
-    Period,
+    RecordType,
+    ShellType,
     StringType,
     TextType,
-    Variable,
+    TimestampType,
+    UrlType,
 )
+from sandbox.lang import later
 from sandbox.lang.scope import Digits
-from sandbox.lang.source import Problems, Refused, shown
+from sandbox.lang.source import Problems, shown
 from sandbox.lang.suggest import near_miss
+from sandbox.parse import parse_value
 from sandbox.spec import Written
 from sandbox.spec.document import Scalar
-from sandbox.spec.fields import Wrong, boolean, is_string, number
 from sandbox.spec.model import (
+    TYPE_NAMES,
     ArgumentSpec,
+    ArgvSpec,
     BoolSpec,
     DecimalSpec,
+    DurationSpec,
+    EmailSpec,
     EnumSpec,
     IntSpec,
     ItemSpec,
     ListSpec,
+    NamedSpec,
     PathSpec,
+    RecordSpec,
+    ShellSpec,
     Spec,
     StringSpec,
     TextSpec,
-    VariableSpec,
+    TimestampSpec,
+    UrlSpec,
 )
+from sandbox.urls import DEFAULT_PORTS
 
 MAX_SCALE: Final = 100
 """Digits behind the point of a declared decimal; money needs 2 to 18."""
@@ -58,6 +73,15 @@ MAX_LIST: Final = 1_000
 MAX_ENUM: Final = 1_000
 """Values of an enum."""
 
+MAX_FIELDS: Final = 100
+"""Fields of a record; an object in a raw call has at most 256 keys."""
+
+MAX_NESTING: Final = 8
+"""Types within types; a raw call is nested at most 32 deep, and every reader of types recurses."""
+
+DEFAULT_SCHEMES: Final = ("http", "https")
+"""Schemes of a `url` that names none."""
+
 MIN_INT: Final = -(2**63)
 MAX_INT: Final = 2**63 - 1
 """Bounds of an int that declares none."""
@@ -66,11 +90,7 @@ MAX_PATH: Final = 4_096
 """Bytes of a path (LANGUAGE, section 3)."""
 
 _Path = tuple[str | int, ...]
-_First = bool | int | str
-
-
-class Compiled(Exception):
-    """Raised where a part cannot be compiled; its problems are noted already."""
+_MORE_CALLS: Final = "let the tool be called more often"
 
 
 class Types:
@@ -79,21 +99,44 @@ class Types:
     def __init__(self, written: Written[Spec], problems: Problems) -> None:
         self._written = written
         self._problems = problems
+        self._specs = written.model.types
+        self._open: set[str] = set()
+        self._done: dict[str, ArgType] = {}
 
     def _wrong(self, path: _Path, message: str, offset: int = 0) -> None:
-        self._problems.add(self._written.problem(message, *path, offset=offset))
+        self._note(message, *path, offset=offset)
 
-    def argument(self, spec: ArgumentSpec, path: _Path) -> ArgType:
-        """The type of an argument."""
+    def _note(self, message: str, *path: str | int, key: bool = False, offset: int = 0) -> None:
+        self._problems.add(self._written.problem(message, *path, key=key, offset=offset))
+
+    def argument(self, name: str, spec: ArgumentSpec, path: _Path, depth: int = 0) -> Argument:
+        """An argument, a record's field, or a fact."""
+        type_ = self.type(spec, path, depth)
+        if spec.default is not None and spec.optional:
+            self._wrong((*path, "default"), "`default` and `optional` exclude each other; keep one of them")
+        default = None if spec.default is None else self._default(spec.default, type_, (*path, "default"))
+        return Argument(name, type_, spec.optional, default=default)
+
+    def type(self, spec: ArgumentSpec, path: _Path, depth: int = 0) -> ArgType:
+        """A type, by whatever name."""
+        if depth > MAX_NESTING:
+            self._wrong(path, f"types are nested at most {MAX_NESTING} deep; write a flatter one")
+            return BoolType()
         match spec:
             case TextSpec(max_size=size):
                 return TextType(self._at_most(size, MAX_TEXT, (*path, "max_size"), "let the tool take it in parts"))
             case ListSpec():
-                return self._list(spec, path)
+                return self._list(spec, path, depth)
+            case ArgvSpec(max_size=size):
+                return ArgvType(self._at_most(size, MAX_LIST, (*path, "max_size"), _MORE_CALLS))
+            case ShellSpec(max_size=size):
+                return ShellType(self._at_most(size, MAX_STRING, (*path, "max_size"), _MORE_CALLS))
+            case NamedSpec(type=name):
+                return self._named(name, path, depth)
             case _:
-                return self._item(spec, path)
+                return self._item(spec, path, depth)
 
-    def _item(self, spec: ItemSpec, path: _Path) -> ItemType:
+    def _item(self, spec: ItemSpec, path: _Path, depth: int) -> ItemType:
         match spec:
             case BoolSpec():
                 return BoolType()
@@ -107,6 +150,85 @@ class Types:
                 return EnumType(self.values(values, (*path, "values")))
             case PathSpec(under=under):
                 return PathType(self._under(under, (*path, "under")))
+            case TimestampSpec():
+                return TimestampType()
+            case DurationSpec():
+                return DurationType()
+            case UrlSpec(schemes=schemes):
+                return UrlType(self._schemes(schemes, (*path, "schemes")))
+            case EmailSpec():
+                return EmailType()
+            case RecordSpec():
+                return self._record(spec, path, depth)
+            case NamedSpec(type=name):
+                return self._named_item(name, path, depth)
+
+    # --- types that the spec names -------------------------------------------------------------------
+
+    def check_names(self, taken: Collection[str]) -> None:
+        """Compiles every named type, whether it is used or not; `taken` are names that mean something already."""
+        for name, spec in self._specs.items():
+            if name in TYPE_NAMES | later.TYPES or name in taken:
+                self._note(f"`{name}` means something already; use another name", "types", name, key=True)
+            for key in ("optional", "default"):
+                if key in spec.model_fields_set:
+                    message = f"`{key}` belongs to an argument, not to a type; write it where the type is used"
+                    self._wrong(("types", name, key), message)
+            self._named(name, ("types", name), 0)
+
+    def _named(self, name: str, path: _Path, depth: int) -> ArgType:
+        if name in self._open:
+            self._wrong((*path, "type"), f"the type {shown(name)} contains itself; take it out of itself")
+            return BoolType()
+        if name not in self._done:
+            self._open.add(name)
+            self._done[name] = self.type(self._specs[name], ("types", name), depth + 1)
+            self._open.remove(name)
+        return self._done[name]
+
+    def _named_item(self, name: str, path: _Path, depth: int) -> ItemType:
+        type_ = self._named(name, path, depth)
+        if isinstance(type_, TextType | ArgvType | ShellType | ListType):
+            what = type(type_).__name__.removesuffix("Type").lower()
+            self._wrong((*path, "type"), f"a list of `{what}` is {later.NOT_YET}")
+            return BoolType()
+        return type_
+
+    # --- what each type needs ------------------------------------------------------------------------
+
+    def _record(self, spec: RecordSpec, path: _Path, depth: int) -> RecordType:
+        if not spec.fields:
+            self._wrong((*path, "fields"), "a record needs at least one field; write `{name: {type: string}}`")
+        if len(spec.fields) > MAX_FIELDS:
+            self._wrong((*path, "fields"), f"a record has at most {MAX_FIELDS} fields; split it")
+        return RecordType(
+            tuple(self.argument(name, field, (*path, "fields", name), depth + 1) for name, field in spec.fields.items())
+        )
+
+    def _schemes(self, schemes: list[str] | None, path: _Path) -> tuple[str, ...]:
+        if schemes is None:
+            return DEFAULT_SCHEMES
+        if not schemes:
+            self._wrong(path, "a url needs at least one scheme; write `[https]`")
+        for at, scheme in enumerate(schemes):
+            if scheme not in DEFAULT_PORTS:
+                self._wrong(
+                    (*path, at), f"{shown(scheme)} is no scheme that is known{near_miss(scheme, DEFAULT_PORTS)}"
+                )
+            if scheme in schemes[:at]:
+                self._wrong((*path, at), f"the scheme {shown(scheme)} stands here already; keep one of them")
+        return tuple(schemes)
+
+    def _default(self, written: object, type_: ArgType, path: _Path) -> str | None:
+        if self._problems:
+            return None  # a type that is wrong refuses more than is meant
+        tree = tree_of(written)
+        value = parse_value(tree, type_)
+        if isinstance(value, Rejected):
+            reason = value.reason if value.reason.startswith(", ") else f": {value.reason}"
+            self._wrong(path, f"the default is no value of its type{reason}")
+            return None
+        return json_text(tree)
 
     def _int(self, spec: IntSpec, path: _Path) -> IntType:
         low = MIN_INT if spec.min is None else self.scaled(spec.min, 0, (*path, "min"))
@@ -141,13 +263,14 @@ class Types:
         except PatternError as error:
             self._wrong(path, f"the pattern is refused: {error.message}", error.offset)
 
-    def _list(self, spec: ListSpec, path: _Path) -> ListType:
-        if "optional" in spec.items.model_fields_set:
-            self._wrong((*path, "items", "optional"), "an item is never optional; take `optional` out")
-        size = self._at_most(spec.max_size, MAX_LIST, (*path, "max_size"), "let the tool be called more often")
+    def _list(self, spec: ListSpec, path: _Path, depth: int) -> ListType:
+        for key in ("optional", "default"):
+            if key in spec.items.model_fields_set:
+                self._wrong((*path, "items", key), f"an item is never optional; take `{key}` out")
+        size = self._at_most(spec.max_size, MAX_LIST, (*path, "max_size"), _MORE_CALLS)
         if spec.min_size > size:
             self._wrong((*path, "min_size"), "`min_size` is above `max_size`; no value would be accepted")
-        return ListType(self._item(spec.items, (*path, "items")), spec.min_size, size, spec.unique)
+        return ListType(self._item(spec.items, (*path, "items"), depth + 1), spec.min_size, size, spec.unique)
 
     def _under(self, under: str | None, path: _Path) -> str | None:
         if under is None:
@@ -188,78 +311,3 @@ class Types:
             self._wrong(path, f"this number has {number_.digits} digits behind the point and {what}; write fewer")
             return 0
         return number_.value * int(10 ** (scale - number_.digits))
-
-    # --- state ---------------------------------------------------------------------------------------
-
-    def variable(self, name: str, spec: VariableSpec, path: _Path) -> Variable:
-        """A state variable."""
-        self._check_keys(spec, path)
-        sort = self._sort(spec, path)
-        first = self._initial(spec, sort, (*path, "initial"))
-        return Variable(name, sort, first, self._period(spec, sort, first, path))
-
-    def _check_keys(self, spec: VariableSpec, path: _Path) -> None:
-        for bound in ("min", "max"):
-            if bound in spec.model_fields_set:
-                message = (
-                    f"`{bound}` on state is refused, for nothing enforces it; write a rule and an `always` property"
-                )
-                self._wrong((*path, bound), message)
-        for key, type_ in (("scale", "decimal"), ("values", "enum")):
-            if key in spec.model_fields_set and spec.type != type_:
-                self._wrong((*path, key), f"`{key}` belongs to `{type_}`, not to `{spec.type}`; take it out")
-            if key not in spec.model_fields_set and spec.type == type_:
-                self._wrong(path, f"`{key}` is missing here, and `{type_}` needs it; add it")
-
-    def _sort(self, spec: VariableSpec, path: _Path) -> BoolSort | IntSort | DecimalSort | EnumSort:
-        match spec.type:
-            case "bool":
-                return BoolSort()
-            case "int":
-                return IntSort()
-            case "decimal":
-                return DecimalSort(self.scale(spec.scale or 0, (*path, "scale")))
-            case "enum":
-                return EnumSort(self.values(spec.values, (*path, "values")) if spec.values is not None else ())
-
-    def _initial(
-        self, spec: VariableSpec, sort: BoolSort | IntSort | DecimalSort | EnumSort, path: _Path
-    ) -> bool | int | str:
-        try:
-            match sort:
-                case BoolSort():
-                    return boolean(spec.initial)
-                case IntSort():
-                    return self.scaled(number(spec.initial), 0, path)
-                case DecimalSort(scale=scale):
-                    return self.scaled(number(spec.initial), scale, path)
-                case EnumSort(values=values):
-                    text = spec.initial.text
-                    if spec.values is None:
-                        return text
-                    if not is_string(spec.initial) or text not in values:
-                        raise Wrong(0, f"{shown(text)} is not one of the `values`{near_miss(text, values)}")
-                    return text
-        except Refused as refused:
-            self._wrong(path, refused.message, refused.offset)
-            return 0
-
-    def _period(
-        self,
-        spec: VariableSpec,
-        sort: BoolSort | IntSort | DecimalSort | EnumSort,
-        first: _First,
-        path: _Path,
-    ) -> Period | None:
-        if spec.reset is None and spec.window is None:
-            return None
-        key = "window" if spec.reset is None else "reset"
-        if spec.reset is not None and spec.window is not None:
-            self._wrong((*path, "window"), "`reset` and `window` exclude each other; keep one of them")
-        if not isinstance(sort, IntSort | DecimalSort):
-            self._wrong((*path, key), f"`{key}` belongs to a budget, an int or a decimal; take it out")
-        if spec.reset is not None:
-            return Period("reset", spec.reset)
-        if first != 0:
-            self._wrong((*path, "initial"), "a `window` variable is the sum of what was added; write `initial: 0`")
-        return Period("window", spec.window or 1)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from sandbox.errors import SpecError
 from sandbox.ir import Expr, Sort
 from sandbox.lang import check, syntax
-from sandbox.lang.scope import Constant, Digits, Items, Scope, Truth, Word
+from sandbox.lang.scope import Constant, Digits, Items, Scope, Time, Truth, Word
 from sandbox.lang.source import Refused, SourceFile, SourceText
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "Scope",
     "SourceFile",
     "SourceText",
+    "Time",
     "Truth",
     "Word",
     "compile_expression",

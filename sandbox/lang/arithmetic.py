@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Final
 
 from sandbox.ir import Add, DecimalSort, Div, IntSort, Mod, Mul, Neg, Sub
+from sandbox.lang.clock import is_time, negated_time, time_sum
 from sandbox.lang.literals import MAX_DIGITS
 from sandbox.lang.operands import Either, Here, Operand, Typed, at_one_sort, mismatch, own_sort, standing_alone
 from sandbox.lang.scope import Digits
@@ -18,6 +19,8 @@ MAX_SCALE: Final = MAX_DIGITS
 
 def negated(here: Here) -> Operand:
     """`-operand`."""
+    if is_time(here):
+        return negated_time(here)
     here = _settled(here)
     match here.operand:
         case Digits(value=value, digits=digits):
@@ -25,11 +28,13 @@ def negated(here: Here) -> Operand:
         case Typed(expr=expr, sort=IntSort() | DecimalSort() as sort):
             return Typed(Neg(expr), sort)
         case _:
-            raise mismatch(here, "int or decimal")
+            raise mismatch(here, "int, decimal or duration")
 
 
 def calculated(node: Binary, left: Here, right: Here) -> Operand:
     """`left operator right`."""
+    if node.operator in {"+", "-"} and (is_time(left) or is_time(right)):
+        return time_sum(node.operator, left, right)
     for side in (left, right):
         if not isinstance(own_sort(side), IntSort | DecimalSort):
             raise mismatch(side, "int or decimal")

@@ -8,12 +8,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from sandbox import ir
 from sandbox.ir import (
     All,
     And,
-    Arg,
-    Argument,
     BoolSort,
     Bound,
     Const,
@@ -24,8 +21,6 @@ from sandbox.ir import (
     ExistsOne,
     Expr,
     Fact,
-    Has,
-    Index,
     IntSort,
     Ite,
     ListSort,
@@ -36,12 +31,13 @@ from sandbox.ir import (
     Size,
     Sort,
     StartsWith,
-    State,
     StringSort,
     TextSort,
 )
 from sandbox.lang import later
+from sandbox.lang.access import Access
 from sandbox.lang.arithmetic import calculated, negated
+from sandbox.lang.clock import LITERALS, PARTS, part_of_time, time_literal
 from sandbox.lang.known import RELATIONS, established
 from sandbox.lang.operands import (
     Either,
@@ -56,8 +52,9 @@ from sandbox.lang.operands import (
     mismatch,
     standing_alone,
 )
+from sandbox.lang.reach import element_of
 from sandbox.lang.relations import member, related
-from sandbox.lang.scope import Digits, Items, Known, Scope, Truth, Word
+from sandbox.lang.scope import Digits, Element, Items, Known, Scalar, Scope, Time, Truth, Word
 from sandbox.lang.source import Refused, SourceText, shown
 from sandbox.lang.suggest import near_miss
 from sandbox.lang.syntax import (
@@ -82,10 +79,10 @@ from sandbox.lang.walk import weight
 MAX_WEIGHT: Final = 200_000
 """Terms of an expression once its lists are written out: `(a in L ? 1 : 2) in L` multiplies without bound."""
 
-METHODS: Final = frozenset(
-    {"all", "exists", "exists_one", "startsWith", "endsWith", "contains", "matches", "lowerAscii", "size"}
-)
-FUNCTIONS: Final = frozenset({"has", "size"})
+METHODS: Final = PARTS | {
+    "all", "exists", "exists_one", "startsWith", "endsWith", "contains", "matches", "lowerAscii", "size",
+}  # fmt: skip
+FUNCTIONS: Final = LITERALS | {"has", "size"}
 
 
 def lower(tree: Node, source: SourceText, scope: Scope, expected: Sort | None) -> Expr:
@@ -104,6 +101,7 @@ class _Checker:
     def __init__(self, text: str, scope: Scope) -> None:
         self._text = text
         self._scope = scope
+        self._access = Access(text, scope, self.here)
         self._quantifiers = 0
 
     def here(self, node: Node, known: Known) -> Here:
@@ -123,9 +121,9 @@ class _Checker:
             case Name():
                 return self._name(node, known)
             case Select():
-                return self._select(node, known)
+                return self._access.select(node, known)
             case Item():
-                return self._index(node, known)
+                return self._access.index(node, known)
             case Apply():
                 return self._apply(node, known)
             case Unary(operator="!"):
@@ -172,8 +170,8 @@ class _Checker:
     def _name(self, node: Name, known: Known) -> Operand:
         name, scope = node.text, self._scope
         if name in known.bound:
-            fresh, sort = known.bound[name]
-            return Typed(Bound(fresh, sort), sort)
+            element = known.bound[name]
+            return Typed(Bound(element.fresh, element.sort), element.sort, element.type)
         if name in scope.constants:
             return scope.constants[name]
         if name in scope.facts:
@@ -190,91 +188,22 @@ class _Checker:
             message = "`args` is no value by itself; write `args.NAME`"
         elif name == "state" and self._scope.state:
             message = "`state` is no value by itself; write `state.NAME`"
-        elif name == "args":
-            message = "`args` has no meaning here, where no call is looked at"
-        elif name == "state":
-            message = "the spec declares no `state`"
+        elif name == "session" and self._scope.session:
+            message = "`session` is no value by itself; write `session.NAME`"
+        elif name in {"args", "session", "now"} and not self._scope.arguments:
+            message = f"`{name}` has no meaning here, where no call is looked at"
+        elif name in {"state", "session"}:
+            message = f"the spec declares no `{name}`"
         elif name in {"tool", "decision", "rule"}:
             message = f"`{name}` has no meaning here; it belongs to properties about a call"
         else:
             message = f"unknown name {shown(name)}{near_miss(name, (*self._scope.names(), *known.bound))}"
         return Refused(node.span.start, message)
 
-    def _select(self, node: Select, known: Known) -> Operand:
-        match node.operand:
-            case Name(text="args") if self._scope.arguments:
-                argument = self._argument(node, known)
-                if argument.optional and argument.name not in known.present:
-                    message = f"`args.{argument.name}` is optional; write `has(args.{argument.name}) &&` before it"
-                    raise Refused(node.span.start, message)
-                sort = ir.sort_of(argument.type)
-                return Typed(Arg(argument.name, sort), sort)
-            case Name(text="state") if self._scope.state:
-                if node.field not in self._scope.state:
-                    message = f"the state has no variable {shown(node.field)}{near_miss(node.field, self._scope.state)}"
-                    raise Refused(node.field_span.start, message)
-                found = self._scope.state[node.field]
-                return Typed(State(node.field, found), found)
-            case Name(text=name) if name in later.NAMES and name not in known.bound:
-                raise Refused(node.operand.span.start, f"`{name}` is {later.NOT_YET}")
-            case _:
-                of = self.here(node.operand, known)
-                message = f"{kind(of.operand)} {of.source} has no fields; records, urls and emails are {later.NOT_YET}"
-                raise Refused(node.field_span.start, message)
-
-    def _argument(self, node: Select, known: Known) -> Argument:
-        name = node.field
-        found = {tool: self._scope.arguments[tool].get(name) for tool in known.tools}
-        without = next((tool for tool, argument in found.items() if argument is None), None)
-        if without is not None or not found:
-            raise self._no_such_argument(node, known, without)
-        first, *others = (argument for argument in found.values() if argument is not None)
-        if any(other.type != first.type or other.optional != first.optional for other in others):
-            message = f"`args.{name}` differs in type among `{'`, `'.join(found)}`; name one tool before it"
-            raise Refused(node.field_span.start, message)
-        return first
-
-    def _no_such_argument(self, node: Select, known: Known, without: str | None) -> Refused:
-        name, start = node.field, node.field_span.start
-        owners = [tool for tool, arguments in self._scope.arguments.items() if name in arguments]
-        if without is None:
-            return Refused(
-                start, f"no tool is left here that has an argument {shown(name)}; check the conditions before it"
-            )
-        if owners and len(self._scope.arguments) > 1:
-            remedy = f"write `tool == '{owners[0]}' &&` before it"
-            return Refused(start, f"tool `{without}` has no argument {shown(name)}; {remedy}")
-        names = {other for tool in known.tools for other in self._scope.arguments[tool]}
-        return Refused(start, f"tool `{without}` has no argument {shown(name)}{near_miss(name, names)}")
-
-    def _index(self, node: Item, known: Known) -> Operand:
-        operand = self.here(node.operand, known)
-        match operand.operand:
-            case Typed(expr=Arg(name=name), sort=ListSort(item=item)):
-                pass
-            case _:
-                raise mismatch(operand, "a list argument")
-        position = self.here(node.index, known)
-        match position.operand:
-            case Digits(value=value, digits=0) if value >= 0:
-                pass
-            case _:
-                raise Refused(position.start, f"expected an int constant of at least 0, found {position.source}")
-        if value >= self._least_size(name, known):
-            needed = f"write `size({operand.source[1:-1]}) > {value} &&` before it"
-            message = f"{operand.source} may be too short for {position.source}; {needed}"
-            raise Refused(node.span.start, message)
-        return Typed(Index(operand.operand.expr, value), item)
-
-    def _least_size(self, name: str, known: Known) -> int:
-        types = [self._scope.arguments[tool][name].type for tool in known.tools]
-        declared = min((type_.min_size for type_ in types if isinstance(type_, ir.ListType)), default=0)
-        return max([declared, *(size for of, size in known.sizes if of == name)])
-
-    def _item(self, node: Node, known: Known) -> Digits | Word | Truth:
+    def _item(self, node: Node, known: Known) -> Scalar:
         here = self.here(node, known)
         match here.operand:
-            case (Digits() | Word() | Truth()) as scalar:
+            case (Digits() | Word() | Truth() | Time()) as scalar:
                 return scalar
             case _:
                 raise Refused(here.start, f"a list holds constants only, found {kind(here.operand)} {here.source}")
@@ -299,6 +228,9 @@ class _Checker:
             case "lowerAscii":
                 _arity(node, 0)
                 return self._lowered(node.receiver, known)
+            case method if method in PARTS:
+                _arity(node, 0)
+                return part_of_time(method, self.here(node.receiver, known))
             case _:
                 raise _no_such_function(node, METHODS, "method")
 
@@ -306,20 +238,15 @@ class _Checker:
         match node.function:
             case "has":
                 _arity(node, 1)
-                return Typed(self._has(node.arguments[0], known), BoolSort())
+                return Typed(self._access.has(node.arguments[0], known), BoolSort())
             case "size":
                 _arity(node, 1)
                 return self._size(node.arguments[0], known)
+            case literal if literal in LITERALS:
+                _arity(node, 1)
+                return time_literal(literal, self.here(node.arguments[0], known))
             case _:
                 raise _no_such_function(node, FUNCTIONS, "function")
-
-    def _has(self, node: Node, known: Known) -> Expr:
-        match node:
-            case Select(operand=Name(text="args")) if self._scope.arguments:
-                argument = self._argument(node, known)
-                return Has(argument.name) if argument.optional else ir.TRUE
-            case _:
-                raise Refused(node.span.start, "`has` takes an argument of the call; write `has(args.NAME)`")
 
     def _size(self, node: Node, known: Known) -> Operand:
         here = self.here(node, known)
@@ -362,7 +289,7 @@ class _Checker:
         _arity(node, 2)
         over = self.here(receiver, known)
         match over.operand:
-            case Typed(expr=expr, sort=ListSort(item=item)):
+            case Typed(expr=expr, sort=ListSort(item=item), type=type_):
                 pass
             case _:
                 raise mismatch(over, "a list argument")
@@ -374,7 +301,8 @@ class _Checker:
         self._check_fresh(variable, known)
         self._quantifiers += 1
         fresh = f"{variable.text}_{self._quantifiers}"
-        lowered = self._bool(body, known.with_bound(variable.text, fresh, item))
+        element = Element(fresh, item, None if type_ is None else element_of(type_))
+        lowered = self._bool(body, known.with_bound(variable.text, element))
         match node.function:
             case "all":
                 return All(Bound(fresh, item), expr, lowered)
@@ -384,7 +312,8 @@ class _Checker:
                 return ExistsOne(Bound(fresh, item), expr, lowered)
 
     def _check_fresh(self, variable: Name, known: Known) -> None:
-        taken = {*self._scope.constants, *self._scope.facts, *known.bound, *later.NAMES, "args", "state", "tool"}
+        roots = {"args", "state", "session", "tool", "now"}
+        taken = {*self._scope.constants, *self._scope.facts, *known.bound, *later.NAMES, *roots}
         if variable.text in taken | RESERVED:
             raise Refused(variable.span.start, f"{shown(variable.text)} means something already; use another name")
 
@@ -416,7 +345,8 @@ def _no_such_function(node: Apply, known: frozenset[str], what: str) -> Refused:
     if name in METHODS and what == "function":
         return Refused(start, f"`{name}` is a method; write `x.{name}(...)`")
     if name in FUNCTIONS and what == "method":
-        return Refused(start, f"`{name}` is a function; write `{name}(args.NAME)`")
+        inside = "'...'" if name in LITERALS else "args.NAME"
+        return Refused(start, f"`{name}` is a function; write `{name}({inside})`")
     return Refused(start, f"{shown(name)} is no {what} of this language{near_miss(name, known)}")
 
 

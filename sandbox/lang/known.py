@@ -1,15 +1,17 @@
 """What a condition establishes for everything that stands behind it.
 
 Only what LANGUAGE names counts: `has(args.x) &&`, a comparison of a list's size with a constant, and `tool == 'x'` or
-`tool in [...]`, alone or joined by `&&`. It is read off the syntax; nothing is lowered twice.
+`tool in [...]`, alone or joined by `&&`. It is read off the syntax; nothing is lowered twice. Arguments, fields and
+elements are told apart by their whole access path.
 """
 
 from __future__ import annotations
 
 from typing import Final
 
-from sandbox.lang.scope import Constant, Digits, Items, Known, Scope, Truth, Word
-from sandbox.lang.syntax import AllOf, Apply, Binary, Listing, Name, Node, Number, Select, String
+from sandbox.lang.paths import Path, path_of, plain_constant
+from sandbox.lang.scope import Digits, Items, Known, Scope, Word
+from sandbox.lang.syntax import AllOf, Apply, Binary, Name, Node
 
 RELATIONS: Final = frozenset({"==", "!=", "<", "<=", ">", ">="})
 
@@ -25,8 +27,9 @@ def established(node: Node, scope: Scope) -> Known:
             for operand in operands:
                 together = together.also(established(operand, scope))
             return together
-        case Apply(receiver=None, function="has", arguments=(Select(operand=Name(text="args"), field=name),)):
-            return Known(nothing.tools, present=frozenset({name}))
+        case Apply(receiver=None, function="has", arguments=(of,)):
+            path = path_of(of, scope.constants)
+            return nothing if path is None else Known(nothing.tools, present=frozenset({path}))
         case Binary(left=Name(text="tool")) | Binary(right=Name(text="tool")) if scope.tool is not None:
             return nothing  # in a rule, `tool` is a constant and all arguments are that tool's
         case Binary(operator="==" | "in", left=Name(text="tool"), right=right):
@@ -39,24 +42,8 @@ def established(node: Node, scope: Scope) -> Known:
             return nothing
 
 
-def _plain_constant(node: Node, scope: Scope) -> Constant | None:
-    match node:
-        case Number(value=value, digits=digits):
-            return Digits(value, digits)
-        case String(value=text):
-            return Word(text)
-        case Name(text=name):
-            return scope.constants.get(name)
-        case Listing(items=items):
-            found = [_plain_constant(item, scope) for item in items]
-            scalars = tuple(item for item in found if isinstance(item, Digits | Word | Truth))
-            return Items(scalars) if len(scalars) == len(items) else None
-        case _:
-            return None
-
-
 def _named_tools(node: Node, scope: Scope) -> tuple[str, ...]:
-    match _plain_constant(node, scope):
+    match plain_constant(node, scope.constants):
         case Word(value=name):
             return (name,)
         case Items(items=items):
@@ -65,24 +52,24 @@ def _named_tools(node: Node, scope: Scope) -> tuple[str, ...]:
             return ()
 
 
-def _least_sizes(node: Binary, scope: Scope) -> list[tuple[str, int]]:
+def _least_sizes(node: Binary, scope: Scope) -> list[tuple[Path, int]]:
     for measured, other, operator in (
         (node.left, node.right, node.operator),
         (node.right, node.left, _MIRRORED[node.operator]),
     ):
-        name = _measured(measured)
-        bound = _plain_constant(other, scope)
-        if name is not None and isinstance(bound, Digits) and bound.digits == 0:
-            return [(name, size) for size in _least(operator, bound.value)]
+        path = _measured(measured, scope)
+        bound = plain_constant(other, scope.constants)
+        if path is not None and isinstance(bound, Digits) and bound.digits == 0:
+            return [(path, size) for size in _least(operator, bound.value)]
     return []
 
 
-def _measured(node: Node) -> str | None:
+def _measured(node: Node, scope: Scope) -> Path | None:
     match node:
-        case Apply(receiver=None, function="size", arguments=(Select(operand=Name(text="args"), field=name),)):
-            return name
-        case Apply(receiver=Select(operand=Name(text="args"), field=name), function="size", arguments=()):
-            return name
+        case Apply(receiver=None, function="size", arguments=(of,)):
+            return path_of(of, scope.constants)
+        case Apply(receiver=of, function="size", arguments=()) if of is not None:
+            return path_of(of, scope.constants)
         case _:
             return None
 

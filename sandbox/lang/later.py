@@ -6,12 +6,12 @@ from typing import Final
 
 NOT_YET: Final = "not supported in this version"
 
-TYPES: Final = frozenset({"record", "url", "email", "argv", "shell", "timestamp", "duration", "set", "map"})
-"""Types of arguments, list items and state."""
+TYPES: Final = frozenset({"set", "map"})
+"""Types of state."""
 
-SPEC_KEYS: Final = frozenset({"types", "session", "extends", "server"})
+SPEC_KEYS: Final = frozenset({"extends", "server"})
 TOOL_KEYS: Final = frozenset({"returns", "changes", "after", "on_success"})
-ARGUMENT_KEYS: Final = frozenset({"default", "secret", "fields", "schemes"})
+ARGUMENT_KEYS: Final = frozenset({"secret"})
 STATE_KEYS: Final = frozenset({"items", "key", "value", "max_size"})
 PROPERTY_KEYS: Final = frozenset({"needs", "within", "flow"})
 NETWORK_KEYS: Final = frozenset({"to", "methods", "max_request", "max_response", "credential"})
@@ -19,7 +19,7 @@ SCOPES: Final = frozenset({"principal", "session"})
 
 KEYS: Final = SPEC_KEYS | TOOL_KEYS | ARGUMENT_KEYS | STATE_KEYS | PROPERTY_KEYS | NETWORK_KEYS
 
-NAMES: Final = frozenset({"session", "now", "origin", "result", "outcome", "change"})
+NAMES: Final = frozenset({"origin", "result", "outcome", "change"})
 """Names in expressions."""
 
 NEVER: Final = frozenset(
@@ -28,7 +28,5 @@ NEVER: Final = frozenset(
 )
 """Functions of CEL that LANGUAGE refuses for good: conversions, and what builds strings or lists."""
 
-FUNCTIONS: Final = frozenset(
-    {"getHours", "getMinutes", "getDayOfWeek", "add", "remove", "timestamp", "duration", "origin"}
-)
+FUNCTIONS: Final = frozenset({"add", "remove", "origin"})
 """Functions and methods in expressions."""

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from sandbox.ir import (
+    EMAIL_SORT,
+    URL_SORT,
     BoolSort,
     Const,
     DecimalSort,
@@ -23,7 +25,8 @@ from sandbox.ir import (
     TextSort,
     TimestampSort,
 )
-from sandbox.lang.scope import Digits, Items, Scalar, Truth, Word
+from sandbox.lang.reach import Reached
+from sandbox.lang.scope import Digits, Items, Scalar, Time, Truth, Word
 from sandbox.lang.source import Refused, shown
 from sandbox.lang.suggest import near_miss
 from sandbox.lang.syntax import Node
@@ -31,10 +34,11 @@ from sandbox.lang.syntax import Node
 
 @dataclass(frozen=True, slots=True)
 class Typed:
-    """An expression of a sort."""
+    """An expression of a sort; of an access path, also the declared type of what it leads to."""
 
     expr: Expr
     sort: Sort
+    type: Reached | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +57,7 @@ class Either:
     otherwise: Here
 
 
-Operand: TypeAlias = Typed | Lowered | Either | Digits | Word | Truth | Items
+Operand: TypeAlias = Typed | Lowered | Either | Digits | Word | Truth | Time | Items
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +98,10 @@ def describe(sort: Sort) -> str:
             return "timestamp"
         case DurationSort():
             return "duration"
+        case RecordSort() if sort == URL_SORT:
+            return "url"
+        case RecordSort() if sort == EMAIL_SORT:
+            return "email"
         case RecordSort():
             return "record"
         case ListSort(item=item):
@@ -103,7 +111,7 @@ def describe(sort: Sort) -> str:
 def kind(operand: Operand) -> str:
     """What an operand is, as a message names it."""
     match operand:
-        case Typed(sort=sort):
+        case Typed(sort=sort) | Time(sort=sort):
             return describe(sort)
         case Lowered():
             return "lower-cased string"
@@ -137,6 +145,8 @@ def constant_sort(constant: Scalar) -> ScalarSort:
             return StringSort()
         case Truth():
             return BoolSort()
+        case Time(sort=sort):
+            return sort
 
 
 def as_sort(here: Here, sort: Sort, beside: str = "") -> Expr:
@@ -154,6 +164,8 @@ def as_sort(here: Here, sort: Sort, beside: str = "") -> Expr:
                 f"{here.source} has {own} digits behind the point and {scale} are kept; nothing is rounded silently"
             )
             raise Refused(here.start, message)
+        case Time(value=value, sort=own), TimestampSort() | DurationSort() if own == sort:
+            return Const(value, own)
         case Truth(value=truth), BoolSort():
             return Const(truth, BoolSort())
         case Digits(value=value, digits=0), IntSort():
@@ -196,6 +208,12 @@ def mismatch(here: Here, expected: str) -> Refused:
             remedy = "; int and decimal do not mix; declare both as one type"
         case Typed(sort=IntSort() | DecimalSort() | StringSort() | EnumSort()) if expected == "bool":
             remedy = "; compare it with something"
+        case Typed(sort=RecordSort(fields=fields)):
+            remedy = f"; write a field of it, such as `{here.source[1:-1]}.{fields[0].name}`" if fields else ""
+        case Word() if expected in {"timestamp", "duration"}:
+            remedy = f"; write `{expected}({here.source[1:-1]})`"
+        case Typed(sort=IntSort()) | Digits() if expected.endswith("duration"):
+            remedy = "; a number has no unit; write `duration('1h')`"
         case _:
             remedy = ""
     return Refused(here.start, f"expected {expected}, found {kind(here.operand)} {here.source}{remedy}")
@@ -225,7 +243,7 @@ def _common(left: Here, right: Here) -> Sort:
 
 
 def _is_single(typed: Typed) -> bool:
-    return not isinstance(typed.sort, ListSort | TextSort)
+    return not isinstance(typed.sort, ListSort | TextSort | RecordSort)
 
 
 def _wider(one: ScalarSort, other: ScalarSort) -> ScalarSort:
@@ -241,9 +259,9 @@ def _wider(one: ScalarSort, other: ScalarSort) -> ScalarSort:
 def own_sort(here: Here) -> ScalarSort:
     """The sort of an operand that stands beside nothing else. Raises Refused where it is no single value."""
     match here.operand:
-        case Typed(sort=BoolSort() | IntSort() | DecimalSort() | StringSort() | EnumSort() as sort):
+        case Typed(sort=sort) if isinstance(sort, ScalarSort):
             return sort
-        case (Digits() | Word() | Truth()) as constant:
+        case (Digits() | Word() | Truth() | Time()) as constant:
             return constant_sort(constant)
         case Either(then=then, otherwise=otherwise):
             return _wider(own_sort(then), own_sort(otherwise))

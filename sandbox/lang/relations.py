@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from sandbox.ir import (
     FALSE,
     And,
     Const,
     DecimalSort,
+    DurationSort,
     Eq,
     Expr,
     Index,
@@ -18,13 +21,17 @@ from sandbox.ir import (
     Member,
     Not,
     Or,
+    RecordSort,
     Size,
     StringSort,
+    TimestampSort,
 )
-from sandbox.lang.operands import Here, Lowered, Typed, as_sort, at_one_sort, mismatch, own_sort
+from sandbox.lang.operands import Here, Lowered, Typed, as_sort, at_one_sort, kind, mismatch, own_sort
 from sandbox.lang.scope import Items, Word
 from sandbox.lang.source import Refused
 from sandbox.lang.syntax import Listing
+
+_EXISTS: Final = "write `exists(x, ...)`"
 
 
 def related(operator: str, left: Here, right: Here) -> Expr:
@@ -77,8 +84,8 @@ def _list_equal(argument: Here, constants: Here) -> Expr:
 
 def _ordered(left: Here, right: Here) -> tuple[Expr, Expr]:
     one, other, sort = at_one_sort(left, right)
-    if not isinstance(sort, IntSort | DecimalSort | StringSort):
-        raise mismatch(left, "int, decimal or string")
+    if not isinstance(sort, IntSort | DecimalSort | StringSort | TimestampSort | DurationSort):
+        raise mismatch(left, "int, decimal, string, timestamp or duration")
     return one, other
 
 
@@ -92,6 +99,10 @@ def member(left: Here, right: Here) -> Expr:
             own_sort(left)
             pairs = [at_one_sort(left, item) for item in items_of(right)]
             return Or(tuple(Eq(one, other) for one, other, _ in pairs))
+        case _, Typed(sort=ListSort(item=ListSort() | RecordSort())):
+            raise Refused(
+                right.start, f"`in` needs single values, found {kind(right.operand)} {right.source}; {_EXISTS}"
+            )
         case _, Typed(expr=expr, sort=ListSort(item=item)):
             return Member(as_sort(left, item, right.source), expr)
         case _:

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
-from sandbox.ir import Argument, EnumSort, ScalarSort, Sort
+from sandbox.ir import Argument, DurationSort, ScalarSort, Sort, TimestampSort
+from sandbox.lang.reach import Reached
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +32,15 @@ class Truth:
     value: bool
 
 
-Scalar: TypeAlias = Digits | Word | Truth
+@dataclass(frozen=True, slots=True)
+class Time:
+    """A constant timestamp or duration, in milliseconds."""
+
+    value: int
+    sort: TimestampSort | DurationSort
+
+
+Scalar: TypeAlias = Digits | Word | Truth | Time
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,42 +58,54 @@ class Scope:
     """What names mean. `arguments` has, for each tool that the expression ranges over, its arguments by name.
 
     `tool` is set in a rule, where it is a constant; in a property it is None and `tool` is one of `facts`.
-    `tools` are all tools of the contract, in its order.
+    `tools` are all tools of the contract, in its order. `session` has its facts by name.
     """
 
     tools: tuple[str, ...] = ()
     arguments: Mapping[str, Mapping[str, Argument]] = field(default_factory=dict)
     state: Mapping[str, ScalarSort] = field(default_factory=dict)
     constants: Mapping[str, Constant] = field(default_factory=dict)
-    facts: Mapping[str, EnumSort] = field(default_factory=dict)
+    facts: Mapping[str, ScalarSort] = field(default_factory=dict)
     tool: str | None = None
+    session: Mapping[str, Argument] = field(default_factory=dict)
 
     def names(self) -> tuple[str, ...]:
         """Every name that may stand alone or before a point."""
         roots = ("args",) if self.arguments else ()
         states = ("state",) if self.state else ()
+        sessions = ("session",) if self.session else ()
         tool = ("tool",) if self.tool is not None else ()
-        return (*roots, *states, *tool, *self.facts, *self.constants)
+        return (*roots, *states, *sessions, *tool, *self.facts, *self.constants)
+
+
+@dataclass(frozen=True, slots=True)
+class Element:
+    """The variable of a quantifier: its name in the IR, its sort, and the declared type of what it stands for."""
+
+    fresh: str
+    sort: Sort
+    type: Reached | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Known:
     """What holds wherever a sub-expression is evaluated, because of what stands before it.
 
-    `tools` are those that the call can be for, `present` the optional arguments that are there, `sizes` list
-    arguments and sizes that they have at least, `bound` the variables of the quantifiers around.
+    `tools` are those that the call can be for, `present` the access paths of optional arguments and fields that are
+    there, `sizes` access paths of lists and sizes that they have at least, `bound` the variables of the quantifiers
+    around.
     """
 
     tools: tuple[str, ...]
-    present: frozenset[str] = frozenset()
-    sizes: frozenset[tuple[str, int]] = frozenset()
-    bound: Mapping[str, tuple[str, Sort]] = field(default_factory=dict)
+    present: frozenset[tuple[str | int, ...]] = frozenset()
+    sizes: frozenset[tuple[tuple[str | int, ...], int]] = frozenset()
+    bound: Mapping[str, Element] = field(default_factory=dict)
 
     def also(self, other: Known) -> Known:
         """Both together."""
         tools = tuple(tool for tool in self.tools if tool in other.tools)
         return replace(self, tools=tools, present=self.present | other.present, sizes=self.sizes | other.sizes)
 
-    def with_bound(self, name: str, fresh: str, sort: Sort) -> Known:
-        """Inside of a quantifier over `name`, which is called `fresh` in the IR."""
-        return replace(self, bound={**self.bound, name: (fresh, sort)})
+    def with_bound(self, name: str, element: Element) -> Known:
+        """Inside of a quantifier over `name`."""
+        return replace(self, bound={**self.bound, name: element})

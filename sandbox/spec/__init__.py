@@ -17,7 +17,7 @@ from sandbox.errors import Place, Problem, PropertyError, SpecError
 from sandbox.lang.source import MAX_PROBLEMS, Problems, Refused, SourceFile
 from sandbox.spec.document import Mapping, Node, Scalar, Series, parse, plain, read_source
 from sandbox.spec.fields import Wrong
-from sandbox.spec.model import Model, PropertyFile, Spec
+from sandbox.spec.model import Model, PropertyFile, Reading, Spec
 
 __all__ = ["Written", "read_properties", "read_spec"]
 
@@ -59,7 +59,7 @@ def _read(path: Path, name: str, model: type[_Model], error: type[SpecError | Pr
     except Refused as refused:
         raise error((source.problem(refused.offset, refused.message),)) from None
     try:
-        checked = model.model_validate(plain(root), context=problems)
+        checked = model.model_validate(plain(root), context=Reading(problems, _named_types(root)))
     except ValidationError as failure:
         for detail in failure.errors(include_url=False, include_input=False)[:MAX_PROBLEMS]:
             problems.add(_problem(source, root, detail))
@@ -67,6 +67,11 @@ def _read(path: Path, name: str, model: type[_Model], error: type[SpecError | Pr
         raise
     problems.raise_if_any()
     return Written(checked, root, source)
+
+
+def _named_types(root: Node) -> frozenset[str]:
+    types = root.get("types") if isinstance(root, Mapping) else None
+    return frozenset(name.text for name, _ in types.entries) if isinstance(types, Mapping) else frozenset()
 
 
 def _problem(source: SourceFile, root: Node, detail: ErrorDetails) -> Problem:

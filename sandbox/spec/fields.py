@@ -73,6 +73,11 @@ def is_string(scalar: Scalar) -> bool:
     return not (scalar.plain and _NO_STRING.fullmatch(scalar.text))
 
 
+def is_number(text: str) -> bool:
+    """Whether a plain scalar is a number as the format writes them: decimal digits, perhaps with a point."""
+    return _NUMBER.fullmatch(text) is not None
+
+
 def _scalar(value: object, what: str) -> Scalar:
     match value:
         case Scalar(text=""):
@@ -263,6 +268,14 @@ def host_and_port(value: object) -> tuple[str, int]:
     return host, _within(int(port), _MAX_PORT, "a port")
 
 
+def raw(value: object) -> object:
+    """Any value; the type it belongs to tells how it is read."""
+    if isinstance(value, Scalar):
+        return _scalar(value, "a value")
+    return value
+
+
+Raw = Annotated[object, BeforeValidator(raw)]
 Identifier = Annotated[str, BeforeValidator(identifier)]
 ToolName = Annotated[str, BeforeValidator(tool_name)]
 Id = Annotated[str, BeforeValidator(id_)]

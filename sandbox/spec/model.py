@@ -5,7 +5,8 @@ Values are read by `fields`; what two keys mean together is `compile`'s part.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from dataclasses import dataclass
+from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Tag, ValidationInfo, model_validator
 
@@ -17,6 +18,14 @@ from sandbox.spec.document import Entries, Scalar
 from sandbox.spec.fields import Wrong
 
 
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What validators need of the file that is read: where problems are noted, and the types that it names."""
+
+    problems: Problems
+    types: frozenset[str] = frozenset()
+
+
 class Model(BaseModel):
     """The base: closed, immutable, no conversions. Unknown keys are noted with the nearest known one."""
 
@@ -25,12 +34,12 @@ class Model(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _known_keys(cls, data: object, info: ValidationInfo) -> object:
-        if not isinstance(data, Entries) or not isinstance(info.context, Problems):
+        if not isinstance(data, Entries) or not isinstance(info.context, Reading):
             return data
         known = {field.alias or name for name, field in cls.model_fields.items()}
         unknown = [key for key in data.keys_in_file if key.text not in known]
         for key in unknown[:MAX_PROBLEMS]:
-            info.context.add(key.source.problem(0, _unknown_key(key.text, known)))
+            info.context.problems.add(key.source.problem(0, _unknown_key(key.text, known)))
         return {key: value for key, value in data.items() if key in known}
 
 
@@ -59,9 +68,10 @@ def _keyword(*values: str, what: str) -> BeforeValidator:
 
 
 def _typed(*types: str) -> BeforeValidator:
-    """A mapping whose `type` is one of some words."""
+    """A mapping whose `type` is one of some words, or a type that the spec names."""
 
-    def check(value: object) -> object:
+    def check(value: object, info: ValidationInfo) -> object:
+        own = info.context.types if isinstance(info.context, Reading) else frozenset()
         if isinstance(value, Scalar):
             raise Wrong(0, f"expected a mapping, found {shown(value.text)}; write `{{type: {types[0]}}}`")
         if not isinstance(value, dict):
@@ -75,10 +85,10 @@ def _typed(*types: str) -> BeforeValidator:
             raise Wrong(wrong.offset, wrong.message, "type") from None
         if text in later.TYPES:
             raise Wrong(0, f"type `{text}` is {later.NOT_YET}", "type")
-        if text not in types and text in {"text", "list"}:
+        if text not in types and text in TYPE_NAMES:
             raise Wrong(0, f"a list of `{text}` is {later.NOT_YET}", "type")
-        if text not in types:
-            raise Wrong(0, f"{shown(text)} is no type{near_miss(text, types)}", "type")
+        if text not in types and text not in own:
+            raise Wrong(0, f"{shown(text)} is no type{near_miss(text, (*types, *own))}", "type")
         return value
 
     return BeforeValidator(check)
@@ -86,7 +96,8 @@ def _typed(*types: str) -> BeforeValidator:
 
 def _type_of(value: object) -> str:
     name = value.get("type") if isinstance(value, dict) else getattr(value, "type", None)
-    return name.text if isinstance(name, Scalar) else str(name)
+    text = name.text if isinstance(name, Scalar) else str(name)
+    return text if text in TYPE_NAMES else "named"
 
 
 _Word = BeforeValidator(fields.prose)
@@ -94,64 +105,116 @@ _Word = BeforeValidator(fields.prose)
 # --- types of arguments ------------------------------------------------------------------------------
 
 
-class BoolSpec(Model):
+class Declared(Model):
+    """What every argument and field may say beside its type."""
+
+    optional: fields.Boolean = False
+    default: fields.Raw = None
+
+
+class BoolSpec(Declared):
     """`{type: bool}`."""
 
     type: Annotated[Literal["bool"], _Word]
-    optional: fields.Boolean = False
 
 
-class IntSpec(Model):
+class IntSpec(Declared):
     """`{type: int, min, max}`."""
 
     type: Annotated[Literal["int"], _Word]
     min: fields.Number | None = None
     max: fields.Number | None = None
-    optional: fields.Boolean = False
 
 
-class DecimalSpec(Model):
+class DecimalSpec(Declared):
     """`{type: decimal, scale, min, max}`."""
 
     type: Annotated[Literal["decimal"], _Word]
     scale: fields.Whole
     min: fields.Number | None = None
     max: fields.Number | None = None
-    optional: fields.Boolean = False
 
 
-class StringSpec(Model):
+class StringSpec(Declared):
     """`{type: string, pattern, min_size, max_size}`."""
 
     type: Annotated[Literal["string"], _Word]
     pattern: fields.Pattern | None = None
     min_size: fields.Whole = 0
     max_size: fields.Size = 4_096
-    optional: fields.Boolean = False
 
 
-class TextSpec(Model):
+class TextSpec(Declared):
     """`{type: text, max_size}`."""
 
     type: Annotated[Literal["text"], _Word]
     max_size: fields.Size = 64 * 1024
-    optional: fields.Boolean = False
 
 
-class EnumSpec(Model):
+class EnumSpec(Declared):
     """`{type: enum, values}`."""
 
     type: Annotated[Literal["enum"], _Word]
     values: list[fields.Prose]
-    optional: fields.Boolean = False
 
 
-class PathSpec(Model):
+class PathSpec(Declared):
     """`{type: path, under}`."""
 
     type: Annotated[Literal["path"], _Word]
     under: fields.Prose | None = None
-    optional: fields.Boolean = False
+
+
+class TimestampSpec(Declared):
+    """`{type: timestamp}`."""
+
+    type: Annotated[Literal["timestamp"], _Word]
+
+
+class DurationSpec(Declared):
+    """`{type: duration}`."""
+
+    type: Annotated[Literal["duration"], _Word]
+
+
+class UrlSpec(Declared):
+    """`{type: url, schemes}`."""
+
+    type: Annotated[Literal["url"], _Word]
+    schemes: list[fields.Prose] | None = None
+
+
+class EmailSpec(Declared):
+    """`{type: email}`."""
+
+    type: Annotated[Literal["email"], _Word]
+
+
+class ArgvSpec(Declared):
+    """`{type: argv, max_size}`."""
+
+    type: Annotated[Literal["argv"], _Word]
+    max_size: fields.Count = 64
+
+
+class ShellSpec(Declared):
+    """`{type: shell, max_size}`."""
+
+    type: Annotated[Literal["shell"], _Word]
+    max_size: fields.Size = 4_096
+
+
+class RecordSpec(Declared):
+    """`{type: record, fields}`."""
+
+    type: Annotated[Literal["record"], _Word]
+    fields: dict[fields.Identifier, ArgumentSpec]
+
+
+class NamedSpec(Declared):
+    """`{type: NAME}`, a type that the spec names in `types`."""
+
+    type: fields.Identifier
 
 
 def _bare_word(value: object) -> object:
@@ -159,20 +222,7 @@ def _bare_word(value: object) -> object:
     return {"type": value} if isinstance(value, Scalar) else value
 
 
-ItemSpec = Annotated[
-    Annotated[BoolSpec, Tag("bool")]
-    | Annotated[IntSpec, Tag("int")]
-    | Annotated[DecimalSpec, Tag("decimal")]
-    | Annotated[StringSpec, Tag("string")]
-    | Annotated[EnumSpec, Tag("enum")]
-    | Annotated[PathSpec, Tag("path")],
-    Discriminator(_type_of),
-    _typed("string", "bool", "int", "decimal", "enum", "path"),
-    BeforeValidator(_bare_word),
-]
-
-
-class ListSpec(Model):
+class ListSpec(Declared):
     """`{type: list, items, min_size, max_size, unique}`."""
 
     type: Annotated[Literal["list"], _Word]
@@ -180,20 +230,41 @@ class ListSpec(Model):
     min_size: fields.Whole = 0
     max_size: fields.Count = 32
     unique: fields.Boolean = False
-    optional: fields.Boolean = False
 
 
-ArgumentSpec = Annotated[
+_ITEM_TYPES: Final = (
+    "string", "bool", "int", "decimal", "enum", "path", "timestamp", "duration", "url", "email", "record",
+)  # fmt: skip
+_TYPES: Final = (*_ITEM_TYPES, "text", "argv", "shell", "list")
+
+TYPE_NAMES: Final = frozenset(_TYPES)
+"""What no type of the author's own may be called."""
+
+_Item = (
     Annotated[BoolSpec, Tag("bool")]
     | Annotated[IntSpec, Tag("int")]
     | Annotated[DecimalSpec, Tag("decimal")]
     | Annotated[StringSpec, Tag("string")]
-    | Annotated[TextSpec, Tag("text")]
     | Annotated[EnumSpec, Tag("enum")]
     | Annotated[PathSpec, Tag("path")]
+    | Annotated[TimestampSpec, Tag("timestamp")]
+    | Annotated[DurationSpec, Tag("duration")]
+    | Annotated[UrlSpec, Tag("url")]
+    | Annotated[EmailSpec, Tag("email")]
+    | Annotated[RecordSpec, Tag("record")]
+    | Annotated[NamedSpec, Tag("named")]
+)
+
+ItemSpec = Annotated[_Item, Discriminator(_type_of), _typed(*_ITEM_TYPES), BeforeValidator(_bare_word)]
+
+ArgumentSpec = Annotated[
+    _Item
+    | Annotated[TextSpec, Tag("text")]
+    | Annotated[ArgvSpec, Tag("argv")]
+    | Annotated[ShellSpec, Tag("shell")]
     | Annotated[ListSpec, Tag("list")],
     Discriminator(_type_of),
-    _typed("string", "bool", "int", "decimal", "text", "enum", "path", "list"),
+    _typed(*_TYPES),
 ]
 
 # --- state -------------------------------------------------------------------------------------------
@@ -203,7 +274,8 @@ class VariableSpec(Model):
     """A state variable; which of the keys go together is checked by `compile`."""
 
     type: Annotated[
-        Literal["bool", "int", "decimal", "enum"], _keyword("bool", "int", "decimal", "enum", what="type of state")
+        Literal["bool", "int", "decimal", "enum", "timestamp"],
+        _keyword("bool", "int", "decimal", "enum", "timestamp", what="type of state"),
     ]
     initial: fields.Initial
     scale: fields.Whole | None = None
@@ -286,6 +358,8 @@ class Spec(Model):
     owner: fields.Prose = ""
     description: fields.Prose = ""
     define: dict[fields.Identifier, fields.DefinedConstant] = {}
+    types: dict[fields.Identifier, ArgumentSpec] = {}
+    session: dict[fields.Identifier, ArgumentSpec] = {}
     state: dict[fields.Identifier, VariableSpec] = {}
     require_proofs: fields.Prose | None = None
     tools: dict[fields.ToolName, ToolSpec] = {}

@@ -95,6 +95,7 @@ SAME_LAYER: frozenset[tuple[str, str]] = frozenset(
         ("state", "state_document"),
         ("state", "state_file"),
         ("state_document", "state_file"),
+        ("compile", "parse"),  # a default is a value of its type
         ("session", "parse"),
         ("step", "decide"),
         ("trail", "approve"),
