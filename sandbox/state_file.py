@@ -82,8 +82,9 @@ def _make_place(path: Path) -> None:
     except OSError as error:
         message = f"the state cannot be kept in `{path.parent}`: {error.strerror}; choose another place with --state"
         raise UsageError(message, "state.place") from error
-    if folder.st_mode & stat.S_IWOTH and not folder.st_mode & stat.S_ISVTX:
-        message = f"everybody may write in `{path.parent}`; run `chmod o-w` on it or choose another place with --state"
+    if folder.st_mode & (stat.S_IWGRP | stat.S_IWOTH) or folder.st_uid not in {0, os.geteuid()}:
+        # A sticky bit is not enough: what somebody puts beside the database as `-wal`, SQLite would read into it.
+        message = f"others own `{path.parent}` or may write in it; `chmod go-w` it or choose another place with --state"
         raise UsageError(message, "state.place")
     if found is None:
         return

@@ -447,8 +447,10 @@ def test_a_place_that_others_can_change_is_refused(tmp_path: Path) -> None:
         with pytest.raises(UsageError) as caught:
             Store.open(f"sqlite:///{path}", "")
         assert caught.value.reason_code == "state.place"
-    everybodys.chmod(0o1777)
-    Store.open(f"sqlite:///{everybodys}/state.db", "").close()
+    for mode in (0o1777, 0o770):
+        everybodys.chmod(mode)
+        with pytest.raises(UsageError, match="chmod go-w"):
+            Store.open(f"sqlite:///{everybodys}/state.db", "")
 
 
 def test_a_database_of_somebody_else_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
