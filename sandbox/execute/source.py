@@ -2,7 +2,7 @@
 
 Looked up in the nearest folder at or above the spec file, no higher than the folder with `.git` or
 `pyproject.toml` (where there is none: the spec's own folder), never in a folder above the spec's that others
-may write; else among the tools that the package ships. Never the current directory, never `sys.path`.
+may write, or in the spec's own if others may add to it what they may not change; else among the tools that the package ships. Never the current directory, never `sys.path`.
 What was digested is what is mounted: the bytes are read once, and written into a folder of our own.
 """
 
@@ -126,7 +126,8 @@ def _folders(contract: Contract) -> Iterator[Path]:
     if not contract.file:
         return
     own = Path(os.path.abspath(contract.file)).parent  # noqa: PTH100  # links are not followed: the folder is where the spec was named
-    yield own
+    if not _others_may_add(own):
+        yield own
     project = _project(own)
     if project is None or project == own:
         return
@@ -143,6 +144,15 @@ def _project(own: Path) -> Path | None:
         if any(os.path.lexists(folder / mark) for mark in PROJECT_MARKS):
             return folder
     return None
+
+
+def _others_may_add(folder: Path) -> bool:
+    """Whether others may put a module beside a spec that they may not change: a folder like `/tmp`."""
+    try:
+        mode = folder.stat().st_mode
+    except OSError:
+        return True  # there is nothing to be found in it
+    return bool(mode & stat.S_ISVTX and mode & (stat.S_IWGRP | stat.S_IWOTH))
 
 
 def _others_may_write(folder: Path) -> bool:
