@@ -2,7 +2,8 @@
 
 Looked up in the nearest folder at or above the spec file, no higher than the folder with `.git` or
 `pyproject.toml` (where there is none: the spec's own folder), never in a folder above the spec's that others
-may write, or in the spec's own if others may add to it what they may not change; else among the tools that the package ships. Never the current directory, never `sys.path`.
+may write, or in the spec's own if others may add to it what they may not change; else among the tools that
+the package ships. Never the current directory, never `sys.path`.
 What was digested is what is mounted: the bytes are read once, and written into a folder of our own.
 """
 
