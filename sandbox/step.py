@@ -60,4 +60,4 @@ def denied(call: Call | None, reason_code: str, reason: str) -> Decision:
 
 def stopped(call: Call | None) -> Decision:
     """The denial by the kill switch."""
-    return denied(call, "stopped", "the kill switch is on; `sandbox resume` turns it off")
+    return denied(call, "stopped", "the kill switch is on")
