@@ -67,13 +67,13 @@ def ask(approver: Approver, request: ApprovalRequest, clock: Callable[[], int]) 
     except Exception as error:  # noqa: BLE001  # an approver that fails has not said yes
         return Refused(type(approver).__name__, f"the approver failed: `{type(error).__name__}`")
     match answer:
-        case Refused():
+        case Refused(approver=str(), reason=str()):
             return answer
-        case Approval() if answer.call_digest != request.call.digest:
-            return Refused(answer.approver, "the approval is for another call")
-        case Approval() if min(answer.expires_at_ms, request.expires_at_ms) <= clock():
-            return Refused(answer.approver, "the approval came too late")
-        case Approval() if answer.approver:
+        case Approval(call_digest=str() as digest, approver=str() as name, expires_at_ms=int() as expires) if name:
+            if digest != request.call.digest:
+                return Refused(name, "the approval is for another call")
+            if min(expires, request.expires_at_ms) <= clock():
+                return Refused(name, "the approval came too late")
             return answer
         case _:
             return Refused(type(approver).__name__, "the approver gave no answer with a name")
