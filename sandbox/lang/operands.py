@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from sandbox.ir import (
     EMAIL_SORT,
@@ -30,6 +30,9 @@ from sandbox.lang.scope import Digits, Items, Scalar, Time, Truth, Word
 from sandbox.lang.source import Refused, shown
 from sandbox.lang.suggest import near_miss
 from sandbox.lang.syntax import Node
+
+_TELLING: Final = frozenset({"host", "domain"})
+"""Of a URL or an e-mail address, what rules mostly are about."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,7 +212,8 @@ def mismatch(here: Here, expected: str) -> Refused:
         case Typed(sort=IntSort() | DecimalSort() | StringSort() | EnumSort()) if expected == "bool":
             remedy = "; compare it with something"
         case Typed(sort=RecordSort(fields=fields)):
-            remedy = f"; write a field of it, such as `{here.source[1:-1]}.{fields[0].name}`" if fields else ""
+            telling = next((field.name for field in fields if field.name in _TELLING), fields[0].name)
+            remedy = f"; write a field of it, such as `{here.source[1:-1]}.{telling}`"
         case Word() if expected in {"timestamp", "duration"}:
             remedy = f"; write `{expected}({here.source[1:-1]})`"
         case Typed(sort=IntSort()) | Digits() if expected.endswith("duration"):
