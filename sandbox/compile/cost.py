@@ -10,16 +10,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
+from sandbox.compile.measure import MAX_PARTS, Measures
 from sandbox.ir import (
-    EMAIL_SORT,
-    SHELL_WORDS,
-    URL_SORT,
     All,
-    ArgType,
     ArgvType,
     Contains,
     Contract,
-    EmailType,
     EndsWith,
     Eq,
     Exists,
@@ -33,12 +29,10 @@ from sandbox.ir import (
     Matches,
     Member,
     PathType,
-    RecordType,
     ShellType,
     StartsWith,
     StringType,
     Tool,
-    UrlType,
 )
 from sandbox.lang.reach import Command, Reached, bound, declared, element_of, element_on_average, most_size
 from sandbox.lang.walk import parts
@@ -53,9 +47,6 @@ MAX_TERMS: Final = 100_000
 
 PART_SHARE: Final = 16
 """Characters of a variable part that one step compares, in the search for it from every character of its subject."""
-
-MAX_PARTS: Final = 20_000
-"""Single values of one call: the solver has a constant for each, whether or not it is there."""
 
 MAX_PATH: Final = 4_096
 """Characters of a path."""
@@ -85,31 +76,13 @@ def check(contract: Contract, note: Callable[..., None]) -> None:
 
 
 def _check_parts(tool: Tool, note: Callable[..., None]) -> None:
-    sizes = {argument.name: parts_of(argument.type) for argument in tool.arguments}
+    measures = Measures()
+    sizes = {argument.name: measures.of(argument.type).parts for argument in tool.arguments}
     total = sum(sizes.values())
     if total > MAX_PARTS:
         worst = max(sizes, key=lambda name: sizes[name])
         message = f"the arguments of `{tool.name}` are up to {total:,} values, of which this is {sizes[worst]:,}"
         note(f"{message}, and {MAX_PARTS:,} are allowed; declare shorter lists", "tools", tool.name, "args", worst)
-
-
-def parts_of(type_: ArgType) -> int:
-    """How many single values a value of a type is at most."""
-    match type_:
-        case ListType(items=items, max_size=size):
-            return 1 + size * parts_of(items)
-        case ArgvType(max_size=size):
-            return 1 + size
-        case ShellType():
-            return 1 + SHELL_WORDS * (1 + SHELL_WORDS)
-        case RecordType(fields=fields):
-            return sum(parts_of(field.type) for field in fields)
-        case UrlType():
-            return len(URL_SORT.fields)
-        case EmailType():
-            return len(EMAIL_SORT.fields)
-        case _:
-            return 1
 
 
 def _check_written_out(contract: Contract, tool: Tool, note: Callable[..., None]) -> None:

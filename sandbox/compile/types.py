@@ -7,6 +7,7 @@ from typing import Final
 
 from sandbox.call import Rejected
 from sandbox.compile.defaults import json_text, tree_of
+from sandbox.compile.measure import MAX_NESTING, MAX_PARTS, Measures
 from sandbox.ir import (
     ArgType,
     Argument,
@@ -76,9 +77,6 @@ MAX_ENUM: Final = 1_000
 MAX_FIELDS: Final = 100
 """Fields of a record; an object in a raw call has at most 256 keys."""
 
-MAX_NESTING: Final = 8
-"""Types within types; a raw call is nested at most 32 deep, and every reader of types recurses."""
-
 DEFAULT_SCHEMES: Final = ("http", "https")
 """Schemes of a `url` that names none."""
 
@@ -90,6 +88,7 @@ MAX_PATH: Final = 4_096
 """Bytes of a path (LANGUAGE, section 3)."""
 
 _Path = tuple[str | int, ...]
+_TOO_DEEP: Final = f"types are nested at most {MAX_NESTING} deep; write a flatter one"
 _MORE_CALLS: Final = "let the tool be called more often"
 
 
@@ -102,6 +101,7 @@ class Types:
         self._specs = written.model.types
         self._open: set[str] = set()
         self._done: dict[str, ArgType] = {}
+        self._measures = Measures()
 
     def _wrong(self, path: _Path, message: str, offset: int = 0) -> None:
         self._note(message, *path, offset=offset)
@@ -120,8 +120,21 @@ class Types:
     def type(self, spec: ArgumentSpec, path: _Path, depth: int = 0) -> ArgType:
         """A type, by whatever name."""
         if depth > MAX_NESTING:
-            self._wrong(path, f"types are nested at most {MAX_NESTING} deep; write a flatter one")
-            return BoolType()
+            return self._refused(path, _TOO_DEEP)
+        type_ = self._any(spec, path, depth)
+        measure = self._measures.of(type_)
+        if measure.depth > MAX_NESTING:
+            return self._refused(path, _TOO_DEEP)
+        if measure.parts > MAX_PARTS:
+            found = f"a value of this type is up to {measure.parts:,} single values"
+            return self._refused(path, f"{found}, and {MAX_PARTS:,} are allowed; declare shorter lists")
+        return type_
+
+    def _refused(self, path: _Path, message: str) -> BoolType:
+        self._wrong(path, message)
+        return BoolType()
+
+    def _any(self, spec: ArgumentSpec, path: _Path, depth: int) -> ArgType:
         match spec:
             case TextSpec(max_size=size):
                 return TextType(self._at_most(size, MAX_TEXT, (*path, "max_size"), "let the tool take it in parts"))
@@ -178,8 +191,7 @@ class Types:
 
     def _named(self, name: str, path: _Path, depth: int) -> ArgType:
         if name in self._open:
-            self._wrong((*path, "type"), f"the type {shown(name)} contains itself; take it out of itself")
-            return BoolType()
+            return self._refused((*path, "type"), f"the type {shown(name)} contains itself; take it out of itself")
         if name not in self._done:
             self._open.add(name)
             self._done[name] = self.type(self._specs[name], ("types", name), depth + 1)
@@ -190,8 +202,7 @@ class Types:
         type_ = self._named(name, path, depth)
         if isinstance(type_, TextType | ArgvType | ShellType | ListType):
             what = type(type_).__name__.removesuffix("Type").lower()
-            self._wrong((*path, "type"), f"a list of `{what}` is {later.NOT_YET}")
-            return BoolType()
+            return self._refused((*path, "type"), f"a list of `{what}` is {later.NOT_YET}")
         return type_
 
     # --- what each type needs ------------------------------------------------------------------------

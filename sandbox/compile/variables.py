@@ -102,6 +102,7 @@ class Variables:
             self._wrong((*path, "window"), "`reset` and `window` exclude each other; keep one of them")
         if not isinstance(sort, IntSort | DecimalSort):
             self._wrong((*path, key), f"`{key}` belongs to a budget, an int or a decimal; take it out")
+            return None
         if spec.reset is not None:
             return Period("reset", spec.reset)
         if first != 0:

@@ -17,8 +17,6 @@ PROPERTY_KEYS: Final = frozenset({"needs", "within", "flow"})
 NETWORK_KEYS: Final = frozenset({"to", "methods", "max_request", "max_response", "credential"})
 SCOPES: Final = frozenset({"principal", "session"})
 
-KEYS: Final = SPEC_KEYS | TOOL_KEYS | ARGUMENT_KEYS | STATE_KEYS | PROPERTY_KEYS | NETWORK_KEYS
-
 NAMES: Final = frozenset({"origin", "result", "outcome", "change"})
 """Names in expressions."""
 

@@ -6,7 +6,7 @@ Values are read by `fields`; what two keys mean together is `compile`'s part.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Final, Literal
+from typing import Annotated, ClassVar, Final, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Tag, ValidationInfo, model_validator
 
@@ -30,6 +30,7 @@ class Model(BaseModel):
     """The base: closed, immutable, no conversions. Unknown keys are noted with the nearest known one."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, arbitrary_types_allowed=True)
+    keys_of_later: ClassVar[frozenset[str]] = frozenset()
 
     @model_validator(mode="before")
     @classmethod
@@ -39,12 +40,12 @@ class Model(BaseModel):
         known = {field.alias or name for name, field in cls.model_fields.items()}
         unknown = [key for key in data.keys_in_file if key.text not in known]
         for key in unknown[:MAX_PROBLEMS]:
-            info.context.problems.add(key.source.problem(0, _unknown_key(key.text, known)))
+            info.context.problems.add(key.source.problem(0, _unknown_key(key.text, known, cls.keys_of_later)))
         return {key: value for key, value in data.items() if key in known}
 
 
-def _unknown_key(key: str, known: set[str]) -> str:
-    if key in later.KEYS:
+def _unknown_key(key: str, known: set[str], keys_of_later: frozenset[str]) -> str:
+    if key in keys_of_later:
         return f"`{key}` is {later.NOT_YET}"
     return f"unknown key {shown(key)}{near_miss(key, known)}"
 
@@ -107,6 +108,8 @@ _Word = BeforeValidator(fields.prose)
 
 class Declared(Model):
     """What every argument and field may say beside its type."""
+
+    keys_of_later: ClassVar[frozenset[str]] = later.ARGUMENT_KEYS
 
     optional: fields.Boolean = False
     default: fields.Raw = None
@@ -273,6 +276,8 @@ ArgumentSpec = Annotated[
 class VariableSpec(Model):
     """A state variable; which of the keys go together is checked by `compile`."""
 
+    keys_of_later: ClassVar[frozenset[str]] = later.STATE_KEYS
+
     type: Annotated[
         Literal["bool", "int", "decimal", "enum", "timestamp"],
         _keyword("bool", "int", "decimal", "enum", "timestamp", what="type of state"),
@@ -336,6 +341,8 @@ class RunSpec(Model):
 class ToolSpec(Model):
     """A tool and its rules."""
 
+    keys_of_later: ClassVar[frozenset[str]] = later.TOOL_KEYS
+
     description: fields.Prose = ""
     effects: list[fields.Id] = []
     args: dict[fields.Identifier, ArgumentSpec] = {}
@@ -352,6 +359,8 @@ def _format(value: object) -> int:
 
 class Spec(Model):
     """A whole spec."""
+
+    keys_of_later: ClassVar[frozenset[str]] = later.SPEC_KEYS
 
     sandbox: Annotated[Literal[1], BeforeValidator(_format)]
     name: fields.Id
@@ -374,6 +383,8 @@ def _one_or_several(value: object) -> object:
 
 class PropertySpec(Model):
     """A property: exactly one of never, always, possible."""
+
+    keys_of_later: ClassVar[frozenset[str]] = later.PROPERTY_KEYS
 
     id: fields.Id
     never: fields.Expression | None = None
