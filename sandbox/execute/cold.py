@@ -23,7 +23,7 @@ from sandbox.ir import Contract, Run, Tool
 
 
 @dataclass(frozen=True, slots=True)
-class _Job:
+class Job:
     """All that is needed to run one tool, as it is now."""
 
     config: ContainerConfig
@@ -49,19 +49,19 @@ class ColdRunner:
 
     def prepare(self, contract: Contract, tool: Tool) -> Prepared:
         """What a permit for this tool must bind; starts nothing. Raises as `Runner.prepare` says."""
-        return self._job(contract, tool).prepared
+        return self.job(contract, tool).prepared
 
     def run(self, permit: Permit, contract: Contract, tool: Tool, now_ms: int) -> Outcome:
         """Runs the permitted call once, in a container that is gone when this returns."""
         try:
-            job = self._job(contract, tool)
+            job = self.job(contract, tool)
             check_permit(permit, job.prepared, contract, tool, now_ms)
             mounted = snapshot(job.source)
         except SandboxError as error:
             return not_started(error)
         except OSError as error:
             return not_started(SandboxFailure(f"the tool's module cannot be copied: {error}"))
-        engine = self._engine()
+        engine = self.engine()
         labels = Owner.this().labels(permit.call.digest)
         with workspace_transaction(contract, job.run, job.config) as workspace:
             if workspace.failure is not None:
@@ -69,18 +69,19 @@ class ColdRunner:
             placement = Placement(job.image, mounted, workspace.view, labels)
             return workspace.settle(run_call(engine, job.config, placement, permit.call, tool))
 
-    def _job(self, contract: Contract, tool: Tool) -> _Job:
+    def job(self, contract: Contract, tool: Tool) -> Job:
+        """What would run for this tool, as it is now; starts nothing. Raises as `Runner.prepare` says."""
         config = compile_config(contract, tool)
         run = granted_run(tool)
         source = resolve_source(contract, run)
         if run.workspace is not None:
             _keep_apart(workspace_folder(contract, run.workspace), source, tool)
-        engine = self._engine()
+        engine = self.engine()
         image = self._image(engine, run.image)
         body = f"{config.digest} {ir.digest(run)}"
         run_digest = hashlib.sha256(body.encode()).hexdigest()
         prepared = Prepared(run_digest, image.removeprefix("sha256:"), source.digest, engine.version)
-        return _Job(config, run, source, image, prepared)
+        return Job(config, run, source, image, prepared)
 
     def _image(self, engine: Engine, name: str | None) -> str:
         """The image's id. An engine that answered once may be gone by now, and may be back at the next call."""
@@ -90,7 +91,7 @@ class ColdRunner:
             self.close()
             raise EnvironmentLacking(HOW_TO_GET, "environment.engine") from error
 
-    def _engine(self) -> Engine:
+    def engine(self) -> Engine:
         """The engine, connected at the first use; what dead owners left is removed then."""
         with self._connecting:
             if self._connected is None:

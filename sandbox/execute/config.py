@@ -40,6 +40,9 @@ WORKSPACE_FOLDER: Final = "/workspace"
 SCRATCH_FOLDER: Final = "/tmp"  # noqa: S108  # a tmpfs of the container
 COMMAND: Final = (PYTHON, "-I", "-S", "-B", "-X", "utf8", f"{GUEST_FOLDER}/guest.py")
 
+CALL_WAIT_S: Final = 60
+"""For the call, from the hello on; a container that has got none by then ends itself, should its host be stuck."""
+
 CPU_PERIOD_US: Final = 100_000
 """The period in which engines express a share of the processors."""
 
@@ -119,12 +122,13 @@ class ContainerConfig:
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """What ties a configuration to this machine and this call."""
+    """What ties a configuration to this machine and this call. `wait_s` is how long the container waits for it."""
 
     image: str
     source: Path
     workspace: Path | None
     labels: tuple[tuple[str, str], ...]
+    wait_s: int = CALL_WAIT_S
 
 
 _SYMBOLIC: Final = Placement("IMAGE", Path("SOURCE"), Path("WORKSPACE"), ())
@@ -159,7 +163,7 @@ def render(config: ContainerConfig, placement: Placement) -> dict[str, Json]:
     return {
         "Image": placement.image,
         "Entrypoint": [],
-        "Cmd": list(COMMAND),
+        "Cmd": [*COMMAND, str(placement.wait_s)],
         "User": f"{config.user}:{config.group}",
         "WorkingDir": SCRATCH_FOLDER if config.workspace == "none" else WORKSPACE_FOLDER,
         "Env": _environment(config),

@@ -1,6 +1,8 @@
 """The life of one container: created, inspected, attached, started, asked for a hello, given one call, removed.
 
-It is removed on every path out of here. From the moment it is asked to start, the call counts as started.
+`run_call` is all of it; the container is removed on every path out of there, and from the moment it is asked to start
+the call counts as started. `make_ready` and `run_ready` are its two halves, for containers that wait for their call:
+who makes one removes it, and the call counts as started when it is sent.
 """
 
 from __future__ import annotations
@@ -46,6 +48,16 @@ KILLED: Final = 137
 Stop: TypeAlias = Literal["", "late", "gone", "flood"]
 
 
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """A container that is as asked by both accounts, has said hello, and waits for its one call."""
+
+    container: str
+    config: ContainerConfig
+    stream: Attachment
+    reader: FrameReader
+
+
 @dataclass(slots=True)
 class Observation:
     """What was seen of a call, filled in as it happens, so that a failure in the middle keeps what is known."""
@@ -59,17 +71,68 @@ class Observation:
     exit_code: int | None = None
     duration_ms: int = 0
     diagnostics: str = ""
+    failure: SandboxFailure | None = None
 
 
 def run_call(engine: Engine, config: ContainerConfig, placement: Placement, call: Call, tool: Tool) -> Outcome:
     """Runs the call in a container of its own; when this returns, or raises, the container is gone."""
     seen = Observation()
-    try:
+    with _failures(seen):
         _observe(engine, config, placement, call, tool, seen)
-    except SandboxFailure as failure:
-        reason = one_line(f"{failure}{': ' if seen.diagnostics else ''}{seen.diagnostics}")
-        return _outcome(seen, "sandbox_failure", failure.reason_code, reason)
     return _judge(seen, config)
+
+
+def new_name() -> str:
+    """A name that no container has: it is removed by it, also if its creation was interrupted."""
+    return f"sandbox-{secrets.token_hex(8)}"
+
+
+def make_ready(engine: Engine, config: ContainerConfig, placement: Placement, name: str) -> Ready:
+    """A new container that waits for its call. Removing `name` is the caller's task, also where this raises.
+
+    Raises:
+        SandboxFailure: the engine failed, or the container is not as asked; its stream is closed.
+    """
+    container = engine.create(render(config, placement), name)
+    verify_inspect(config, placement, engine.inspect(container))
+    stream = engine.attach(container)
+    try:
+        engine.start(container)
+        return Ready(container, config, stream, _greet(stream, config))
+    except BaseException as error:
+        stream.close()
+        if isinstance(error, SandboxFailure) and stream.diagnostics:
+            said = stream.diagnostics.decode("utf-8", "replace")
+            raise SandboxFailure(one_line(f"{error}: {said}"), error.reason_code) from error
+        raise
+
+
+def run_ready(engine: Engine, ready: Ready, call: Call, tool: Tool) -> Outcome:
+    """Gives the waiting container its call. Its stream is closed then; removing it is the caller's task."""
+    seen = Observation()
+    with _failures(seen), _heard(ready.stream, seen):
+        _converse(ready.stream, ready.reader, ready.config, call, tool, seen)
+        _look_back(engine, ready.container, seen)
+    return _judge(seen, ready.config)
+
+
+@contextlib.contextmanager
+def _failures(seen: Observation) -> Iterator[None]:
+    """Keeps a failure of ours as what was seen."""
+    try:
+        yield
+    except SandboxFailure as failure:
+        seen.failure = failure
+
+
+@contextlib.contextmanager
+def _heard(stream: Attachment, seen: Observation) -> Iterator[Attachment]:
+    """The stream, closed in the end, and what the runner itself had to say kept."""
+    with contextlib.closing(stream):
+        try:
+            yield stream
+        finally:
+            seen.diagnostics = stream.diagnostics.decode("utf-8", "replace")
 
 
 def _observe(  # noqa: PLR0917  # a call is these six things
@@ -77,33 +140,37 @@ def _observe(  # noqa: PLR0917  # a call is these six things
 ) -> None:
     with _created(engine, config, placement) as container:
         verify_inspect(config, placement, engine.inspect(container))
-        with contextlib.closing(engine.attach(container)) as stream:
-            try:
-                seen.started = True
-                engine.start(container)
-                _converse(stream, config, call, tool, seen)
-                _look_back(engine, container, seen)
-            finally:
-                seen.diagnostics = stream.diagnostics.decode("utf-8", "replace")
+        with _heard(engine.attach(container), seen) as stream:
+            seen.started = True
+            engine.start(container)
+            _converse(stream, _greet(stream, config), config, call, tool, seen)
+            _look_back(engine, container, seen)
 
 
 @contextlib.contextmanager
 def _created(engine: Engine, config: ContainerConfig, placement: Placement) -> Iterator[str]:
-    """A container that is removed by its name, so that one whose creation was interrupted is removed as well."""
-    name = f"sandbox-{secrets.token_hex(8)}"
+    name = new_name()
     try:
         yield engine.create(render(config, placement), name)
     finally:
         engine.remove(name)
 
 
-def _converse(stream: Attachment, config: ContainerConfig, call: Call, tool: Tool, seen: Observation) -> None:
+def _greet(stream: Attachment, config: ContainerConfig) -> FrameReader:
+    """Hears the hello and compares what it tells with what was asked for."""
     reader = FrameReader(config.output)
     verify_effects(config, _read_hello(_hello(stream, reader)))
+    return reader
+
+
+def _converse(  # noqa: PLR0917  # as above
+    stream: Attachment, reader: FrameReader, config: ContainerConfig, call: Call, tool: Tool, seen: Observation
+) -> None:
     key = secrets.token_bytes(KEY_SIZE)
     frame = call_frame(call, tool, key)
     reader.key = key
     begun = time.monotonic()
+    seen.started = True
     stream.send(frame, begun + SEND_TIMEOUT_S)
     try:
         _listen(stream, reader, config, begun + config.timeout_ms / 1000, seen)
@@ -182,6 +249,9 @@ def _look_back(engine: Engine, container: str, seen: Observation) -> None:
 
 
 def _judge(seen: Observation, config: ContainerConfig) -> Outcome:
+    if seen.failure is not None:
+        reason = one_line(f"{seen.failure}{': ' if seen.diagnostics else ''}{seen.diagnostics}")
+        return _outcome(seen, "sandbox_failure", seen.failure.reason_code, reason)
     if seen.stop == "late":
         return _outcome(seen, "timeout", "limit.time", f"the call took longer than {config.timeout_ms} ms")
     if seen.out_of_memory:

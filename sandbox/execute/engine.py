@@ -111,6 +111,10 @@ class Attachment:
                 return None
             self._buffer += data
 
+    def is_silent(self) -> bool:
+        """Whether the stream is open and nothing has come on it that was not read."""
+        return not self._buffer and not self._wait(0.0, select.POLLIN)
+
     def close(self) -> None:
         """Closes the stream; the runner inside reads the end of its input and ends."""
         self._socket.close()

@@ -48,7 +48,7 @@ CALL_LIMIT = 32 * 1024 * 1024  # a call of 4 MiB may grow when its characters ar
 CHUNK = 64 * 1024  # what is read from a pipe at once
 FIRST_FREE = 12  # above the standard streams and the four pipes
 REASON_LIMIT = 2_000  # characters of an exception that travel
-CALL_WAIT_S = 60  # a container that gets no call ends itself
+CALL_READ_S = 10  # for the rest of a call whose size has come
 GRACE_MS = 5_000  # the host kills at the deadline; this is for a host that cannot
 REAP_MS = 250  # how often orphans are collected while the call runs
 
@@ -64,7 +64,7 @@ def main() -> NoReturn:
     worker = Worker(libc)
     signer = Signer()
     signer.send(HELLO, json.dumps(effects(libc)).encode())
-    call = receive_call()
+    call = receive_call(float(sys.argv[1]))
     signer.key = bytes.fromhex(str(call.pop("key")))
     supervise(worker, signer, call)
     os._exit(0)
@@ -163,13 +163,12 @@ def oom_kills() -> int:
 # --- the call ------------------------------------------------------------------------------------------
 
 
-def receive_call() -> dict[str, object]:
+def receive_call(wait_s: float) -> dict[str, object]:
     """The one frame from the host; without it, or with a bad one, the process ends."""
-    deadline = time.monotonic() + CALL_WAIT_S
-    (size,) = CALL_HEADER.unpack(read_exactly(CALL_HEADER.size, deadline))
+    (size,) = CALL_HEADER.unpack(read_exactly(CALL_HEADER.size, time.monotonic() + wait_s))
     if size > CALL_LIMIT:
         sys.exit("the call is larger than a call can be")
-    return dict(json.loads(read_exactly(size, deadline)))
+    return dict(json.loads(read_exactly(size, time.monotonic() + CALL_READ_S)))
 
 
 def supervise(worker: Worker, signer: Signer, call: dict[str, object]) -> None:

@@ -118,16 +118,16 @@ def test_past_its_deadline_or_without_its_host_everything_ends(sent: bytearray, 
 def test_a_call_is_received_whole_or_not_at_all(stdin: int, sent: bytearray) -> None:
     body = json.dumps({"key": "00", "x": 1}).encode()
     os.write(stdin, guest.CALL_HEADER.pack(len(body)) + body)
-    assert guest.receive_call() == {"key": "00", "x": 1}
+    assert guest.receive_call(60) == {"key": "00", "x": 1}
     os.write(stdin, guest.CALL_HEADER.pack(guest.CALL_LIMIT + 1))
     with pytest.raises(SystemExit):
-        guest.receive_call()
+        guest.receive_call(60)
     with pytest.raises(Exited):
         guest.read_exactly(1, time.monotonic() - 1)
     os.write(stdin, b"\0\0")
     os.close(stdin)
     with pytest.raises(Exited):
-        guest.receive_call()
+        guest.receive_call(60)
     assert sent == b""
 
 
