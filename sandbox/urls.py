@@ -1,16 +1,18 @@
-"""URLs as the WHATWG reads them, and only those that every reader takes alike.
+"""URLs as the WHATWG reads them, and only those whose canonical text every reader takes alike.
 
 `ada` does the reading: IDNA, percent-encoding, dot segments, IP addresses in all their spellings. What it accepts and
-people or other programs could read differently (user info, a missing slash, a last dot of the host) is refused.
+people or other programs could read differently is refused: user info, a missing slash, a host that is no host name,
+port 0 (to some the default one), a path that means another one to a server which decodes once more.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
+from urllib.parse import unquote
 
 from sandbox.call import Rejected
 
@@ -20,18 +22,43 @@ if TYPE_CHECKING:
 MAX_URL: Final = 4_096
 """Characters of a URL, as written and canonically: more than servers take, and rules look at every one."""
 
+MAX_HOST: Final = 253
+"""Characters of a host name: what the DNS can ask for."""
+
+MAX_DECODINGS: Final = 4
+"""Times that a path is decoded until nothing changes any more; an honest one needs two."""
+
 DEFAULT_PORTS: Final[Mapping[str, int]] = MappingProxyType({"http": 80, "https": 443, "ws": 80, "wss": 443, "ftp": 21})
 """The schemes that a spec may name, whose hosts are names or addresses, with their ports."""
 
 _OUTLINE: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://[^/?#@]+(?:[/?][^#]*)?")
 _UNSEEN: Final = re.compile("[\\s\\\\\x00-\x20\x7f-\x9f\u200b-\u200f\u2028-\u202f\u2060-\u206f\ufeff]")
-_TRANSLATED: Final = (IPv6Network("64:ff9b::/96"), IPv6Network("64:ff9b:1::/48"))
+_NAME: Final = re.compile(r"[a-z0-9_-]{1,63}(?:\.[a-z0-9_-]{1,63})*")
+
+INNER_NAMES: Final = ("localhost", "local", "internal", "home.arpa")
+"""Domains that are never of the public internet (RFC 6761, 6762, 8375; ICANN for `internal`)."""
+
+INNER_V4: Final = tuple(
+    IPv4Network(network)
+    for network in (
+        *("0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12"),
+        *("192.0.0.0/24", "192.0.2.0/24", "192.31.196.0/24", "192.52.193.0/24", "192.88.99.0/24", "192.168.0.0/16"),
+        *("192.175.48.0/24", "198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24", "224.0.0.0/4", "240.0.0.0/4"),
+    )
+)
+"""Every special-purpose block (IANA's registry, RFC 6890), multicast, and what is reserved."""
+
+_PUBLIC_V6: Final = IPv6Network("2000::/3")
+"""All that is assigned for the public internet, but for:"""
+
+_INNER_V6: Final = tuple(IPv6Network(network) for network in ("2001::/23", "2001:db8::/32", "2002::/16", "3fff::/20"))
+"""Special-purpose blocks (Teredo is among them), documentation, 6to4."""
 
 
 def parse_url(text: str, schemes: tuple[str, ...]) -> Mapping[str, Value] | Rejected:
     """The parts of an absolute URL of one of `schemes`; `show_url` gives its canonical text."""
     if len(text) > MAX_URL:
-        return _refused(f"at most {MAX_URL:,} characters")
+        return _refused(f"a URL of at most {MAX_URL} characters")
     if _UNSEEN.search(text):
         return _refused("a URL without white space, control characters and backslashes")
     outline = _OUTLINE.fullmatch(text)
@@ -41,7 +68,9 @@ def parse_url(text: str, schemes: tuple[str, ...]) -> Mapping[str, Value] | Reje
         return _refused(f"a URL of scheme {' or '.join(schemes)}")
     parts = _read(text)
     if parts is None or _read(show_url(parts)) != parts or len(show_url(parts)) > MAX_URL:
-        return _refused("a well-formed URL with a host name or address")
+        return _refused("a well-formed URL with a host name or address, and no port 0,")
+    if _hides_dots(str(parts["path"])):
+        return _refused("a URL without `.` and `..` in an encoding, or behind an encoded slash, of its path")
     return MappingProxyType(parts)
 
 
@@ -53,6 +82,22 @@ def show_url(parts: Mapping[str, Value]) -> str:
     return f"{parts['scheme']}://{host}{port}{parts['path']}{query}"
 
 
+def is_private(host: str) -> bool:
+    """Whether a canonical host is not plainly one of the public internet.
+
+    An address is public outside of every special-purpose block; one that carries another (mapped, translated, 6to4,
+    Teredo) never is. A name is public if it has a dot and does not end in a domain that is never public: where it
+    leads is not looked up.
+    """
+    match _address(host):
+        case IPv4Address() as address:
+            return any(address in network for network in INNER_V4)
+        case IPv6Address() as address:
+            return address not in _PUBLIC_V6 or any(address in network for network in _INNER_V6)
+        case None:
+            return "." not in host or any(host.endswith(f".{name}") for name in INNER_NAMES)
+
+
 def _read(text: str) -> dict[str, Value] | None:
     from ada_url import URL  # noqa: PLC0415  # a native library that only specs with URLs need
 
@@ -61,19 +106,24 @@ def _read(text: str) -> dict[str, Value] | None:
     except ValueError:
         return None
     scheme, host = url.protocol.removesuffix(":"), url.hostname.removeprefix("[").removesuffix("]")
-    unclear = not host or host.startswith(".") or host.endswith(".") or ".." in host
-    if unclear or scheme not in DEFAULT_PORTS or url.username or url.password or url.hash:
-        return None
     address = _address(host)
-    return {
-        "scheme": scheme,
-        "host": host,
-        "port": int(url.port) if url.port else DEFAULT_PORTS[scheme],
-        "path": url.pathname or "/",
-        "query": url.search.removeprefix("?"),
-        "is_ip": address is not None,
-        "is_private": address is not None and not is_public(address),
-    }
+    named = len(host) <= MAX_HOST and _NAME.fullmatch(host)
+    if not (address or named) or scheme not in DEFAULT_PORTS or url.username or url.password or url.hash:
+        return None
+    port = int(url.port or DEFAULT_PORTS[scheme])
+    return (
+        None
+        if port == 0
+        else {
+            "scheme": scheme,
+            "host": host,
+            "port": port,
+            "path": url.pathname or "/",
+            "query": url.search.removeprefix("?"),
+            "is_ip": address is not None,
+            "is_private": is_private(host),
+        }
+    )
 
 
 def _address(host: str) -> IPv4Address | IPv6Address | None:
@@ -83,17 +133,17 @@ def _address(host: str) -> IPv4Address | IPv6Address | None:
         return None
 
 
-def is_public(address: IPv4Address | IPv6Address) -> bool:
-    """Whether an address, and every address that is written inside of it, is one of the public internet."""
-    if isinstance(address, IPv6Address):
-        inner = [address.ipv4_mapped, address.sixtofour, *(address.teredo or ())]
-        if any(address in network for network in _TRANSLATED) or int(address) >> 32 == 0:
-            inner.append(IPv4Address(int(address) & 0xFFFF_FFFF))
-        if not all(is_public(each) for each in inner if each is not None):
-            return False
-        if address.ipv4_mapped is not None:
+def _hides_dots(path: str) -> bool:
+    """Whether, to a server that decodes the path (again), a segment of it is `.` or `..`."""
+    for _ in range(MAX_DECODINGS):
+        decoded = unquote(path)
+        segments = re.split(r"[/\\]", decoded)
+        if any(segment.partition(";")[0] in {".", ".."} for segment in segments):
             return True
-    return address.is_global and not address.is_multicast
+        if decoded == path:
+            return False
+        path = decoded
+    return True
 
 
 def _refused(accepted: str) -> Rejected:

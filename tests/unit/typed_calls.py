@@ -1,0 +1,43 @@
+"""One value of one type, through the whole of parse: what the tables of the types are checked with."""
+
+from __future__ import annotations
+
+import json
+
+from sandbox.call import Call, Rejected, Value
+from sandbox.canonical import raw_value
+from sandbox.ir import ArgType, Argument, Contract, Tool
+from sandbox.parse import parse_call
+
+
+def call_of(type_: ArgType, raw: object) -> Call | Rejected:
+    """The call with the one argument `x`."""
+    contract = Contract("c", (Tool("t", (Argument("x", type_),), ()),))
+    return parse_call(json.dumps({"tool": "t", "args": {"x": raw}}).encode(), contract)
+
+
+def value_of(type_: ArgType, raw: object) -> Value:
+    call = call_of(type_, raw)
+    assert isinstance(call, Call), (raw, call)
+    return call.args["x"]
+
+
+def canonical(type_: ArgType, raw: object) -> object:
+    """The canonical JSON of the value, which is read back as itself."""
+    call = call_of(type_, raw)
+    assert isinstance(call, Call), (raw, call)
+    again = call_of(type_, raw_value(call.args["x"], type_))
+    assert isinstance(again, Call), (raw, again)
+    assert (again.canonical, again.args) == (call.canonical, call.args)
+    return json.loads(call.canonical)["args"]["x"]
+
+
+def code(type_: ArgType, raw: object) -> str:
+    """The reason code of a refusal whose reason is one short line that names the argument."""
+    refused = call_of(type_, raw)
+    assert isinstance(refused, Rejected), (raw, refused)
+    assert refused.reason.isprintable()
+    assert refused.reason.isascii()
+    assert len(refused.reason) < 500
+    assert refused.reason.startswith("argument `x`")
+    return refused.reason_code
