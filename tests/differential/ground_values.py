@@ -7,17 +7,22 @@ from collections.abc import Mapping
 import z3
 
 from sandbox.call import Value
-from sandbox.encode import Environment, ListTerm, Term, encode, literal, plain
+from sandbox.encode import Environment, ListTerm, RecordTerm, Term, encode, literal, plain
 from sandbox.evaluate import Env, evaluate
 from sandbox.ground import SIMPLIFIER_PASSES
-from sandbox.ir import Expr, ListSort, Sort
+from sandbox.ir import Expr, ListSort, RecordSort, Sort
 
 CTX = z3.Context()
 
 
-def evaluated(expr: Expr, args: Mapping[str, Value], state: Mapping[str, Value] | None = None) -> Value:
+def evaluated(
+    expr: Expr,
+    args: Mapping[str, Value],
+    state: Mapping[str, Value] | None = None,
+    facts: Mapping[str, Value] | None = None,
+) -> Value:
     """What the expression is when it runs."""
-    return evaluate(expr)(Env(args, state or {}))
+    return evaluate(expr)(Env(args, state or {}, facts or {}))
 
 
 def encoded(
@@ -26,6 +31,8 @@ def encoded(
     args: Mapping[str, Value],
     state: Mapping[str, Value] | None = None,
     state_sorts: Mapping[str, Sort] | None = None,
+    facts: Mapping[str, Value] | None = None,
+    fact_sorts: Mapping[str, Sort] | None = None,
 ) -> object:
     """What the solver makes of it: a bool, an int, or the left-over term where it does not reduce."""
     env = Environment(
@@ -33,6 +40,7 @@ def encoded(
         {name: term(args.get(name), sort) for name, sort in sorts.items()},
         {name: z3.BoolVal(name in args, CTX) for name in sorts},
         {name: literal(value, (state_sorts or {})[name], CTX) for name, value in (state or {}).items()},
+        {name: literal(value, (fact_sorts or {})[name], CTX) for name, value in (facts or {}).items()},
     )
     found = encode(expr, env)
     for _ in range(SIMPLIFIER_PASSES):
@@ -45,7 +53,12 @@ def encoded(
 def term(value: Value | None, sort: Sort) -> Term:
     """A value as a ground term; an absent one is any value."""
     if isinstance(sort, ListSort):
-        items = [literal(item, sort.item, CTX) for item in (value or ())]
-        filler = [plain(sort.item, CTX)] * (sort.max_size - len(items))
-        return ListTerm(z3.IntVal(len(items), CTX), (*items, *filler), plain(sort.item, CTX))
+        given = value if isinstance(value, tuple) else ()
+        filler = [plain(sort.item, CTX)] * (sort.max_size - len(given))
+        items = (*(term(item, sort.item) for item in given), *filler)
+        return ListTerm(z3.IntVal(len(given), CTX), items, plain(sort.item, CTX))
+    if isinstance(sort, RecordSort):
+        parts = value if isinstance(value, Mapping) else {}
+        present = {part.name: z3.BoolVal(part.name in parts, CTX) for part in sort.fields if part.optional}
+        return RecordTerm({part.name: term(parts.get(part.name), part.sort) for part in sort.fields}, present)
     return plain(sort, CTX) if value is None else literal(value, sort, CTX)

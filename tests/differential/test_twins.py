@@ -33,7 +33,11 @@ from sandbox.ir import (
     Exists,
     ExistsOne,
     Expr,
+    Fact,
+    Field,
+    FieldSort,
     Has,
+    HasField,
     Index,
     IntSort,
     Ite,
@@ -48,6 +52,7 @@ from sandbox.ir import (
     Neg,
     Not,
     Or,
+    RecordSort,
     Size,
     Sort,
     StartsWith,
@@ -55,6 +60,7 @@ from sandbox.ir import (
     StringSort,
     Sub,
     TextSort,
+    TimestampSort,
 )
 
 BOOL, INT, STRING, TEXT = BoolSort(), IntSort(), StringSort(), TextSort()
@@ -223,6 +229,103 @@ def test_lists_of_strings_agree(expr: Expr) -> None:
 )
 def test_an_absent_optional_agrees_under_has(expr: Expr) -> None:
     agree(expr, {"x": INT, "y": INT}, {"x": (None, 0, 1), "y": (0, 1)})
+
+
+PAIR = RecordSort((FieldSort("x", INT), FieldSort("s", STRING, optional=True)))
+PAIRS = ({"x": 0}, {"x": 1, "s": ""}, {"x": 1, "s": "a"}, {"x": 2, "s": "a"})
+NEST = RecordSort((FieldSort("p", PAIR, optional=True), FieldSort("xs", ListSort(INT, 2))))
+NESTS = tuple({**({} if p is None else {"p": p}), "xs": xs} for p in (None, *PAIRS) for xs in ((), (0,), (1, 1)))
+REC, RS, NE = arg("rec", PAIR), arg("rs", ListSort(PAIR, 3)), arg("ne", NEST)
+PAIR_LISTS = ((), *((pair,) for pair in PAIRS), *itertools.product(PAIRS[1:], repeat=2), PAIRS[:3])
+CS = arg("cs", ListSort(ListSort(STRING, 2), 2))
+WORDS = (("a",), ("b",), ("a", "b"), ("b", "a"))
+WORD_LISTS = ((), *((words,) for words in WORDS), *itertools.product(WORDS, repeat=2))
+V_PAIR, V_WORDS = Bound("p", PAIR), Bound("c", ListSort(STRING, 2))
+
+
+def named(of: Expr, field: str, value: str) -> Expr:
+    """Whether an optional string field is there and has this value."""
+    return And((HasField(of, field), Eq(Field(of, field, STRING), const(value, STRING))))
+
+
+@pytest.mark.parametrize(
+    "expr",
+    [
+        Eq(Field(REC, "x", INT), X),
+        Lt(Add(Field(REC, "x", INT), X), const(2, INT)),
+        HasField(REC, "s"),
+        named(REC, "s", "a"),
+        Ite(HasField(REC, "s"), Eq(Size(Field(REC, "s", STRING)), X), FALSE),
+        Or((Not(HasField(REC, "s")), Contains(Field(REC, "s", STRING), const("a", STRING)))),
+    ],
+)
+def test_fields_of_records_agree_present_or_not(expr: Expr) -> None:
+    agree(expr, {"rec": PAIR, "x": INT}, {"rec": PAIRS, "x": (0, 1, 2)})
+
+
+@pytest.mark.parametrize(
+    "expr",
+    [
+        HasField(NE, "p"),
+        And((HasField(NE, "p"), HasField(Field(NE, "p", PAIR), "s"))),
+        And((HasField(NE, "p"), named(Field(NE, "p", PAIR), "s", "a"))),
+        All(V, Field(NE, "xs", XS.sort), Eq(V, const(1, INT))),
+        Member(const(0, INT), Field(NE, "xs", XS.sort)),
+        And((Lt(const(1, INT), Size(Field(NE, "xs", XS.sort))), Eq(Index(Field(NE, "xs", XS.sort), 1), const(1, INT)))),
+        Exists(V, Field(NE, "xs", XS.sort), And((HasField(NE, "p"), Eq(Field(Field(NE, "p", PAIR), "x", INT), V)))),
+    ],
+)
+def test_records_within_records_and_lists_within_records_agree(expr: Expr) -> None:
+    agree(expr, {"ne": NEST}, {"ne": NESTS})
+
+
+@pytest.mark.parametrize("quantifier", [All, Exists, ExistsOne])
+@pytest.mark.parametrize(
+    "body",
+    [
+        HasField(V_PAIR, "s"),
+        named(V_PAIR, "s", "a"),
+        Eq(Field(V_PAIR, "x", INT), X),
+        Or((Lt(X, Field(V_PAIR, "x", INT)), named(V_PAIR, "s", ""))),
+        Exists(Bound("q", PAIR), RS, Lt(Field(V_PAIR, "x", INT), Field(Bound("q", PAIR), "x", INT))),
+    ],
+)
+def test_lists_of_records_agree_at_every_length(quantifier: type, body: Expr) -> None:
+    agree(quantifier(V_PAIR, RS, body), {"rs": RS.sort, "x": INT}, {"rs": PAIR_LISTS, "x": (0, 1)})
+
+
+@pytest.mark.parametrize("position", [0, 1, 2, 5])
+def test_elements_that_are_records_agree(position: int) -> None:
+    there = Lt(const(position, INT), Size(RS))
+    agree(And((there, named(Index(RS, position), "s", "a"))), {"rs": RS.sort}, {"rs": PAIR_LISTS})
+
+
+@pytest.mark.parametrize("outer", [All, Exists, ExistsOne])
+@pytest.mark.parametrize(
+    "body",
+    [
+        Eq(Index(V_WORDS, 0), const("a", STRING)),
+        Member(const("b", STRING), V_WORDS),
+        And((Lt(const(1, INT), Size(V_WORDS)), Eq(Index(V_WORDS, 1), const("b", STRING)))),
+        And((Eq(Size(V_WORDS), const(1, INT)), Eq(Index(V_WORDS, 0), const("b", STRING)))),
+        *(inner(U, V_WORDS, Eq(U, const("a", STRING))) for inner in (All, Exists, ExistsOne)),
+        All(U, V_WORDS, Exists(Bound("c2", V_WORDS.sort), CS, Member(U, Bound("c2", V_WORDS.sort)))),
+    ],
+)
+def test_lists_of_lists_agree(outer: type, body: Expr) -> None:
+    agree(outer(V_WORDS, CS, body), {"cs": CS.sort}, {"cs": WORD_LISTS})
+
+
+def test_facts_agree() -> None:
+    when = TimestampSort()
+    now = Fact("now", when)
+    for value in INTS:
+        facts = {"now": value, "session.user": "ann"}
+        sorts = {"now": when, "session.user": STRING}
+        for expr in (Mod(Add(Mod(now, 7), const(7, when)), 7), Eq(Fact("session.user", STRING), S), Lt(now, X)):
+            args = {"s": "ann", "x": 3}
+            found = encoded(expr, {"s": STRING, "x": INT}, args, None, None, facts, sorts)
+            assert found == evaluated(expr, args, None, facts)
 
 
 def test_a_text_is_its_size_in_code_points() -> None:
