@@ -321,7 +321,7 @@ def _argv(raw: Tree, size: int) -> _Parsed:
         return _wrong_size(len(raw), 1, size, "words")
     words: list[Value] = []
     for index, raw_word in enumerate(raw):
-        word = _string(raw_word, _WORD)
+        word = parse_value(raw_word, _WORD)
         if isinstance(word, Rejected):
             return Rejected(word.reason_code, f", item {index}: {word.reason}")
         if "\n" in str(word):
