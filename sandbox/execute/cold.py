@@ -106,9 +106,7 @@ def check_permit(permit: Permit, prepared: Prepared, contract: Contract, tool: T
     Raises:
         SandboxFailure: with `permit.expired`, or `permit.changed` and what no longer is what was permitted.
     """
-    if now_ms >= permit.expires_at_ms:
-        message = "the permit has expired"
-        raise SandboxFailure(message, "permit.expired")
+    check_expiry(permit, now_ms)
     bound = {
         "the contract": (permit.contract_digest, ir.digest(contract)),
         "the tool": (permit.call.tool, tool.name),
@@ -122,6 +120,13 @@ def check_permit(permit: Permit, prepared: Prepared, contract: Contract, tool: T
         if permitted != present:
             message = f"{what} is not what was permitted"
             raise SandboxFailure(message, "permit.changed")
+
+
+def check_expiry(permit: Permit, now_ms: int) -> None:
+    """Returns if the permit still holds, as of now; raises SandboxFailure, `permit.expired`, if not."""
+    if now_ms >= permit.expires_at_ms:
+        message = "the permit has expired"
+        raise SandboxFailure(message, "permit.expired")
 
 
 def not_started(error: SandboxError) -> Outcome:

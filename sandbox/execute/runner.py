@@ -20,7 +20,7 @@ class Prepared:
 
 
 class Runner(Protocol):
-    """Executes permitted calls, each in a place of its own that is gone when `run` returns."""
+    """Executes permitted calls, each in a place of its own that no other call ever sees."""
 
     def prepare(self, contract: Contract, tool: Tool) -> Prepared:
         """What a permit for this tool must bind; starts nothing.
