@@ -477,7 +477,8 @@ def list_inhabits(term: ListTerm, type_: ArgType, ctx: z3.Context) -> list[z3.Bo
     match type_:
         case ListType(items=items, min_size=low, max_size=high, unique=unique):
             each = [z3.Implies(there, conjunction(inhabits(i, items, ctx), ctx)) for there, i in elements(term)]
-            return [in_range(term.length, low, high, ctx), *each, *(differing(term) if unique else [])]
+            distinct = differing(term) if unique and comparable(items) else []
+            return [in_range(term.length, low, high, ctx), *each, *distinct]
         case ArgvType(max_size=high):
             words = [z3.Implies(there, conjunction(is_word(word, ctx), ctx)) for there, word in elements(term)]
             return [in_range(term.length, 1, high, ctx), *words]
@@ -485,6 +486,15 @@ def list_inhabits(term: ListTerm, type_: ArgType, ctx: z3.Context) -> list[z3.Bo
             return shell_inhabits(term, ctx)
         case _:
             raise no_domain(type_)
+
+
+def comparable(type_: ArgType) -> bool:
+    """Whether terms show that two values of this type differ: not texts, of which they hold the size, and no lists."""
+    match type_:
+        case RecordType(fields=parts):
+            return all(comparable(part.type) for part in parts)
+        case _:
+            return not isinstance(type_, TextType | ListType | ArgvType | ShellType)
 
 
 def differing(term: ListTerm) -> list[z3.BoolRef]:
