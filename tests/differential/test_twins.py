@@ -203,6 +203,7 @@ def test_patterns_agree_with_newlines_look_alikes_and_case(pattern: str, lower: 
         Exists(V, XS, All(W, XS, Le(W, V))),
         And((Lt(const(0, INT), Size(XS)), Eq(Index(XS, 0), X))),
         And((Lt(const(2, INT), Size(XS)), Lt(Index(XS, 2), X))),
+        And((Lt(const(3, INT), Size(XS)), Eq(Index(XS, 3), X))),
         And((Lt(const(9, INT), Size(XS)), Eq(Index(XS, 9), X))),
     ],
 )
