@@ -68,6 +68,7 @@ class Observation:
     stdout: bytearray = field(default_factory=bytearray)
     stderr: bytearray = field(default_factory=bytearray)
     out_of_memory: bool = False
+    kernel_told: bool = False
     exit_code: int | None = None
     duration_ms: int = 0
     diagnostics: str = ""
@@ -112,7 +113,8 @@ def run_ready(engine: Engine, ready: Ready, call: Call, tool: Tool) -> Outcome:
     seen = Observation()
     with _failures(seen), _heard(ready.stream, seen):
         _converse(ready.stream, ready.reader, ready.config, call, tool, seen)
-        _look_back(engine, ready.container, seen)
+        if seen.stop or not seen.kernel_told:  # else the engine adds nothing but the time that it takes to answer
+            _look_back(engine, ready.container, seen)
     return _judge(seen, ready.config)
 
 
@@ -226,7 +228,7 @@ def _listen(
 def _take(frame: Frame, config: ContainerConfig, seen: Observation) -> None:
     if frame.kind == END:
         seen.ending, kills = read_ending(frame.payload, config.output)
-        seen.out_of_memory = kills > 0
+        seen.out_of_memory, seen.kernel_told = kills > 0, kills >= 0
         return
     if len(seen.stdout) + len(seen.stderr) + len(frame.payload) > config.output:
         seen.stop = "flood"

@@ -31,7 +31,7 @@ from sandbox.execute.meter import Meter, PoolStats, spread
 from sandbox.execute.owner import Owner
 from sandbox.execute.protocol import one_line
 from sandbox.execute.runner import Prepared
-from sandbox.execute.shelf import LIFE_S, RETRY_S, Kind, Shelf, Waiting, kind_of
+from sandbox.execute.shelf import LIFE_S, REST_S, RETRY_S, Kind, Shelf, Waiting, kind_of
 from sandbox.execute.source import snapshot
 from sandbox.ir import Contract, RunHost, Tool
 
@@ -255,6 +255,7 @@ class PoolRunner:
             finally:
                 shelf.line.remove(place)
                 self._changed.notify_all()
+            shelf.rest_until = time.monotonic() + REST_S
             self._held.add(found)
             self._meter.wait_ms.append((time.monotonic() - begun) * 1000)
             return found

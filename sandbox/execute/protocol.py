@@ -177,7 +177,7 @@ def argv_words(argv: RunArgv, arguments: Mapping[str, Json]) -> Words:
 
 
 def read_ending(payload: bytes, output_limit: int) -> tuple[Ending, int]:
-    """How the tool ended, and how many processes were killed for want of memory.
+    """How the tool ended, and how many processes were killed for want of memory: -1 if the guest cannot tell.
 
     Raises:
         SandboxFailure: the guest said what it never says.

@@ -21,6 +21,9 @@ IDLE_S: Final = 900
 RETRY_S: Final = 1.0
 """From a failure of the engine to the next attempt: it may be restarting, and must not be hammered."""
 
+REST_S: Final = 0.05
+"""From a call to the making of the next container: that takes the processors from a call which is mostly over by then."""
+
 Kind: TypeAlias = tuple[str, ContainerConfig, str]
 """Image, configuration and digest of the source: containers that are equal in these can take each other's call."""
 
@@ -55,6 +58,7 @@ class Shelf:
     failures: int = 0
     failure: SandboxError | None = None
     retry_at: float = 0.0
+    rest_until: float = 0.0
 
     def is_idle(self, now: float) -> bool:
         """Whether nobody has asked for this kind for long."""
@@ -65,8 +69,10 @@ class Shelf:
         return len(self.line) - len(self.waiting) - self.making
 
     def lacks(self, size: int, now: float) -> bool:
-        """Whether another one should be made: `size` are kept ready, beside one for each caller in line."""
-        return not self.is_idle(now) and now >= self.retry_at and self.need() + size > 0
+        """Whether another one should be made now: `size` are kept ready, beside one for each caller in line."""
+        if self.is_idle(now) or now < self.retry_at or self.need() + size <= 0:
+            return False
+        return self.need() >= 0 or now >= self.rest_until
 
     def has_failed(self, since: int) -> bool:
         """Whether an attempt has failed since there were so many failures, and none is there or under way."""
@@ -81,7 +87,12 @@ class Shelf:
 
     def events(self) -> list[float]:
         """When something about this kind changes by itself."""
-        return [self.retry_at, self.used_at + IDLE_S, *(each.made_at + LIFE_S for each in self.waiting)]
+        return [
+            self.retry_at,
+            self.rest_until,
+            self.used_at + IDLE_S,
+            *(each.made_at + LIFE_S for each in self.waiting),
+        ]
 
 
 def kind_of(job: Job) -> Kind:
