@@ -102,7 +102,7 @@ class Gate:
         self._consent = Consent(approvers, self._trail, clock)
         self._passage = Passage(contract, store, self._trail, clock)
         self._idle = threading.Condition()
-        self._running = 0
+        self._running: set[object] = set()
         self._closed = False
 
     @classmethod
@@ -209,7 +209,7 @@ class Gate:
         """Refuse further calls, wait for those on their way, and let go of the solver and the state."""
         with self._idle:
             already, self._closed = self._closed, True
-            self._idle.wait_for(lambda: self._running == 0)
+            self._idle.wait_for(lambda: not self._running)
         if not already:
             if isinstance(self._engines.solver, SolverWorker):
                 self._engines.solver.close()
@@ -375,16 +375,17 @@ class Gate:
 
     @contextmanager
     def _in_flight(self) -> Iterator[None]:
-        with self._idle:
-            if self._closed:
-                message = "the gate is closed"
-                raise UsageError(message)
-            self._running += 1
-        try:
+        token = object()
+        try:  # all of it in here, for an interrupt may come between any two lines
+            with self._idle:
+                if self._closed:
+                    message = "the gate is closed"
+                    raise UsageError(message)
+                self._running.add(token)
             yield
         finally:
             with self._idle:
-                self._running -= 1
+                self._running.discard(token)
                 self._idle.notify_all()
 
 

@@ -12,6 +12,7 @@ statuses once, and never back:
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sqlite3
 import threading
@@ -112,32 +113,32 @@ class Store:
     @contextmanager
     def _transaction(self) -> Iterator[Transaction]:
         self._check_owner()
-        with self._lock, self._owned():
-            run(self._connection, "BEGIN IMMEDIATE")
+        with self._lock:
             transaction = Transaction(self._connection)
-            try:
+            try:  # all of it in here, for an interrupt may come between any two lines
+                self._owner = threading.get_ident()
+                self._roll_back()
+                run(self._connection, "BEGIN IMMEDIATE")
                 yield transaction
                 run(self._connection, "COMMIT")
             finally:
+                self._owner = None
                 transaction.end()
-                if self._connection.in_transaction:
-                    run(self._connection, "ROLLBACK")
+                self._roll_back()
+
+    def _roll_back(self) -> None:
+        """Ends what is open: the present transaction, or one that was interrupted while it ended."""
+        with contextlib.suppress(sqlite3.ProgrammingError):  # a closed database has none
+            if self._connection.in_transaction:
+                run(self._connection, "ROLLBACK")
 
     def _check_owner(self) -> None:
         if self._pid != os.getpid():
             message = "the state was opened before a fork; open it again in the child process"
             raise Fault(message, "state.forked")
-        if self._owner == threading.get_ident():
+        if self._owner == threading.get_ident() and self._lock.locked():
             message = "a transaction is already open in this thread"
             raise Fault(message, "state.nested")
-
-    @contextmanager
-    def _owned(self) -> Iterator[None]:
-        self._owner = threading.get_ident()
-        try:
-            yield
-        finally:
-            self._owner = None
 
     def close(self) -> None:
         """Let go of the database; a second time does nothing."""
