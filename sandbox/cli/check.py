@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import click
 
@@ -41,7 +41,13 @@ def _check(spec: str) -> _Checked:
         contract = load_contract(spec)
     except SpecError as error:
         return _Checked(spec, None, error.problems, ())
-    return _Checked(spec, contract, (), lint(contract))
+    return _Checked(spec, contract, (), tuple(_named(problem, contract, spec) for problem in lint(contract)))
+
+
+def _named(problem: Problem, contract: Contract, spec: str) -> Problem:
+    """A remark about the whole file names it as it was given, as every other remark does."""
+    whole = problem.place.file == contract.file
+    return replace(problem, place=replace(problem.place, file=spec)) if whole else problem
 
 
 def _print(each: _Checked) -> None:

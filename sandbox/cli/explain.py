@@ -28,11 +28,12 @@ from sandbox.parse import parse_call
 from sandbox.rehearsal import Rehearsal
 from sandbox.session import read_session
 from sandbox.state import DEFAULT_FILE, STATE_VARIABLE, Store
+from sandbox.state_file import path_of
 
 
 @click.command(
     name="explain",
-    epilog="""Example: sandbox explain specs/files.yaml --tool read_file --args '{"path": "/workspace/.git/config"}'""",
+    epilog="""Example: sandbox explain specs/files.yaml --tool read --args '{"path": "/workspace/.git/config"}'""",
 )
 @click.argument("spec")
 @tool_option
@@ -125,8 +126,9 @@ def _shown(contract: Contract, values: Mapping[str, Scalar]) -> dict[str, Json]:
 
 def _stored_state(contract: Contract, url: str | None, now_ms: int) -> StoredState | None:
     """What is stored, if there is a state at all; none is made."""
-    default = Path(contract.file).parent / DEFAULT_FILE
-    if not (url or os.environ.get(STATE_VARIABLE) or default.exists()):
+    named = url or os.environ.get(STATE_VARIABLE)
+    place = path_of(named) if named else Path(contract.file).parent / DEFAULT_FILE
+    if not place.exists():
         return None
     store = Store.open(url, contract.file)
     try:

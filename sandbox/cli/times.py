@@ -8,6 +8,10 @@ from typing import Final
 
 import click
 
+_INSTANT: Final = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,9})?(?:[Zz]|[+-][0-9]{2}:[0-9]{2})",
+    re.ASCII,
+)
 _UNITS: Final = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 _DURATION: Final = re.compile(r"(?:[0-9]{1,12}(?:ms|s|m|h|d))+", re.ASCII)
 _PART: Final = re.compile(r"([0-9]+)(ms|s|m|h|d)", re.ASCII)
@@ -23,10 +27,10 @@ class Instant(click.ParamType[int]):
         if isinstance(value, int):
             return value
         try:
-            moment = datetime.fromisoformat(str(value))
+            moment = datetime.fromisoformat(str(value).upper()) if _INSTANT.fullmatch(str(value)) else None
         except ValueError:
             moment = None
-        if moment is None or moment.tzinfo is None:
+        if moment is None:
             self.fail(f"`{value}` is no RFC 3339 instant with an offset, as in 2026-01-31T09:30:00Z", param, ctx)
         since = moment - datetime(1970, 1, 1, tzinfo=UTC)
         return (since.days * 86_400 + since.seconds) * 1_000 + since.microseconds // 1_000

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from typing import Final
 
+from sandbox.compile.bounds import implies, truth
 from sandbox.errors import Place, Problem
 from sandbox.ir import (
     All,
@@ -24,7 +26,6 @@ from sandbox.ir import (
     Lower,
     Lt,
     Matches,
-    Not,
     Or,
     PathType,
     Rule,
@@ -35,6 +36,7 @@ from sandbox.ir import (
 )
 from sandbox.lang.walk import parts
 
+_STRICTNESS: Final = {"deny": 0, "ask": 1, "allow": 2}
 _NEVER_A_DASH = re.compile(r"\^?[A-Za-z0-9/_]|\^?\[[A-Za-z0-9/_]")
 
 
@@ -57,7 +59,11 @@ def _of_contract(contract: Contract) -> Iterator[Problem]:
 
 
 def _may_permit(tool: Tool) -> bool:
-    return any(rule.kind != "deny" and truth(rule.when) is not False for rule in tool.rules)
+    return any(rule.kind != "deny" and truth(rule.when, _types(tool)) is not False for rule in tool.rules)
+
+
+def _types(tool: Tool) -> dict[str, ArgType]:
+    return {argument.name: argument.type for argument in tool.arguments}
 
 
 def _of_state(contract: Contract) -> Iterator[Problem]:
@@ -78,20 +84,27 @@ def _of_tool(tool: Tool) -> Iterator[Problem]:
         yield Problem(tool.place, f"`{tool.name}` has no rules and is always denied")
     elif not _may_permit(tool):
         yield Problem(tool.place, f"no rule of `{tool.name}` allows or asks, so that it is always denied")
-    always = [rule for rule in tool.rules if truth(rule.when) is True]
-    for stricter, weaker in (("deny", ("ask", "allow")), ("ask", ("allow",))):
-        first = next((rule for rule in always if rule.kind == stricter), None)
-        for rule in tool.rules:
-            if first is not None and rule.kind in weaker and truth(rule.when) is not False:
-                yield Problem(rule.place, f"rule `{rule.id}` never decides, because `{first.id}` is always true")
+    types = _types(tool)
+    firing = [rule for rule in tool.rules if truth(rule.when, types) is not False]
+    order = sorted(firing, key=lambda rule: _STRICTNESS[rule.kind])
+    for place, rule in enumerate(order):
+        earlier = [before for before in order[:place] if (before.kind, rule.kind) != ("ask", "ask")]
+        for before in earlier:  # of two that ask, each may want its own number of people
+            if truth(before.when, types):
+                yield Problem(rule.place, f"rule `{rule.id}` never decides, because `{before.id}` is always true")
+                break
+            if implies(rule.when, before.when):
+                message = f"rule `{rule.id}` never decides, because `{before.id}` is true whenever it is"
+                yield Problem(rule.place, message)
+                break
 
 
 def _of_rule(tool: Tool, rule: Rule) -> Iterator[Problem]:
-    constant = truth(rule.when)
+    types = _types(tool)
+    constant = truth(rule.when, types)
     if constant is not None:
         says = "always true" if constant else "never true"
         yield Problem(rule.place, f"rule `{rule.id}` is {says}")
-    types = {argument.name: argument.type for argument in tool.arguments}
     for expr in _within(rule.when):
         match expr:
             case StartsWith(subject=subject, part=Const(value=str(part))) if _is_path(
@@ -185,29 +198,3 @@ def _conjuncts(expr: Expr) -> Iterator[Expr]:
             yield from _conjuncts(operand)
     else:
         yield expr
-
-
-def truth(expr: Expr) -> bool | None:
-    """Whether an expression is true, or false, on the face of it; None where that takes more than a look."""
-    match expr:
-        case Const(value=bool(value)):
-            return value
-        case Not(operand=operand):
-            inner = truth(operand)
-            return None if inner is None else not inner
-        case And(operands=operands):
-            values = [truth(operand) for operand in operands]
-            return False if False in values else True if all(values) else None
-        case Or(operands=operands):
-            values = [truth(operand) for operand in operands]
-            return True if True in values else None if None in values else False
-        case Eq(left=Const(value=left), right=Const(value=right)):
-            return left == right
-        case Lt(left=Const(value=left), right=Const(value=right)):
-            return left < right  # type: ignore[operator]  # `lang` gave both one sort
-        case Le(left=Const(value=left), right=Const(value=right)):
-            return left <= right  # type: ignore[operator]  # as above
-        case _ if isinstance(expr, Eq | Le) and expr.left == expr.right:
-            return True
-        case _:
-            return None
