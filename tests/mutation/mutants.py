@@ -54,7 +54,7 @@ class Mutant:
 class Unannotated(ast.NodeTransformer):
     """Takes the annotations off functions: they are never evaluated, and no test could notice a change to one."""
 
-    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.FunctionDef:  # noqa: N802 - the name that `ast` calls
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.FunctionDef:
         node.returns = None
         for argument in (*node.args.args, *node.args.kwonlyargs):
             argument.annotation = None
