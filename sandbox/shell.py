@@ -8,7 +8,6 @@ what a shell makes of the line. The first bounds what the second ever sees: noth
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final, NoReturn
 
@@ -35,6 +34,9 @@ _PIECE: Final = re.compile(
 _ESCAPE: Final = re.compile(r"\\([ -~])")
 _NO_PROGRAM: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\+?=|%")
 """What a shell takes for an assignment, or for a job."""
+
+_TAME: Final = re.compile(r"[A-Za-z./-][A-Za-z0-9._/-]*")
+"""Words that need no quotes to any reader; the grammar stumbles over some others, such as `1%`."""
 
 _WHY: Final = {
     "'": "a quote that is not closed",
@@ -74,10 +76,14 @@ def parse_shell(text: str) -> ShellLine | Rejected:
 
 def spell(commands: tuple[Value, ...]) -> str:
     """A line that is read back as these commands: with a line's own operators, else joined by `;`."""
-    spelled = [shlex.join(map(str, command)) for command in commands if isinstance(command, tuple)]
+    spelled = [" ".join(_quoted(str(word)) for word in command) for command in commands if isinstance(command, tuple)]
     operators = commands.operators if isinstance(commands, ShellLine) else (";",) * (len(spelled) - 1)
     joined = [f" {operator} {command}" for operator, command in zip(operators, spelled[1:], strict=True)]
     return "".join([*spelled[:1], *joined])
+
+
+def _quoted(word: str) -> str:
+    return word if _TAME.fullmatch(word) else "'" + word.replace("'", "'\"'\"'") + "'"
 
 
 def _refuse(what: str) -> NoReturn:

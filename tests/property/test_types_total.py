@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from sandbox.call import Call, Rejected
@@ -71,6 +71,7 @@ trees = st.recursive(
 
 @pytest.mark.parametrize("type_", TYPES, ids=lambda type_: type(type_).__name__)
 @settings(max_examples=120, deadline=None)
+@example(raw="1\\%")
 @given(raw=texts | trees)
 def test_any_value_is_read_or_refused_in_one_line(type_: ArgType, raw: object) -> None:
     contract = Contract("c", (Tool("t", (Argument("x", type_),), ()),))

@@ -281,6 +281,8 @@ def test_commands_without_their_operators_are_spelled_one_after_the_other() -> N
     commands = (("a b", "'", ""), ("c",))
     assert raw_value(commands, SHELL) == "'a b' ''\"'\"'' '' ; c"
     assert value_of(SHELL, raw_value(commands, SHELL)) == commands
+    assert raw_value((("1%", "-x", "a=b"),), SHELL) == "'1%' -x 'a=b'"
+    assert value_of(SHELL, "'1%' -x 'a=b'") == value_of(SHELL, "1\\% -x a=b")
     line = value_of(SHELL, "a | b && c")
     assert isinstance(line, ShellLine)
     assert raw_value(line, SHELL) == "a | b && c"
