@@ -14,6 +14,7 @@ from sandbox.call import Outcome
 from sandbox.errors import EnvironmentLacking, UsageError
 from sandbox.execute.cold import ColdRunner
 from sandbox.execute.fake import FakeRunner
+from sandbox.execute.pool import PoolRunner
 from sandbox.execute.runner import Runner
 from sandbox.ir import Argument, DecimalType, ListType, NetworkGrant, Run, RunHost, RunTool
 
@@ -159,6 +160,13 @@ def test_the_fake_keeps_the_contract(case: Case, monkeypatch: pytest.MonkeyPatch
 @each_case
 def test_a_cold_container_keeps_the_contract(case: Case) -> None:
     with contextlib.closing(ColdRunner()) as runner:
+        case(runner)
+
+
+@pytest.mark.containers
+@each_case
+def test_a_pooled_container_keeps_the_contract(case: Case) -> None:
+    with PoolRunner(size=1) as runner:
         case(runner)
 
 
