@@ -69,15 +69,18 @@ class ColdRunner:
             placement = Placement(job.image, mounted, workspace.view, labels)
             return workspace.settle(run_call(engine, job.config, placement, permit.call, tool))
 
-    def job(self, contract: Contract, tool: Tool) -> Job:
-        """What would run for this tool, as it is now; starts nothing. Raises as `Runner.prepare` says."""
+    def job(self, contract: Contract, tool: Tool, image: str | None = None) -> Job:
+        """What would run for this tool, as it is now; starts nothing. Raises as `Runner.prepare` says.
+
+        `image` is the id of its image where that is known, so that the engine need not be asked.
+        """
         config = compile_config(contract, tool)
         run = granted_run(tool)
         source = resolve_source(contract, run)
         if run.workspace is not None:
             _keep_apart(workspace_folder(contract, run.workspace), source, tool)
         engine = self.engine()
-        image = self._image(engine, run.image)
+        image = image or self._image(engine, run.image)
         body = f"{config.digest} {ir.digest(run)}"
         run_digest = hashlib.sha256(body.encode()).hexdigest()
         prepared = Prepared(run_digest, image.removeprefix("sha256:"), source.digest, engine.version)

@@ -130,7 +130,7 @@ class PoolRunner:
             with self._in_flight():
                 if not is_pooled(tool):
                     return self._run_cold(permit, contract, tool, now_ms)
-                job = self._cold.job(contract, tool)
+                job = self._cold.job(contract, tool, self._permitted_image(permit, tool))
                 check_permit(permit, job.prepared, contract, tool, now_ms)
                 try:
                     waiting = self._take(job, min(self._wait_s, (permit.expires_at_ms - now_ms) / 1000))
@@ -226,6 +226,14 @@ class PoolRunner:
         if self._closing:
             message = "the pool is closed"
             raise UsageError(message, "pool.closed")
+
+    def _permitted_image(self, permit: Permit, tool: Tool) -> str | None:
+        """The image that the permit binds, if containers of it wait under the tool's own name for it."""
+        image = f"sha256:{permit.image_digest}"
+        name = tool.run.image if tool.run is not None else None
+        with self._changed:
+            jobs = [shelf.job for shelf in self._shelves.values() if shelf.waiting]
+        return image if any(job.image == image and job.run.image == name for job in jobs) else None
 
     def _run_cold(self, permit: Permit, contract: Contract, tool: Tool, now_ms: int) -> Outcome:
         with self._changed:

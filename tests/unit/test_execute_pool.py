@@ -43,6 +43,7 @@ class Stage(Engine):
         for name, value in {
             "version": "staged",
             "bodies": {},
+            "image_asked": [],
             "ends": {},
             "removed": [],
             "actors": [],
@@ -58,6 +59,7 @@ class Stage(Engine):
         self.may_answer.set()
 
     def image(self, reference: str) -> Mapping[str, Json]:
+        self.image_asked.append(reference)
         return {"Id": f"sha256:{len(reference)}"}
 
     def create(self, body: Mapping[str, Json], name: str) -> str:
@@ -174,6 +176,18 @@ def test_every_call_has_a_container_of_its_own_and_all_are_removed(opened: Opene
     assert (stats.waiting, stats.making, stats.running, stats.queued) == (0, 0, 0, 0)
     assert stats.made == stats.destroyed == len(stage.bodies)
     assert stats.wait.count == stats.service.count == 24
+
+
+def test_a_warm_call_asks_the_engine_for_nothing_but_its_end(opened: Opened, stage: Stage) -> None:
+    runner = opened(size=1)
+    runner.warm(CONTRACT)
+    permit = execkit.permit_for(runner, CONTRACT, TOOL, CALL)
+    stage.image_asked.clear()
+    assert runner.run(permit, CONTRACT, TOOL, 0).status == "ok"
+    assert not stage.image_asked
+    other = replace(permit, image_digest="0" * 64)
+    assert runner.run(other, CONTRACT, TOOL, 0).reason_code == "permit.changed"
+    assert stage.image_asked
 
 
 def test_a_container_that_waits_is_told_for_how_long_and_whose_it_is(opened: Opened, stage: Stage) -> None:

@@ -1,0 +1,92 @@
+"""A warm call beside a cold one and a bare container; how long callers wait, and how fast a pool is filled again."""
+
+from __future__ import annotations
+
+import statistics
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import docker
+from containers import RAW, SPEC, run_bare
+from figures import Figure, related, timed
+
+from sandbox import Gate
+from sandbox.execute.meter import PoolStats, Spread, spread
+from sandbox.execute.pool import PoolRunner
+
+SIZE = 8
+COLD_RUNS = 7
+BARE = "bare: create, start, wait, remove"
+
+
+@dataclass(frozen=True)
+class Load:
+    """So many callers at once, so many times, with a pause behind each."""
+
+    name: str
+    callers: int
+    rounds: int
+    pause_s: float
+
+
+LOADS = (
+    Load("warm call (1 caller)", callers=1, rounds=50, pause_s=0.3),  # below the refill rate, as agents call
+    Load("warm call (4 callers)", callers=4, rounds=15, pause_s=1.2),
+)
+SUSTAINED = Load("sustained, of 4 callers, for each call", callers=4, rounds=15, pause_s=0.0)
+
+
+def figures() -> list[Figure]:
+    """Medians of calls through the whole gate, on record; percentiles, waiting and service apart in the notes."""
+    times, notes = beside(), {}
+    for load in LOADS:
+        taken, stats = measured(load)
+        times[load.name] = taken.p50
+        notes[load.name] = f"p95 {taken.p95:.1f} ms; {told('wait', stats.wait)}; {told('service', stats.service)}"
+    started = time.perf_counter()
+    _, stats = measured(SUSTAINED)
+    each = (time.perf_counter() - started) * 1000 / (SUSTAINED.callers * SUSTAINED.rounds + SIZE)
+    times[SUSTAINED.name] = each
+    notes[SUSTAINED.name] = f"{1000 / each:.1f} made and used a second; {told('wait', stats.wait)}"
+    times["making one ready"] = stats.make.p50
+    notes["making one ready"] = f"{told('make', stats.make)}; two at a time"
+    return related("one container, started before its call", times, BARE, notes)
+
+
+def beside() -> dict[str, float]:
+    """What a warm call is compared with, taken in turns."""
+    client = docker.from_env()
+    bare: list[float] = []
+    cold: list[float] = []
+    with tempfile.TemporaryDirectory() as folder, Gate.open(SPEC, state=f"sqlite:///{folder}/state.db") as gate:
+        gate.call(RAW)
+        run_bare(client)
+        for _ in range(COLD_RUNS):
+            bare.append(timed(lambda: run_bare(client)))
+            cold.append(timed(lambda: gate.call(RAW)))
+    client.close()
+    return {BARE: statistics.median(bare), "cold, hardened, through the gate": statistics.median(cold)}
+
+
+def measured(load: Load) -> tuple[Spread, PoolStats]:
+    """The times of this load's calls, and the pool's own account of them."""
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        PoolRunner(size=SIZE) as pool,
+        Gate.open(SPEC, state=f"sqlite:///{folder}/state.db", runner=pool) as gate,
+        ThreadPoolExecutor(load.callers) as callers,
+    ):
+        pool.warm(gate.contract)
+        gate.decide(RAW)
+        taken = []
+        for _ in range(load.rounds):
+            taken += callers.map(lambda _: timed(lambda: gate.call(RAW)), range(load.callers))
+            time.sleep(load.pause_s)
+        return spread(taken), pool.stats()
+
+
+def told(what: str, times: Spread) -> str:
+    """A line about times."""
+    return f"{what} {times.p50:.1f}/{times.p95:.1f} ms"
