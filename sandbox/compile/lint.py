@@ -15,12 +15,19 @@ from sandbox.ir import (
     ArgType,
     Argument,
     ArgWord,
+    BoolType,
     Const,
     Contains,
     Contract,
+    EmailType,
     EndsWith,
+    EnumType,
     Eq,
+    Exists,
+    ExistsOne,
     Expr,
+    Field,
+    Index,
     Le,
     ListType,
     Lower,
@@ -32,8 +39,11 @@ from sandbox.ir import (
     RunArgv,
     StartsWith,
     StringType,
+    TimestampType,
     Tool,
+    UrlType,
 )
+from sandbox.lang.reach import Reached, bound, declared, element_of, least_size
 from sandbox.lang.walk import parts
 
 _STRICTNESS: Final = {"deny": 0, "ask": 1, "allow": 2}
@@ -105,13 +115,21 @@ def _of_rule(tool: Tool, rule: Rule) -> Iterator[Problem]:
     if constant is not None:
         says = "always true" if constant else "never true"
         yield Problem(rule.place, f"rule `{rule.id}` is {says}")
+    reached = _types_within(rule.when, dict(types))
     for expr in _within(rule.when):
         match expr:
             case StartsWith(subject=subject, part=Const(value=str(part))) if _is_path(
-                subject, types
+                subject, reached
             ) and not part.endswith("/"):
                 message = (
                     f"the prefix `{part}` in rule `{rule.id}` has no slash at its end and begins `{part}-other` too"
+                )
+                yield Problem(rule.place, message)
+            case EndsWith(subject=subject, part=Const(value=str(part))) if _is_host(
+                subject, reached
+            ) and not part.startswith("."):
+                message = (
+                    f"the suffix `{part}` in rule `{rule.id}` has no dot at its beginning and ends `evil-{part}` too"
                 )
                 yield Problem(rule.place, message)
             case Matches(pattern=pattern) if rule.kind != "deny" and not (
@@ -128,21 +146,45 @@ def _of_rule(tool: Tool, rule: Rule) -> Iterator[Problem]:
             case _:
                 pass
     if rule.kind == "allow":
-        yield from _empty_lists(rule, types)
+        yield from _empty_lists(rule, reached)
 
 
-def _empty_lists(rule: Rule, types: Mapping[str, ArgType]) -> Iterator[Problem]:
+def _types_within(expr: Expr, types: dict[str, Reached]) -> dict[str, Reached]:
+    """The declared types of arguments, and of the variables of all quantifiers."""
+    for each in _within(expr):
+        if isinstance(each, All | Exists | ExistsOne):
+            over = declared(each.over, types)
+            element = None if over is None else element_of(over)
+            if element is not None:
+                types = {**types, bound(each.variable.name): element}
+    return types
+
+
+def _empty_lists(rule: Rule, types: Mapping[str, Reached]) -> Iterator[Problem]:
     for expr in _conjuncts(rule.when):
-        if isinstance(expr, All) and isinstance(expr.over, Arg):
-            type_ = types[expr.over.name]
-            if isinstance(type_, ListType) and type_.min_size == 0 and not _size_is_asked(rule.when, expr.over.name):
-                message = f"rule `{rule.id}` rests on `all` of `args.{expr.over.name}`, which is true of an empty list"
-                yield Problem(rule.place, message)
+        if not isinstance(expr, All):
+            continue
+        type_ = declared(expr.over, types)
+        if least_size(type_) == 0 and not _size_is_asked(rule.when, expr.over):
+            message = f"rule `{rule.id}` rests on `all` of `{_shown(expr.over)}`, which is true of an empty list"
+            yield Problem(rule.place, message)
 
 
-def _size_is_asked(expr: Expr, name: str) -> bool:
+def _shown(path: Expr) -> str:
+    match path:
+        case Arg(name=name):
+            return f"args.{name}"
+        case Field(of=of, name=name):
+            return f"{_shown(of)}.{name}"
+        case Index(of=of, position=position):
+            return f"{_shown(of)}[{position}]"
+        case _:
+            return "..."
+
+
+def _size_is_asked(expr: Expr, over: Expr) -> bool:
     return any(
-        isinstance(side, Arg) and side.name == name
+        side == over
         for relation in _within(expr)
         if isinstance(relation, Eq | Lt | Le)
         for operand in (relation.left, relation.right)
@@ -168,20 +210,32 @@ def _of_argv(tool: Tool) -> Iterator[Problem]:
 def _may_begin_with_dash(argument: Argument) -> bool:
     type_ = argument.type.items if isinstance(argument.type, ListType) else argument.type
     match type_:
-        case PathType():
+        case PathType() | UrlType() | TimestampType() | BoolType():
             return False
+        case EnumType(values=values):
+            return any(value.startswith("-") for value in values)
         case StringType(pattern=str(pattern)):
             return _NEVER_A_DASH.match(pattern) is None or "|" in pattern
         case _:
             return True
 
 
-def _is_path(subject: Expr, types: Mapping[str, ArgType]) -> bool:
+def _is_path(subject: Expr, types: Mapping[str, Reached]) -> bool:
     match subject:
         case Lower(operand=operand):
             return _is_path(operand, types)
-        case Arg(name=name):
-            return isinstance(types[name], PathType)
+        case Field(of=of, name="path"):
+            return isinstance(declared(of, types), UrlType)
+        case _:
+            return isinstance(declared(subject, types), PathType)
+
+
+def _is_host(subject: Expr, types: Mapping[str, Reached]) -> bool:
+    match subject:
+        case Lower(operand=operand):
+            return _is_host(operand, types)
+        case Field(of=of, name="host" | "domain"):
+            return isinstance(declared(of, types), UrlType | EmailType)
         case _:
             return False
 
