@@ -95,7 +95,7 @@ class PoolRunner:
         for name, value in (("size", size), ("fillers", fillers), ("queue", queue)):
             if value < 1:
                 message = f"`{name}` of a pool must be at least 1, and is {value}"
-                raise UsageError(message, "pool.setting")
+                raise UsageError(message, "run.pool_setting")
         self._size = size
         self._fillers = fillers
         self._queue = queue
@@ -210,7 +210,7 @@ class PoolRunner:
         """Counts who is in here, so that `close` can wait for them; the threads start with the first."""
         if self._pid not in {None, os.getpid()}:  # before the lock, which a fork may have copied while it was held
             message = "the pool belongs to the process that first used it; open one of your own after a fork"
-            raise UsageError(message, "pool.forked")
+            raise UsageError(message, "run.pool_forked")
         with self._changed:
             self._refuse_if_closed()
             self._start_threads()
@@ -225,7 +225,7 @@ class PoolRunner:
     def _refuse_if_closed(self) -> None:
         if self._closing:
             message = "the pool is closed"
-            raise UsageError(message, "pool.closed")
+            raise UsageError(message, "run.pool_closed")
 
     def _permitted_image(self, permit: Permit, tool: Tool) -> str | None:
         """The image that the permit binds, if containers of it wait under the tool's own name for it."""

@@ -447,7 +447,7 @@ def test_closing_waits_for_calls_that_run_and_refuses_those_that_wait(opened: Op
         waiting = threads.submit(run, runner)
         until(runner, lambda stats: stats.queued == 1)
         closing = threads.submit(runner.close)
-        assert waiting.result(SOON).reason_code == "sandbox_failure.pool.closed"
+        assert waiting.result(SOON).reason_code == "sandbox_failure.run.pool_closed"
         assert not closing.done()
         stage.may_answer.set()
         assert running.result(SOON).status == "ok"
@@ -461,7 +461,7 @@ def test_a_closed_pool_runs_nothing(opened: Opened) -> None:
     runner.close()
     runner.close()
     outcome = runner.run(permit, CONTRACT, TOOL, 0)
-    assert (outcome.reason_code, outcome.started) == ("sandbox_failure.pool.closed", False)
+    assert (outcome.reason_code, outcome.started) == ("sandbox_failure.run.pool_closed", False)
     with pytest.raises(UsageError, match="closed"):
         runner.prepare(CONTRACT, TOOL)
 
