@@ -17,6 +17,7 @@ import z3
 from sandbox.errors import Fault
 from sandbox.ir import (
     DURATION_RANGE,
+    SHELL_SORT,
     SHELL_WORDS,
     TIMESTAMP_RANGE,
     Add,
@@ -86,14 +87,12 @@ from sandbox.ir import (
     sort_of,
 )
 from sandbox.regex import literal_re, path_language, python_string, to_z3, z3_string
+from sandbox.url_shapes import SHAPES, host_facts
 
 if TYPE_CHECKING:
     from typing import Literal
 
     from sandbox.call import Value
-
-URL_SHAPES: Final = {"host": r"[!-@\[-~]+", "path": "/[!-~]*", "query": "[!-~]*"}
-"""Patterns that every part of a canonical URL has: visible ASCII, the host without capitals."""
 
 EMAIL_SHAPES: Final = {"local": "[!-~]+", "domain": r"[!-@\[-~]+"}
 """Patterns that both parts of a canonical e-mail address have."""
@@ -195,18 +194,18 @@ def encode(expr: Expr, env: Environment) -> Term:
             raise Fault(message, "fault.unsupported")
         case Member(item=item, of=of):
             one, items = scalar(item, env), sequence(of, env)
-            return disjunction([z3.And(there, one == single(element)) for there, element in elements(items)], env.ctx)
+            return disjunction([both(there, one == single(element)) for there, element in elements(items)], env.ctx)
         case Index(of=of, position=position):
             items = sequence(of, env)
             return items.items[position] if position < len(items.items) else unreachable(items)
         case All(variable=variable, over=over, body=body):
-            cases = [z3.Implies(there, holds) for there, holds in instances(variable, over, body, env)]
+            cases = [implied(there, holds) for there, holds in instances(variable, over, body, env)]
             return conjunction(cases, env.ctx)
         case Exists(variable=variable, over=over, body=body):
-            cases = [z3.And(there, holds) for there, holds in instances(variable, over, body, env)]
+            cases = [both(there, holds) for there, holds in instances(variable, over, body, env)]
             return disjunction(cases, env.ctx)
         case ExistsOne(variable=variable, over=over, body=body):
-            cases = [z3.And(there, holds) for there, holds in instances(variable, over, body, env)]
+            cases = [both(there, holds) for there, holds in instances(variable, over, body, env)]
             one, zero = z3.IntVal(1, env.ctx), z3.IntVal(0, env.ctx)
             return z3.Sum([zero, *(z3.If(holds, one, zero) for holds in cases)]) == 1
         case _:
@@ -304,6 +303,16 @@ def instances(variable: Bound, over: Expr, body: Expr, env: Environment) -> list
     ]
 
 
+def both(there: z3.BoolRef, holds: z3.BoolRef) -> z3.BoolRef:
+    """Conjunction, in a form of which Z3's rewriter looks at no element that is not there."""
+    return z3.If(there, holds, z3.BoolVal(val=False, ctx=there.ctx))
+
+
+def implied(there: z3.BoolRef, holds: z3.BoolRef) -> z3.BoolRef:
+    """Implication, in the same form."""
+    return z3.If(there, holds, z3.BoolVal(val=True, ctx=there.ctx))
+
+
 def unreachable(items: ListTerm) -> Term:
     """An element beyond `max_size`: `lang` has put it under a size that never holds, so any value will do."""
     if items.beyond is None:
@@ -378,10 +387,16 @@ def symbol(name: str, sort: Sort, ctx: z3.Context) -> Term:
             terms = {part.name: symbol(f"{name}@{part.name}", part.sort, ctx) for part in parts}
             return RecordTerm(terms, {p.name: z3.Bool(f"has@{name}@{p.name}", ctx) for p in parts if p.optional})
         case ListSort(item=item, max_size=max_size):
-            items = tuple(symbol(f"{name}@{position}", item, ctx) for position in range(max_size))
+            sorts = [item] * max_size if sort != SHELL_SORT else shell_commands()
+            items = tuple(symbol(f"{name}@{position}", each, ctx) for position, each in enumerate(sorts))
             return ListTerm(z3.Int(f"{name}@len", ctx), items, plain(item, ctx))
         case _:
             return constant(name, sort, ctx)
+
+
+def shell_commands() -> list[Sort]:
+    """The sort of each command of a shell line: as each before it has a word, the later ones have fewer."""
+    return [ListSort(StringSort(), SHELL_WORDS - before) for before in range(SHELL_WORDS)]
 
 
 def read(model: z3.ModelRef, term: z3.ExprRef, sort: ScalarSort | TextSort) -> Value:
@@ -480,8 +495,7 @@ def list_inhabits(term: ListTerm, type_: ArgType, ctx: z3.Context) -> list[z3.Bo
             distinct = differing(term) if unique and comparable(items) else []
             return [in_range(term.length, low, high, ctx), *each, *distinct]
         case ArgvType(max_size=high):
-            words = [z3.Implies(there, conjunction(is_word(word, ctx), ctx)) for there, word in elements(term)]
-            return [in_range(term.length, 1, high, ctx), *words]
+            return [in_range(term.length, 1, high, ctx), *words_inhabit(term, ctx)]
         case ShellType():
             return shell_inhabits(term, ctx)
         case _:
@@ -526,17 +540,26 @@ def shell_inhabits(term: ListTerm, ctx: z3.Context) -> list[z3.BoolRef]:
     commands = [(there, command) for there, command in elements(term) if isinstance(command, ListTerm)]
     each = []
     for there, command in commands:
-        words = [z3.Implies(w_there, conjunction(is_word(word, ctx), ctx)) for w_there, word in elements(command)]
         least = in_range(command.length, 1, len(command.items), ctx)
-        each.append(z3.Implies(there, conjunction([least, *words], ctx)))
+        each.append(z3.Implies(there, conjunction([least, *words_inhabit(command, ctx)], ctx)))
     zero = z3.IntVal(0, ctx)
     total = z3.Sum([zero, *(z3.If(there, command.length, zero) for there, command in commands)])
     return [in_range(term.length, 1, len(term.items), ctx), *each, total <= SHELL_WORDS]
 
 
-def is_word(term: Term, ctx: z3.Context) -> list[z3.BoolRef]:
-    """A word of an argv or shell line: no NUL, no newline, no surrogate."""
-    return [z3.InRe(single(term), to_z3(".*", mode="full", ctx=ctx)), z3.InRe(single(term), characters(ctx))]
+def words_inhabit(words: ListTerm, ctx: z3.Context) -> list[z3.BoolRef]:
+    """Each word of an argv or shell command that is there: no NUL, no newline, no surrogate.
+
+    Of the empty word, which proofs put in place of a word that nothing reads, there is nothing to say.
+    """
+    language = z3.Intersect(to_z3(".*", mode="full", ctx=ctx), characters(ctx))
+    read = [(there, single(word)) for there, word in elements(words)]
+    return [z3.Implies(there, z3.InRe(word, language)) for there, word in read if not is_empty(word)]
+
+
+def is_empty(word: z3.SeqRef) -> bool:
+    """Whether a term is the literal empty string."""
+    return bool(z3.is_string_value(word)) and python_string(word) == ""
 
 
 def record_inhabits(term: RecordTerm, type_: ArgType, ctx: z3.Context) -> list[z3.BoolRef]:
@@ -549,10 +572,11 @@ def record_inhabits(term: RecordTerm, type_: ArgType, ctx: z3.Context) -> list[z
             named = disjunction([scheme == z3_string(name, ctx) for name in schemes], ctx)
             shaped = [
                 z3.InRe(single(term.parts[name]), to_z3(pattern, mode="full", ctx=ctx))
-                for name, pattern in URL_SHAPES.items()
+                for name, pattern in SHAPES.items()
             ]
-            private = z3.Implies(single(term.parts["is_private"]), single(term.parts["is_ip"]))
-            return [named, *shaped, in_range(single(term.parts["port"]), 0, 65_535, ctx), private]
+            host, is_ip, private = (single(term.parts[name]) for name in ("host", "is_ip", "is_private"))
+            port = in_range(single(term.parts["port"]), 1, 65_535, ctx)
+            return [named, *shaped, port, *host_facts(host, is_ip, private, ctx)]
         case EmailType():
             return [
                 z3.InRe(single(term.parts[name]), to_z3(pattern, mode="full", ctx=ctx))

@@ -208,13 +208,16 @@ def value_pairs(term: Term, value: Value | None, sort: Sort, ctx: z3.Context) ->
 
 
 def list_pairs(term: ListTerm, value: Value, sort: ListSort, ctx: z3.Context) -> _Pairs:
-    """The length and every position of a list; those beyond its end get some value."""
+    """The length and every element of a list.
+
+    What lies beyond its end gets no value: no term may depend on it, and one that did would be left over, a fault.
+    """
     if not isinstance(value, tuple) or len(value) > len(term.items):
         message = "a list is longer than its type allows"
         raise Fault(message)
     pairs: _Pairs = [(term.length, z3.IntVal(len(value), ctx))]
-    for position, item in enumerate(term.items):
-        pairs += value_pairs(item, value[position] if position < len(value) else None, sort.item, ctx)
+    for item, element in zip(term.items, value, strict=False):
+        pairs += value_pairs(item, element, sort.item, ctx)
     return pairs
 
 

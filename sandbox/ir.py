@@ -718,6 +718,9 @@ DURATION_RANGE: Final = (-9_223_372_036_854, 9_223_372_036_854)
 SHELL_WORDS: Final = 64
 """Words of a shell command line in all: proofs unroll its commands and their words."""
 
+SHELL_SORT: Final = ListSort(ListSort(StringSort(), SHELL_WORDS), SHELL_WORDS)
+"""What rules see of a shell line: commands, each a list of words."""
+
 URL_SORT: Final = RecordSort(
     (
         FieldSort("scheme", StringSort()),
@@ -743,7 +746,7 @@ def sort_of(type_: ArgType) -> Sort:
         case ArgvType(max_size=max_size):
             return ListSort(StringSort(), max_size)
         case ShellType():
-            return ListSort(ListSort(StringSort(), SHELL_WORDS), SHELL_WORDS)
+            return SHELL_SORT
         case ListType(items=items, max_size=max_size):
             return ListSort(item_sort_of(items), max_size)
         case _:

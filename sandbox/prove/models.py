@@ -13,6 +13,7 @@ from sandbox.canonical import raw_value
 from sandbox.encode import Environment, ListTerm, RecordTerm, Term, read, single
 from sandbox.errors import Fault
 from sandbox.ir import (
+    URL_SORT,
     ArgType,
     Contract,
     DecimalSort,
@@ -29,6 +30,8 @@ from sandbox.ir import (
 from sandbox.prove.narrow import parts, printable
 from sandbox.prove.obligations import Query
 from sandbox.prove.solve import Desk, Model
+from sandbox.regex import z3_string
+from sandbox.urls import DEFAULT_PORTS
 
 SHRINK_S: Final = 4.0
 """Seconds for making a sequence small; a large one is still a counterexample."""
@@ -117,7 +120,7 @@ def shrunk(desk: Desk, label: str, found: Model, calls: tuple[Symbolic, ...], pr
 
 
 def ladders(calls: tuple[Symbolic, ...]) -> Iterator[Ladder]:
-    """What is made small, in this order: optional parts, lists, strings, fractions, numbers."""
+    """What is made small, in this order: optional parts, lists, URLs, strings, fractions, numbers."""
     terms = [(call.env.args[each.name], sort_of(each.type)) for call in calls for each in call.tool.arguments]
     every = [part for term, sort in terms for part in parts(term, sort)]
     flags = [flag for call in calls for flag in call.env.present.values()]
@@ -125,14 +128,32 @@ def ladders(calls: tuple[Symbolic, ...]) -> Iterator[Ladder]:
     lengths = [term.length for term, _ in every if isinstance(term, ListTerm)]
     strings = [single(term) for term, sort in every if isinstance(sort, StringSort)]
     decimals = [(single(term), 10**sort.scale) for term, sort in every if isinstance(sort, DecimalSort)]
-    numbers = [single(term) for term, sort in every if isinstance(sort, IntSort | DecimalSort | TextSort)]
+    urls = [term for term, sort in every if sort == URL_SORT and isinstance(term, RecordTerm)]
+    ports = {single(url.parts["port"]).get_id() for url in urls}
+    sized = [single(term) for term, sort in every if isinstance(sort, IntSort | DecimalSort | TextSort)]
+    numbers = [term for term in sized if term.get_id() not in ports]
     if flags:
         yield (tuple(z3.Not(flag) for flag in flags),)
     if lengths:
         yield tuple(tuple(length <= bound for length in lengths) for bound in LENGTHS)
+    for name in ("port", "query", "path") if urls else ():
+        yield (tuple(customary(url, name) for url in urls),)
     if strings:
         yield tuple(tuple(z3.InRe(term, printable(term.ctx, 0, bound)) for term in strings) for bound in LENGTHS)
     if decimals:
         yield (tuple(term % unit == 0 for term, unit in decimals),)
     if numbers:
         yield tuple(tuple(z3.And(term >= -bound, term <= bound) for term in numbers) for bound in MAGNITUDES)
+
+
+def customary(url: RecordTerm, part: str) -> z3.BoolRef:
+    """A part of a URL is the one that is left out when people write it."""
+    term, scheme = single(url.parts[part]), single(url.parts["scheme"])
+    match part:
+        case "port":
+            known = [z3.And(scheme == z3_string(name, term.ctx), term == port) for name, port in DEFAULT_PORTS.items()]
+            return z3.Or(*known)
+        case "path":
+            return term == z3_string("/", term.ctx)
+        case _:
+            return term == z3_string("", term.ctx)

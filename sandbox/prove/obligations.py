@@ -11,7 +11,7 @@ so what holds of all of these holds.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
@@ -48,6 +48,7 @@ from sandbox.ir import (
 from sandbox.machine import is_window
 from sandbox.prove.mentions import facts_in
 from sandbox.prove.narrow import has_strings, narrow_domain, narrow_fact_domain, parts
+from sandbox.prove.quiet import quiet, shortened
 
 if TYPE_CHECKING:
     from sandbox.call import Verdict
@@ -103,15 +104,17 @@ def about_call(
     ground: Ground,
     tool: Tool,
     env: Environment,
-    terms: tuple[z3.BoolRef, ...],
+    said: Callable[[Environment], Iterable[z3.BoolRef]],
     *,
     expected: Literal["unsat", "sat", "either"] = "unsat",
 ) -> Query:
-    """The terms, for every call of the tool that can be parsed, at every time and in every session."""
-    contract = ground.contract
-    narrow = (*narrow_domain(tool, env), *narrow_fact_domain(contract, env), *terms)
-    whole = (*domain(tool, env), *fact_domain(contract, env), *terms)
-    return Query(label, whole, expected, narrow if has_strings(tool, env) else ())
+    """What is said, of every call of the tool that can be parsed, at every time and in every session."""
+    contract, terms = ground.contract, tuple(said(env))
+    whole = (*domain(tool, quiet(tool, env, terms)), *fact_domain(contract, env), *terms)
+    if not has_strings(tool, env):
+        return Query(label, whole, expected)
+    few = shortened(tool, env)
+    return Query(label, whole, expected, (*narrow_domain(tool, few), *narrow_fact_domain(contract, few), *said(few)))
 
 
 def cases(tool: Tool) -> tuple[Case, ...]:
@@ -189,21 +192,18 @@ def initially(ground: Ground, goal: Expr) -> Query:
 
 def after_permit(ground: Ground, case: Case, hypotheses: tuple[Expr, ...], goal: Expr) -> Query:
     """Unsatisfiable iff no permit by this case leads from a state of the hypotheses to one without the goal."""
-    env = symbols(ground.contract, case.tool, ground.ctx)
-    after = Environment(ground.ctx, state=following_terms(case.tool, env))
-    facts = facts_of(case)
-    return about_call(
-        f"permit_{case.tool.name}_{case.rule}",
-        ground,
-        case.tool,
-        env,
-        (
+
+    def said(env: Environment) -> tuple[z3.BoolRef, ...]:
+        after = Environment(ground.ctx, state=following_terms(case.tool, env))
+        return (
             *known(ground, env.state),
             *(term(hypothesis, env, {}) for hypothesis in hypotheses),
-            term(case.guard, env, facts),
+            term(case.guard, env, facts_of(case)),
             z3.Not(term(goal, after, {})),
-        ),
-    )
+        )
+
+    env = symbols(ground.contract, case.tool, ground.ctx)
+    return about_call(f"permit_{case.tool.name}_{case.rule}", ground, case.tool, env, said)
 
 
 def after_tick(ground: Ground, hypotheses: tuple[Expr, ...], goal: Expr) -> Query:
@@ -241,13 +241,13 @@ def ticked(ground: Ground, state: Mapping[str, z3.ExprRef]) -> tuple[dict[str, z
 
 def contribution(ground: Ground, case: Case, variable: str) -> Query:
     """Unsatisfiable iff a permit by this case never lowers the variable. No invariant is used."""
+
+    def said(env: Environment) -> tuple[z3.BoolRef, ...]:
+        lowered = following_terms(case.tool, env)[variable] < env.state[variable]
+        return (*state_domain(ground.contract, env), term(case.guard, env, facts_of(case)), lowered)
+
     env = symbols(ground.contract, case.tool, ground.ctx)
-    after = following_terms(case.tool, env)
-    facts = facts_of(case)
-    lowered = after[variable] < env.state[variable]
-    state = state_domain(ground.contract, env)
-    terms = (*state, term(case.guard, env, facts), lowered)
-    return about_call(f"adds_{variable}_{case.tool.name}_{case.rule}", ground, case.tool, env, terms, expected="either")
+    return about_call(f"adds_{variable}_{case.tool.name}_{case.rule}", ground, case.tool, env, said, expected="either")
 
 
 # --- obligations of `never` and `possible` -----------------------------------------------------------
@@ -261,7 +261,7 @@ def meets(ground: Ground, case: Case, condition: Expr) -> Query:
         ground,
         case.tool,
         env,
-        (*known(ground, env.state), *meeting(case, condition, env)),
+        lambda env: (*known(ground, env.state), *meeting(case, condition, env)),
     )
 
 
@@ -281,22 +281,29 @@ def counts(condition: Property, case: Case) -> bool:
 
 def consistent(ground: Ground, tool: Tool, condition: Expr) -> Query:
     """Unsatisfiable iff the condition contradicts itself on this tool, whatever the rules, bounds and patterns."""
+
+    def said(env: Environment) -> tuple[z3.BoolRef, ...]:
+        return (*by_sort(ground, tool, env), term(condition, env, {"tool": tool.name}))
+
     env = free_facts(ground, tool, condition)
-    terms = (*by_sort(ground, tool, env), term(condition, env, {"tool": tool.name}))
-    return Query(f"consistent_{tool.name}", terms, "sat")
+    few = shortened(tool, env)
+    narrow = () if few is env else (*narrow_domain(tool, few), *said(few))
+    return Query(f"consistent_{tool.name}", said(env), "sat", narrow)
 
 
 def typed(ground: Ground, tool: Tool, condition: Expr) -> Query:
     """Unsatisfiable iff the argument types alone exclude the condition, whatever the rules and the state."""
-    env = free_facts(ground, tool, condition)
-    terms = (*by_sort(ground, tool, env), term(condition, env, {"tool": tool.name}))
-    return about_call(f"typed_{tool.name}", ground, tool, env, terms, expected="either")
+
+    def said(env: Environment) -> tuple[z3.BoolRef, ...]:
+        return (*by_sort(ground, tool, env), term(condition, env, {"tool": tool.name}))
+
+    return about_call(f"typed_{tool.name}", ground, tool, free_facts(ground, tool, condition), said, expected="either")
 
 
 def inhabited(ground: Ground, tool: Tool) -> Query:
     """Unsatisfiable iff no call of this tool can be parsed at all: the hypothesis that all else rests on."""
     return about_call(
-        f"domain_{tool.name}", ground, tool, symbols(ground.contract, tool, ground.ctx), (), expected="sat"
+        f"domain_{tool.name}", ground, tool, symbols(ground.contract, tool, ground.ctx), lambda _: (), expected="sat"
     )
 
 

@@ -119,10 +119,12 @@ class Desk:
     def _asked(self, terms: tuple[z3.BoolRef, ...], rlimit: int) -> Search:
         """As they stand, with a little effort; then without negated memberships; then as they stand, to the limit."""
         first = self._attempt(terms, min(rlimit, FIRST_RLIMIT), positive=False)
-        if not isinstance(first, Open) or rlimit <= FIRST_RLIMIT:
+        if not isinstance(first, Open):
             return first
         second = self._attempt(terms, rlimit, positive=True)
-        return self._attempt(terms, rlimit, positive=False) if isinstance(second, Open) else second
+        if not isinstance(second, Open) or rlimit <= FIRST_RLIMIT:
+            return second
+        return self._attempt(terms, rlimit, positive=False)
 
     def _attempt(self, terms: tuple[z3.BoolRef, ...], rlimit: int, *, positive: bool) -> Search:
         time_ms = self._time_ms()

@@ -7,8 +7,9 @@ free times. A sequence that is found is made small, and counts only once it has 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Final, TypeAlias
 
 import z3
@@ -20,6 +21,7 @@ from sandbox.prove.mentions import facts_in
 from sandbox.prove.models import Symbolic, arguments_of, number, session_of, shrunk
 from sandbox.prove.narrow import narrow_domain, narrow_fact_domain
 from sandbox.prove.obligations import Case, Ground, Query, following_terms, initial_terms, meeting, term
+from sandbox.prove.quiet import shortened
 from sandbox.prove.solve import Desk, Model, Open
 from sandbox.prove.verdicts import Move, Moves
 
@@ -53,6 +55,7 @@ class StateTarget:
 
 
 Target: TypeAlias = CallTarget | StateTarget
+Said: TypeAlias = Callable[[Environment], list[z3.BoolRef]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,8 +160,11 @@ def extended(ground: Ground, run: Run, writers: tuple[Tool, ...], position: int,
     choice = z3.Int(f"tool_{position}", ground.ctx)
     calls = tuple(symbolic(ground, tool, position, before, now) for tool in writers)
     chosen, narrowly = (
-        [z3.Implies(choice == index, permitted(call, inside(ground, call))) for index, call in enumerate(calls)]
-        for inside in (whole_domain, narrower_domain)
+        [
+            z3.Implies(choice == index, z3.And(among(ground, call, permits(call.tool))))
+            for index, call in enumerate(calls)
+        ]
+        for among in (among_all, among_few)
     )
     after = [following_terms(call.tool, call.env) for call in calls]
     following = {name: picked(choice, [each[name] for each in after]) for name in before}
@@ -206,20 +212,21 @@ def symbolic(ground: Ground, tool: Tool, position: int, state: Mapping[str, z3.E
     return Symbolic(tool, replace(free, state=state, facts={**free.facts, "now": now}))
 
 
-def whole_domain(ground: Ground, call: Symbolic) -> tuple[z3.BoolRef, ...]:
-    """What is guaranteed of a call and of its facts."""
-    return (*domain(call.tool, call.env), *fact_domain(ground.contract, call.env))
+def among_all(ground: Ground, call: Symbolic, said: Said) -> list[z3.BoolRef]:
+    """What is guaranteed of a call and of its facts, and what is said of it."""
+    return [*domain(call.tool, call.env), *fact_domain(ground.contract, call.env), *said(call.env)]
 
 
-def narrower_domain(ground: Ground, call: Symbolic) -> tuple[z3.BoolRef, ...]:
-    """As `whole_domain`, and implying it."""
-    return (*narrow_domain(call.tool, call.env), *narrow_fact_domain(ground.contract, call.env))
+def among_few(ground: Ground, call: Symbolic, said: Said) -> list[z3.BoolRef]:
+    """As `among_all`, and implying it."""
+    few = shortened(call.tool, call.env)
+    return [*narrow_domain(call.tool, few), *narrow_fact_domain(ground.contract, few), *said(few)]
 
 
-def permitted(call: Symbolic, inside: tuple[z3.BoolRef, ...]) -> z3.BoolRef:
-    """The call is inside its domain (or a part of it) and not denied."""
-    permits = Not(Eq(verdict_of(call.tool), DENIED))
-    return z3.And([*inside, term(permits, call.env, {"tool": call.tool.name})])
+def permits(tool: Tool) -> Said:
+    """The call is not denied."""
+    permitted = Not(Eq(verdict_of(tool), DENIED))
+    return lambda env: [term(permitted, env, {"tool": tool.name})]
 
 
 def unasked(turn: Turn) -> z3.BoolRef:
@@ -266,10 +273,10 @@ def ending(ground: Ground, run: Run, target: Target, *, free: bool) -> tuple[Que
             return Query(label, (*run.terms, *passing, *wanted), narrow=narrow), End(now, None)
         case CallTarget(case=case, condition=condition):
             call = symbolic(ground, case.tool, count + 1, state, now)
-            wanted = meeting(case, condition, call.env)
             label = f"call_{count + 1}_{case.tool.name}_{case.rule}"
-            terms = (*run.terms, *passing, *whole_domain(ground, call), *wanted)
-            narrow = (*run.narrow, *passing, *narrower_domain(ground, call), *wanted)
+            wished = partial(meeting, case, condition)
+            terms = (*run.terms, *passing, *among_all(ground, call, wished))
+            narrow = (*run.narrow, *passing, *among_few(ground, call, wished))
             return Query(label, terms, narrow=narrow), End(now, call)
 
 

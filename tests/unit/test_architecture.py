@@ -37,6 +37,7 @@ LAYERS: dict[str, int] = {
     "shell": 2,
     "spec": 2,
     "strict_json": 2,
+    "url_shapes": 2,
     "urls": 2,
     # 3: the stations of a call
     "approve": 3,
@@ -87,6 +88,8 @@ SAME_LAYER: frozenset[tuple[str, str]] = frozenset(
         ("emails", "call"),
         ("shell", "call"),
         ("urls", "call"),
+        ("encode", "url_shapes"),
+        ("url_shapes", "urls"),  # the names and networks that are private
         ("host", "handed"),
         ("execute", "handed"),
         ("strict_json", "call"),

@@ -1,0 +1,68 @@
+"""Command lines have two thousand places for words: those that nothing reads, and those that few calls fill, go away.
+
+What is said of a word that nothing reads can always be met, by the empty word, so leaving it out changes no answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Final
+
+import z3
+
+from sandbox.encode import Environment, ListTerm, Term, single
+from sandbox.ir import ArgvType, ShellType, Tool
+from sandbox.regex import z3_string
+
+COMMANDS: Final = 3
+WORDS: Final = 5
+"""Commands of a line, and words of each: a counterexample that needs more is found in the whole domain, slowly."""
+
+
+def quiet(tool: Tool, env: Environment, terms: Iterable[z3.BoolRef]) -> Environment:
+    """The environment, for the domain alone, with the empty word in place of every word that the terms never read."""
+    lines = [a.name for a in tool.arguments if isinstance(a.type, ArgvType | ShellType)]
+    if not lines:
+        return env
+    read, empty = constants_in(terms), z3_string("", env.ctx)
+    return replace(env, args={**env.args, **{name: _quieted(env.args[name], read, empty) for name in lines}})
+
+
+def shortened(tool: Tool, env: Environment) -> Environment:
+    """The environment in which command lines have few places; the same one, where there are no command lines.
+
+    It says what the whole one says of lines that are no longer, which `narrow` demands.
+    """
+    lines = [a.name for a in tool.arguments if isinstance(a.type, ArgvType | ShellType)]
+    return replace(env, args={**env.args, **{name: _short(env.args[name]) for name in lines}}) if lines else env
+
+
+def constants_in(terms: Iterable[z3.BoolRef]) -> frozenset[int]:
+    """The ids of the free constants that stand in the terms."""
+    seen: set[int] = set()
+    found: set[int] = set()
+    pending: list[z3.ExprRef] = list(terms)
+    while pending:
+        node = pending.pop()
+        if node.get_id() in seen:
+            continue
+        seen.add(node.get_id())
+        children = node.children()
+        if not children and z3.is_const(node) and node.decl().kind() == z3.Z3_OP_UNINTERPRETED:
+            found.add(node.get_id())
+        pending += children
+    return frozenset(found)
+
+
+def _short(term: Term) -> Term:
+    if not isinstance(term, ListTerm):
+        return term
+    most = COMMANDS if any(isinstance(item, ListTerm) for item in term.items) else WORDS
+    return replace(term, items=tuple(_short(item) for item in term.items[:most]))
+
+
+def _quieted(term: Term, read: frozenset[int], empty: z3.SeqRef) -> Term:
+    if isinstance(term, ListTerm):
+        return replace(term, items=tuple(_quieted(item, read, empty) for item in term.items))
+    return term if single(term).get_id() in read else empty
