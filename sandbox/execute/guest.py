@@ -351,7 +351,7 @@ async def awaited(value: object) -> object:
 def convert(value: object, kind: object) -> object:
     """A canonical value as the function receives it, by the kind that `protocol` told."""
     if isinstance(kind, dict) and isinstance(value, dict):
-        return {name: convert(part, kind[name]) for name, part in value.items()}
+        return {name: convert(value[name], kind[name]) for name in kind if name in value}
     if isinstance(kind, list) and isinstance(value, list):
         return [convert(item, kind[1]) for item in value]
     if kind == "decimal":

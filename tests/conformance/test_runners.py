@@ -16,7 +16,20 @@ from sandbox.execute.cold import ColdRunner
 from sandbox.execute.fake import FakeRunner
 from sandbox.execute.pool import PoolRunner
 from sandbox.execute.runner import Runner
-from sandbox.ir import Argument, DecimalType, ListType, NetworkGrant, Run, RunHost, RunTool
+from sandbox.ir import (
+    Argument,
+    DecimalType,
+    DurationType,
+    EmailType,
+    ListType,
+    NetworkGrant,
+    RecordType,
+    Run,
+    RunHost,
+    RunTool,
+    ShellType,
+    TimestampType,
+)
 
 Case = Callable[[Runner], None]
 
@@ -71,6 +84,35 @@ def decimals_arrive_as_decimal_alone_and_in_lists(runner: Runner) -> None:
     )
     outcome = execkit.run_tool(runner, tool, file=_spec_beside_typed(), one="1.50", many=["2.00"], text="3.00")
     assert outcome.result == ["Decimal('1.50')", "[Decimal('2.00')]", "'3.00'"]
+
+
+def the_field_s_own_types_arrive_as_python_s(runner: Runner) -> None:
+    event = RecordType(
+        (Argument("at", TimestampType()), Argument("lasts", DurationType()), Argument("by", EmailType()))
+    )
+    tool = execkit.tool_of(
+        "types_of",
+        Run(RunTool("typed", "types_of")),
+        Argument("one", TimestampType()),
+        Argument("many", ListType(event, 0, 5, unique=False)),
+        Argument("text", ShellType(80)),
+    )
+    at = "2026-01-31T09:30:00.250Z"
+    outcome = execkit.run_tool(
+        runner,
+        tool,
+        file=_spec_beside_typed(),
+        one=at,
+        many=[{"at": at, "lasts": "-1.500s", "by": "a@b.org"}],
+        text=[["git", "log"], "|", ["wc"]],
+    )
+    instant = "datetime.datetime(2026, 1, 31, 9, 30, 0, 250000, tzinfo=datetime.timezone.utc)"
+    length = "datetime.timedelta(days=-1, seconds=86398, microseconds=500000)"
+    assert outcome.result == [
+        instant,
+        f"[{{'at': {instant}, 'lasts': {length}, 'by': 'a@b.org'}}]",
+        "[['git', 'log'], '|', ['wc']]",
+    ]
 
 
 def a_permit_for_something_else_starts_nothing(runner: Runner) -> None:
@@ -137,6 +179,7 @@ CASES: tuple[Case, ...] = (
     a_result_that_is_nested_too_deeply_is_an_error,
     output_above_the_limit_is_a_limit,
     decimals_arrive_as_decimal_alone_and_in_lists,
+    the_field_s_own_types_arrive_as_python_s,
     a_permit_for_something_else_starts_nothing,
     a_call_that_was_edited_after_the_permit_starts_nothing,
     an_expired_permit_starts_nothing,

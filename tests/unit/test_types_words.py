@@ -253,6 +253,31 @@ def test_what_a_shell_would_do_more_with_is_refused(raw: str) -> None:
     assert code(SHELL, raw) == "parse.shell"
 
 
+@pytest.mark.parametrize(
+    "raw", ["a 'b'\\ c", 'a 1 "b"\\ c', "\\ a,", "export", ", ==''b", "2+= 1", "2=='b'", "2=='\\''\\$", "a ==", "a@b"]
+)
+def test_where_the_readers_differ_the_line_is_refused(raw: str) -> None:
+    assert code(SHELL, raw) == "parse.shell"
+
+
+LINES = """
+pip install foo==1.0 && python -m pytest -q tests/test_a.py::test_b -k "a and not b"
+git commit -m "a message: it's" ; git push origin :branch || git log --since=2.weeks
+grep -rn 'a|b' src | sort | uniq -c | head -n 5
+find . -name '*.py' -not -path './x/*'
+sed -n 1,10p file | awk '{print $1}'
+docker run --rm -e A=b img 7z x a
+make -j4 CC=gcc ; test -f x && g++ -O2 a.cpp -o a.out
+curl -s 'https://example.org/x?y=1' -o out.json
+ssh user@host uptime ; xargs -n1 -I % cp % ; date +%s ; sleep 0.5
+"""
+
+
+@pytest.mark.parametrize("line", LINES.strip().splitlines())
+def test_what_people_type_is_accepted(line: str) -> None:
+    assert canonical(SHELL, line)
+
+
 @pytest.mark.parametrize("word", sorted(RESERVED))
 def test_no_reserved_word_is_a_program(word: str) -> None:
     assert code(SHELL, word) == code(SHELL, f"a ; {word} b") == "parse.shell"
