@@ -15,11 +15,14 @@ from typing import Final, TypeAlias
 from sandbox.call import Call, Value
 from sandbox.canonical import show_value
 from sandbox.ir import (
+    DURATION_RANGE,
+    TIMESTAMP_RANGE,
     ArgType,
     Argument,
     BoolType,
     Const,
     DecimalType,
+    DurationType,
     EnumType,
     IntType,
     Json,
@@ -27,6 +30,7 @@ from sandbox.ir import (
     PathType,
     StringType,
     TextType,
+    TimestampType,
     Tool,
 )
 
@@ -36,6 +40,7 @@ MAX_DISTANCE_BITS: Final = 80
 """Steps of doubling away from a number; beyond 2^80 no bound of ours lies."""
 
 RawCall: TypeAlias = dict[str, Json]
+_Counted: TypeAlias = IntType | DecimalType | TimestampType | DurationType
 Allows: TypeAlias = Callable[[RawCall], bool]
 
 
@@ -93,7 +98,7 @@ def _candidates(value: Value, type_: ArgType, tool: Tool, attempt: _Try) -> Iter
     match type_, value:
         case BoolType(), bool():
             yield not value
-        case (IntType() | DecimalType(), int()):
+        case (IntType() | DecimalType() | TimestampType() | DurationType(), int()):
             for number in _numbers(value, type_, tool, attempt):
                 yield show_value(number, type_)
         case EnumType(values=values), str():
@@ -108,10 +113,9 @@ def _candidates(value: Value, type_: ArgType, tool: Tool, attempt: _Try) -> Iter
             return
 
 
-def _numbers(value: int, type_: IntType | DecimalType, tool: Tool, attempt: _Try) -> Iterator[int]:
+def _numbers(value: int, type_: _Counted, tool: Tool, attempt: _Try) -> Iterator[int]:
     """The two edges found by searching downward and upward, then what stands in the rules; nearest first."""
-    low = type_.minimum if type_.minimum is not None else value - (1 << MAX_DISTANCE_BITS)
-    high = type_.maximum if type_.maximum is not None else value + (1 << MAX_DISTANCE_BITS)
+    low, high = _bounds(value, type_)
 
     def allowed(number: int) -> bool:
         return attempt(show_value(number, type_))
@@ -119,6 +123,18 @@ def _numbers(value: int, type_: IntType | DecimalType, tool: Tool, attempt: _Try
     edges = [edge for end in (low, high) if (edge := _edge(value, end, allowed)) is not None]
     constants = [n + d for n in _constants(tool) if isinstance(n, int) for d in (-1, 0, 1) if low <= n + d <= high]
     yield from sorted(dict.fromkeys((*edges, *constants)), key=lambda number: abs(number - value))[:MAX_CANDIDATES]
+
+
+def _bounds(value: int, type_: _Counted) -> tuple[int, int]:
+    """Between what a value of the type lies; where nothing bounds it, as far as the search goes."""
+    match type_:
+        case TimestampType():
+            return TIMESTAMP_RANGE
+        case DurationType():
+            return DURATION_RANGE
+        case IntType(minimum=low, maximum=high) | DecimalType(minimum=low, maximum=high):
+            reach = 1 << MAX_DISTANCE_BITS
+            return value - reach if low is None else low, value + reach if high is None else high
 
 
 def _edge(start: int, end: int, allowed: Callable[[int], bool]) -> int | None:

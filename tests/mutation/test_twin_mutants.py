@@ -22,7 +22,7 @@ TWINS = {
     "encode": frozenset(
         {"encode", "equality", "part_test", "unlowered", "truncated", "size", "elements", "instances"}
         | {"conjunction", "disjunction", "literal", "inhabits", "list_inhabits", "differing", "same", "in_range"}
-        | {"part_domain", "record_inhabits", "shell_inhabits", "is_word", "domain"}
+        | {"part_domain", "record_inhabits", "shell_inhabits", "words_inhabit", "domain"}
     ),
 }
 EQUIVALENT: dict[tuple[str, str, str], str] = {}
