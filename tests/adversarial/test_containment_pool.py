@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -93,7 +94,8 @@ def test_want_of_memory_is_told_without_asking_the_engine(pool: PoolRunner) -> N
 
 def test_a_container_that_somebody_killed_is_replaced(pool: PoolRunner, engine: docker.DockerClient) -> None:
     warmed(pool)
-    waiting = engine.containers.list(filters={"label": f"{LABEL_PROJECT}=pool"})
+    waiting = engine.containers.list(filters={"label": [f"{LABEL_PROJECT}=pool", f"{LABEL_PID}={os.getpid()}"]})
+    assert len(waiting) == 2
     for container in waiting:
         container.kill()
         container.wait()
@@ -138,7 +140,8 @@ def test_a_pool_whose_process_is_killed_leaves_nothing(engine: docker.DockerClie
 def test_a_program_that_ends_without_closing_its_pool_leaves_nothing(engine: docker.DockerClient) -> None:
     path = [str(execkit.PROJECT), str(execkit.PROJECT / "tests")]
     program = VICTIM.format(path=path).replace("signal.pause()", "")
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
-    assert (done.stdout, done.stderr) == ("warm\n", "")
-    ours = engine.containers.list(all=True, filters={"label": f"{LABEL_PROJECT}=pool"})
-    assert ours == []
+    pipe = subprocess.PIPE
+    with subprocess.Popen([sys.executable, "-c", program], stdout=pipe, stderr=pipe) as ending:
+        assert ending.communicate(timeout=60) == (b"warm\n", b"")
+    assert ending.returncode == 0
+    assert engine.containers.list(all=True, filters={"label": f"{LABEL_PID}={ending.pid}"}) == []
