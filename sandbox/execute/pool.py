@@ -16,7 +16,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Final, Literal, NoReturn, Self, TypeAlias
 
@@ -126,21 +126,15 @@ class PoolRunner:
     def run(self, permit: Permit, contract: Contract, tool: Tool, now_ms: int) -> Outcome:
         """Runs the permitted call once, in a container that has waited for it and is removed soon after."""
         begun = time.monotonic()
-        try:
-            with self._in_flight():
-                if not is_pooled(tool):
-                    return self._run_cold(permit, contract, tool, now_ms)
-                job = self._cold.job(contract, tool, self._permitted_image(permit, tool))
-                check_permit(permit, job.prepared, contract, tool, now_ms)
-                try:
-                    waiting = self._take(job, min(self._wait_s, (permit.expires_at_ms - now_ms) / 1000))
-                except SandboxFailure as failure:
-                    if failure.reason_code != _EXHAUSTED or self._when_exhausted == "refuse":
-                        raise
-                    return self._run_cold(permit, contract, tool, _later(now_ms, begun))
-                return self._use(waiting, permit, tool, _later(now_ms, begun))
-        except SandboxError as error:
-            return not_started(error)
+        with ExitStack() as stack:
+            try:
+                stack.enter_context(self._in_flight())
+                waiting = self._obtain(permit, contract, tool, now_ms)
+            except SandboxError as error:  # and none that comes later, for then something may have started
+                return not_started(error)
+            if waiting is None:
+                return self._run_cold(permit, contract, tool, _later(now_ms, begun))
+            return self._use(waiting, permit, tool, _later(now_ms, begun))
 
     def warm(self, contract: Contract, *, timeout_s: float = WARM_TIMEOUT_S) -> None:
         """Fills the pool for every tool of this contract that can use it; returns when it is full.
@@ -240,6 +234,19 @@ class PoolRunner:
             self._meter.cold += 1
         return self._cold.run(permit, contract, tool, now_ms)
 
+    def _obtain(self, permit: Permit, contract: Contract, tool: Tool, now_ms: int) -> Waiting | None:
+        """A container for the permitted call; None to start cold. Raises as `_take` and `check_permit`."""
+        if not is_pooled(tool):
+            return None
+        job = self._cold.job(contract, tool, self._permitted_image(permit, tool))
+        check_permit(permit, job.prepared, contract, tool, now_ms)
+        try:
+            return self._take(job, min(self._wait_s, (permit.expires_at_ms - now_ms) / 1000))
+        except SandboxFailure as failure:
+            if failure.reason_code == _EXHAUSTED and self._when_exhausted == "cold":
+                return None
+            raise
+
     def _take(self, job: Job, wait_s: float) -> Waiting:
         """A container for one call, which is then held by its caller: first come, first served.
 
@@ -271,7 +278,10 @@ class PoolRunner:
     def _use(self, waiting: Waiting, permit: Permit, tool: Tool, now_ms: int) -> Outcome:
         begun = time.monotonic()
         try:
-            check_expiry(permit, now_ms)
+            try:
+                check_expiry(permit, now_ms)
+            except SandboxFailure as error:
+                return not_started(error)
             return run_ready(waiting.engine, waiting.ready, permit.call, tool)
         finally:
             with self._changed:

@@ -296,6 +296,21 @@ def test_a_call_with_a_workspace_is_started_cold(opened: Opened, stage: Stage, t
     assert "/workspace" in {mount["Target"] for mount in body["HostConfig"]["Mounts"]}
 
 
+@pytest.mark.parametrize("pooled", [True, False])
+def test_a_failure_that_nobody_expected_is_never_taken_for_a_call_that_has_not_started(
+    pooled: bool, opened: Opened, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def failed(*_: object) -> Outcome:
+        raise failure()
+
+    runner = opened(size=1)
+    monkeypatch.setattr(pool, "run_ready", failed)
+    monkeypatch.setattr(runner._cold, "run", failed)
+    tool = TOOL if pooled else execkit.python_tool(workspace=Workspace(str(tmp_path), "rw"))
+    with pytest.raises(SandboxFailure):
+        execkit.run_tool(runner, tool, code="")
+
+
 def test_a_permit_that_expires_in_the_line_starts_nothing(opened: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
     runner = opened(size=1)
     runner.warm(CONTRACT)
