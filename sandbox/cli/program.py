@@ -26,6 +26,7 @@ COMMANDS: Final = {
     "image": "the default container image",
     "prove": "prove the property files",
     "run": "take one call the whole way",
+    "schema": "JSON Schema of specs and property files, for editors",
     "version": "versions of everything that is trusted",
 }
 

@@ -220,7 +220,7 @@ class NamedSpec(Declared):
     type: fields.Identifier
 
 
-def _bare_word(value: object) -> object:
+def bare_word(value: object) -> object:
     """`items: string` is short for `items: {type: string}`."""
     return {"type": value} if isinstance(value, Scalar) else value
 
@@ -258,7 +258,7 @@ _Item = (
     | Annotated[NamedSpec, Tag("named")]
 )
 
-ItemSpec = Annotated[_Item, Discriminator(_type_of), _typed(*_ITEM_TYPES), BeforeValidator(_bare_word)]
+ItemSpec = Annotated[_Item, Discriminator(_type_of), _typed(*_ITEM_TYPES), BeforeValidator(bare_word)]
 
 ArgumentSpec = Annotated[
     _Item
@@ -269,6 +269,9 @@ ArgumentSpec = Annotated[
     Discriminator(_type_of),
     _typed(*_TYPES),
 ]
+
+for _model in (RecordSpec, ListSpec):
+    _model.model_rebuild()  # each holds what is defined behind it
 
 # --- state -------------------------------------------------------------------------------------------
 
@@ -374,7 +377,8 @@ class Spec(Model):
     tools: dict[fields.ToolName, ToolSpec] = {}
 
 
-def _one_or_several(value: object) -> object:
+def one_or_several(value: object) -> object:
+    """One word is short for a list of it."""
     return [value] if isinstance(value, Scalar) else value
 
 
@@ -398,6 +402,6 @@ class PropertySpec(Model):
 class PropertyFile(Model):
     """A whole property file."""
 
-    proves: Annotated[list[fields.Prose], BeforeValidator(_one_or_several)]
+    proves: Annotated[list[fields.Prose], BeforeValidator(one_or_several)]
     define: dict[fields.Identifier, fields.DefinedConstant] = {}
     properties: list[PropertySpec] = []
