@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,9 +17,12 @@ import pytest
 from sandbox.execute.cold import ColdRunner
 from sandbox.execute.config import USER
 from sandbox.execute.image import default_tag
+from sandbox.execute.owner import LABEL_PID
 from sandbox.ir import Argument, ArgWord, ListType, Run, RunArgv, StringType
 
 pytestmark = pytest.mark.containers
+
+_ME = str(os.getpid())
 
 
 @pytest.fixture(scope="module")
@@ -161,8 +165,15 @@ def test_words_are_run_as_they_are_and_never_by_a_shell(runner: ColdRunner) -> N
 
 
 def _tool_processes() -> Iterator[str]:
-    """The processes on this machine that run as the containers' user."""
+    """The processes on this machine that run as the containers' user, but for those in the containers of others."""
+    engine = docker.from_env()
+    try:
+        others = [c.id for c in engine.containers.list(filters={"label": LABEL_PID}) if c.labels[LABEL_PID] != _ME]
+    finally:
+        engine.close()
     for folder in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(FileNotFoundError):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
             if folder.stat().st_uid == USER:
-                yield folder.name
+                group = (folder / "cgroup").read_text()
+                if not any(other in group for other in others):
+                    yield folder.name
