@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -243,7 +243,8 @@ class _Compiler:
             if value is None:
                 continue
             if variable.period is not None and variable.period.kind == "window":
-                refusal = budget.refusal(variable, value, arguments)
+                facts = tuple(replace(fact, name=f"session.{fact.name}") for fact in self._session)
+                refusal = budget.refusal(variable, value, arguments + facts)
                 if refusal:
                     self._problems.add(source.problem(0, refusal))
             assignments.append(Assignment(name, value))
