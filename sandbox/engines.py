@@ -234,7 +234,7 @@ def spawn(module: str = "sandbox.engines") -> subprocess.Popen[bytes]:
     package_root = str(Path(__file__).resolve().parent.parent)
     inherited = os.environ.get("PYTHONPATH")
     path = os.pathsep.join([package_root, inherited] if inherited else [package_root])
-    return subprocess.Popen(
+    return subprocess.Popen(  # noqa: S603 - our own interpreter, a module of this package
         [sys.executable, "-P", "-m", module],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
