@@ -44,6 +44,7 @@ ENCODER: Final = (
     "prove/run.py",
     "prove/second.py",
     "prove/solve.py",
+    "prove/stringwise.py",
     "prove/supported.py",
 )
 """The sources that a proof rests on, from the meaning of a spec to its verdict: a change makes every entry stale."""

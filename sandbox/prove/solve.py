@@ -20,6 +20,7 @@ from sandbox.prove.findings import SolverChoice
 from sandbox.prove.obligations import Query
 from sandbox.prove.positive import positively
 from sandbox.prove.second import second_opinion
+from sandbox.prove.stringwise import by_string
 
 QUERY_RLIMIT: Final = 60_000_000
 """Z3's resource units for one query: some fifteen seconds, and the same answer on every machine."""
@@ -136,6 +137,8 @@ class Desk:
         solver.set("timeout", time_ms)
         solver.set("rlimit", rlimit)
         try:
+            if not positive and (found := self._by_string(terms)) is not None:
+                return found
             solver.add(positively(terms, ctx) if positive else [term.translate(ctx) for term in terms])
             answer = solver.check()
             self.spent += units_of(solver)
@@ -144,6 +147,17 @@ class Desk:
             return Unsat() if answer == z3.unsat else Open(f"z3 gave up: {solver.reason_unknown()}")
         except z3.Z3Exception as error:
             return Open(f"z3 failed: {error}")
+
+    def _by_string(self, terms: tuple[z3.BoolRef, ...]) -> Search | None:
+        """The answer of `stringwise`, where there are enough of them."""
+        solver = z3.Solver(ctx=z3.Context())
+        solver.set("timeout", self._time_ms())
+        solver.set("rlimit", self.rlimit)
+        found = by_string([term.translate(solver.ctx) for term in terms], solver)
+        self.spent += units_of(solver)
+        if found is None:
+            return None
+        return Unsat() if found == "unsat" else Model(found, terms)
 
     def _second(self, query: Query) -> Answer:
         time_ms = self._time_ms()

@@ -156,6 +156,13 @@ PAIRS = (
         "size(args.cmd) == 1 && args.cmd.all(c, c[0] == 'ls' && !('-rf' in c))",
     ),
     Pair(
+        "an option of any command of a line",
+        SHELL,
+        "args.cmd.exists(c, c.exists(w, w.startsWith('--upload-pack')))",
+        "args.cmd.all(c, c[0] == 'git' && c.all(w, !w.startsWith('--upload')))",
+        "args.cmd.all(c, c[0] == 'git' && !('--upload-pack' in c))",
+    ),
+    Pair(
         "no second command",
         SHELL,
         "size(args.cmd) > 1 && args.cmd[1][0] == 'rm'",

@@ -1,0 +1,169 @@
+"""Queries about very many strings, decided one string at a time: a shell line has two thousand places for words.
+
+Where strings are met by predicates with constants only, each such atom becomes a free truth value. What is then
+unsatisfiable was so before. A solution is checked string by string: whether some text meets exactly the predicates
+that it says. If so for all, their texts complete the model; if not, the conflict is said of every string, and so on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Final, Literal, TypeAlias
+
+import z3
+
+from sandbox.regex import python_string, z3_string
+
+MANY: Final = 8
+"""Strings; fewer of them Z3 decides alone, and as well."""
+
+MAX_ROUNDS: Final = 200
+"""Solutions that are looked at; each that fails rules out a conflict for every string."""
+
+TEXT_RLIMIT: Final = 500_000
+"""Z3's resource units for the predicates on one string."""
+
+_Atoms: TypeAlias = dict[int, z3.BoolRef]
+_Sign: TypeAlias = tuple[tuple[int, bool], ...]
+
+
+@dataclass(slots=True)
+class _Words:
+    """The strings that are looked at apart: each with its atoms, by the id of what it is compared with."""
+
+    strings: dict[int, z3.SeqRef] = field(default_factory=dict)
+    atoms: dict[int, _Atoms] = field(default_factory=dict)
+    mixed: set[int] = field(default_factory=set)
+
+
+def by_string(terms: Iterable[z3.BoolRef], solver: z3.Solver) -> z3.ModelRef | Literal["unsat"] | None:
+    """A model of the terms, or that there is none; None where this way does not decide it.
+
+    `solver` is an empty one of the terms' own context, with its limits set.
+    """
+    terms = list(terms)
+    words = _found(terms)
+    if len(words.strings) < MANY:
+        return None
+    truths = {
+        (string, key): z3.Bool(f"says@{string}@{key}", solver.ctx)
+        for string, atoms in words.atoms.items()
+        for key in atoms
+    }
+    pairs = [(words.atoms[string][key], truth) for (string, key), truth in truths.items()]
+    solver.add([_replaced(term, pairs) for term in terms])
+    texts: dict[_Sign, str | _Sign | None] = {}
+    for _ in range(MAX_ROUNDS):
+        answer = solver.check()
+        if answer == z3.unsat:
+            return "unsat"
+        if answer != z3.sat:
+            return None
+        signs = _signs(solver.model(), words, truths)
+        for string, sign in signs.items():
+            if sign not in texts:
+                texts[sign] = _text(words.atoms[string], sign)
+        conflicts = {found for sign in signs.values() if isinstance(found := texts[sign], tuple)}
+        if conflicts:
+            solver.add([clause for conflict in conflicts for clause in _ruled_out(conflict, words, truths)])
+        elif any(texts[sign] is None for sign in signs.values()):
+            return None
+        else:
+            return _completed(solver, words, truths, {string: str(texts[sign]) for string, sign in signs.items()})
+    return None
+
+
+def _found(terms: list[z3.BoolRef]) -> _Words:
+    """The free strings that stand in atoms only."""
+    words = _Words()
+    seen: set[int] = set()
+    pending: list[z3.ExprRef] = list(terms)
+    while pending:
+        node = pending.pop()
+        if node.get_id() in seen:
+            continue
+        seen.add(node.get_id())
+        if _is_atom(node):
+            string = node.arg(0)
+            words.strings[string.get_id()] = string
+            words.atoms.setdefault(string.get_id(), {})[node.arg(1).get_id()] = node
+        elif z3.is_string(node) and z3.is_const(node):
+            words.mixed.add(node.get_id())
+        else:
+            pending += node.children()
+    for string in words.mixed & set(words.strings):
+        del words.strings[string], words.atoms[string]
+    return words
+
+
+def _is_atom(node: z3.ExprRef) -> bool:
+    """Whether a term is a membership of a free string, or its equality with a constant."""
+    if not (z3.is_app_of(node, z3.Z3_OP_SEQ_IN_RE) or (z3.is_eq(node) and z3.is_string_value(node.arg(1)))):
+        return False
+    string = node.arg(0)
+    return bool(z3.is_app_of(string, z3.Z3_OP_UNINTERPRETED)) and string.num_args() == 0
+
+
+def _replaced(term: z3.BoolRef, pairs: list[tuple[z3.BoolRef, z3.BoolRef]]) -> z3.BoolRef:
+    old, new = (z3.Ast * len(pairs))(), (z3.Ast * len(pairs))()
+    for position, (atom, truth) in enumerate(pairs):
+        old[position], new[position] = atom.as_ast(), truth.as_ast()
+    # The raw call: z3py's own `substitute` checks every pair for every term.
+    return z3.BoolRef(z3.Z3_substitute(term.ctx.ref(), term.as_ast(), len(pairs), old, new), term.ctx)
+
+
+def _signs(model: z3.ModelRef, words: _Words, truths: Mapping[tuple[int, int], z3.BoolRef]) -> dict[int, _Sign]:
+    """Which predicates a solution says of each string."""
+    return {
+        string: tuple(
+            (key, z3.is_true(model.eval(truths[string, key], model_completion=True))) for key in sorted(atoms)
+        )
+        for string, atoms in words.atoms.items()
+    }
+
+
+def _text(atoms: _Atoms, sign: _Sign) -> str | _Sign | None:
+    """A text that meets exactly these predicates; the part of them that no text meets; None if it is not decided."""
+    ctx = next(iter(atoms.values())).ctx
+    solver = z3.Solver(ctx=ctx)
+    solver.set("rlimit", TEXT_RLIMIT)
+    marks = {z3.Bool(f"mark@{key}", ctx): (key, holds) for key, holds in sign}
+    for mark, (key, holds) in marks.items():
+        solver.assert_and_track(_said(atoms[key], holds=holds), mark)
+    answer = solver.check()
+    if answer == z3.unsat:
+        core = {mark.get_id() for mark in solver.unsat_core()}
+        return tuple(part for mark, part in marks.items() if mark.get_id() in core)
+    if answer != z3.sat:
+        return None
+    string = next(iter(atoms.values())).arg(0)
+    return str(python_string(solver.model().eval(string, model_completion=True)))
+
+
+def _said(atom: z3.BoolRef, *, holds: bool) -> z3.BoolRef:
+    """The atom or its negation; of a membership, as one in the complement, which Z3 decides best."""
+    if holds:
+        return atom
+    if z3.is_app_of(atom, z3.Z3_OP_SEQ_IN_RE):
+        return z3.InRe(atom.arg(0), z3.Complement(atom.arg(1)))
+    return z3.Not(atom)
+
+
+def _ruled_out(conflict: _Sign, words: _Words, truths: Mapping[tuple[int, int], z3.BoolRef]) -> list[z3.BoolRef]:
+    """No string meets what no text meets."""
+    return [
+        z3.Or([z3.Not(truths[string, key]) if holds else truths[string, key] for key, holds in conflict])
+        for string, atoms in words.atoms.items()
+        if all(key in atoms for key, _ in conflict)
+    ]
+
+
+def _completed(
+    solver: z3.Solver, words: _Words, truths: Mapping[tuple[int, int], z3.BoolRef], texts: Mapping[int, str]
+) -> z3.ModelRef | None:
+    """The solution, with the texts in it."""
+    model = solver.model()
+    solver.add([truth == model.eval(truth, model_completion=True) for truth in truths.values()])
+    solver.add([string == z3_string(texts[key], string.ctx) for key, string in words.strings.items()])
+    return solver.model() if solver.check() == z3.sat else None

@@ -1,0 +1,104 @@
+"""Queries about many strings, decided one string at a time: the same answers as Z3's own, and models that are ones."""
+
+from __future__ import annotations
+
+import random
+import time
+
+import pytest
+import z3
+
+from sandbox.prove import stringwise
+from sandbox.prove.obligations import Query
+from sandbox.prove.solve import Desk, Model, Open, Sat, Unsat
+from sandbox.prove.stringwise import MANY, by_string
+from sandbox.regex import literal_re, to_z3, z3_string
+
+
+def strings(ctx: z3.Context, count: int = MANY) -> list[z3.SeqRef]:
+    return [z3.String(f"s{position}", ctx) for position in range(count)]
+
+
+def atom(dice: random.Random, string: z3.SeqRef) -> z3.BoolRef:
+    ctx = string.ctx
+    match dice.randrange(4):
+        case 0:
+            where = dice.choice(("starts", "ends", "contains", "is"))
+            return z3.InRe(string, literal_re(dice.choice(("a", "ab", "b", "")), where=where, ctx=ctx))
+        case 1:
+            return z3.InRe(string, to_z3(dice.choice(("[ab]*", "[^a]+", "a{2,3}", "")), mode="full", ctx=ctx))
+        case 2:
+            return string == z3_string(dice.choice(("a", "ab", "", "bb")), ctx)
+        case _:
+            return z3.Not(atom(dice, string))
+
+
+def formula(dice: random.Random, chosen: list[z3.SeqRef], depth: int = 2) -> z3.BoolRef:
+    if depth == 0:
+        return atom(dice, dice.choice(chosen))
+    parts = [formula(dice, chosen, depth - 1) for _ in range(dice.randint(2, 4))]
+    return dice.choice((z3.And, z3.Or))(parts)
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_the_answer_is_the_solvers_own(seed: int) -> None:
+    dice = random.Random(seed)  # noqa: S311 - not a secret
+    ctx = z3.Context()
+    chosen = strings(ctx)
+    each = [atom(dice, string) for string in chosen]
+    terms = [*each, *(formula(dice, chosen[: dice.randint(1, 3)]) for _ in range(dice.randint(1, 5)))]
+    found = by_string(terms, z3.Solver(ctx=ctx))
+    alone = z3.Solver(ctx=ctx)
+    alone.set("rlimit", 3_000_000)
+    alone.add(terms)
+    answer = alone.check()
+    if isinstance(found, z3.ModelRef):
+        assert answer != z3.unsat
+        assert all(z3.is_true(z3.simplify(found.eval(term, model_completion=True))) for term in terms)
+    else:
+        assert found == "unsat"
+        assert answer != z3.sat
+
+
+def test_few_strings_are_left_to_the_solver() -> None:
+    ctx = z3.Context()
+    terms = [string == z3_string("a", ctx) for string in strings(ctx, MANY - 1)]
+    assert by_string(terms, z3.Solver(ctx=ctx)) is None
+
+
+def test_strings_that_are_met_otherwise_too_are_left_to_the_solver() -> None:
+    ctx = z3.Context()
+    chosen = strings(ctx, MANY + 2)
+    different = [chosen[0] != chosen[1], z3.Length(chosen[0]) == 1]
+    terms = [*different, *(z3.InRe(string, to_z3("[ab]", mode="full", ctx=ctx)) for string in chosen)]
+    found = by_string(terms, z3.Solver(ctx=ctx))
+    assert isinstance(found, z3.ModelRef)
+    assert found[chosen[0]].as_string() != found[chosen[1]].as_string()
+    assert all(found[string].as_string() in {"a", "b"} for string in chosen)
+
+
+def test_what_is_not_decided_is_not_answered(monkeypatch: pytest.MonkeyPatch) -> None:
+    ctx = z3.Context()
+    terms = [z3.InRe(string, to_z3("(a|b){9}", mode="full", ctx=ctx)) for string in strings(ctx)]
+    monkeypatch.setattr(stringwise, "TEXT_RLIMIT", 1)
+    assert by_string(terms, z3.Solver(ctx=ctx)) is None
+    monkeypatch.setattr(stringwise, "MAX_ROUNDS", 0)
+    assert by_string(terms, z3.Solver(ctx=ctx)) is None
+    limited = z3.Solver(ctx=ctx)
+    limited.set("rlimit", 1)
+    monkeypatch.setattr(stringwise, "MAX_ROUNDS", 9)
+    assert by_string([*terms, z3.Int("x", ctx) * z3.Int("y", ctx) == 7], limited) is None
+
+
+@pytest.mark.parametrize(("other", "expected"), [("--upload", Unsat), ("--upload-packs", Sat)])
+def test_a_predicate_that_implies_another_is_known_of_two_thousand_words(other: str, expected: type) -> None:
+    ctx = z3.Context()
+    chosen = strings(ctx, 2_000)
+    narrower = [z3.InRe(string, literal_re("--upload-pack", where="starts", ctx=ctx)) for string in chosen]
+    wider = [z3.InRe(string, literal_re(other, where="starts", ctx=ctx)) for string in chosen]
+    query = Query("many", (z3.Or(narrower), z3.Not(z3.Or(wider))))
+    desk = Desk("z3", time.monotonic() + 60)
+    assert isinstance(desk.prove(query), expected)
+    found = desk.search(query)
+    assert isinstance(found, Unsat if expected is Unsat else Model)
+    assert not isinstance(found, Open)
