@@ -63,7 +63,7 @@ def by_string(terms: Iterable[z3.BoolRef], solver: z3.Solver) -> z3.ModelRef | L
         signs = _signs(solver.model(), words, truths)
         for string, sign in signs.items():
             if sign not in texts:
-                texts[sign] = _text(words.atoms[string], sign)
+                texts[sign] = _text(words.strings[string], words.atoms[string], sign)
         conflicts = {found for sign in signs.values() if isinstance(found := texts[sign], tuple)}
         if conflicts:
             solver.add([clause for conflict in conflicts for clause in _ruled_out(conflict, words, truths)])
@@ -84,10 +84,10 @@ def _found(terms: list[z3.BoolRef]) -> _Words:
         if node.get_id() in seen:
             continue
         seen.add(node.get_id())
-        if _is_atom(node):
-            string = node.arg(0)
+        if (atom := _atom(node)) is not None:
+            string, key = atom
             words.strings[string.get_id()] = string
-            words.atoms.setdefault(string.get_id(), {})[node.arg(1).get_id()] = node
+            words.atoms.setdefault(string.get_id(), {})[key] = node
         elif z3.is_string(node) and z3.is_const(node):
             words.mixed.add(node.get_id())
         else:
@@ -97,12 +97,18 @@ def _found(terms: list[z3.BoolRef]) -> _Words:
     return words
 
 
-def _is_atom(node: z3.ExprRef) -> bool:
-    """Whether a term is a membership of a free string, or its equality with a constant."""
-    if not (z3.is_app_of(node, z3.Z3_OP_SEQ_IN_RE) or (z3.is_eq(node) and z3.is_string_value(node.arg(1)))):
-        return False
-    string = node.arg(0)
-    return bool(z3.is_app_of(string, z3.Z3_OP_UNINTERPRETED)) and string.num_args() == 0
+def _atom(node: z3.ExprRef) -> tuple[z3.SeqRef, int] | None:
+    """Of a membership of a free string, or its equality with a constant: the string, and the id of what it is in."""
+    member, equal = z3.is_app_of(node, z3.Z3_OP_SEQ_IN_RE), z3.is_eq(node)
+    if not member and not equal:
+        return None
+    string, other = node.arg(0), node.arg(1)
+    if equal and z3.is_string_value(string):
+        string, other = other, string
+    if equal and not z3.is_string_value(other):
+        return None
+    free = z3.is_app_of(string, z3.Z3_OP_UNINTERPRETED) and string.num_args() == 0
+    return (string, int(other.get_id())) if free else None
 
 
 def _replaced(term: z3.BoolRef, pairs: list[tuple[z3.BoolRef, z3.BoolRef]]) -> z3.BoolRef:
@@ -123,9 +129,9 @@ def _signs(model: z3.ModelRef, words: _Words, truths: Mapping[tuple[int, int], z
     }
 
 
-def _text(atoms: _Atoms, sign: _Sign) -> str | _Sign | None:
+def _text(string: z3.SeqRef, atoms: _Atoms, sign: _Sign) -> str | _Sign | None:
     """A text that meets exactly these predicates; the part of them that no text meets; None if it is not decided."""
-    ctx = next(iter(atoms.values())).ctx
+    ctx = string.ctx
     solver = z3.Solver(ctx=ctx)
     solver.set("rlimit", TEXT_RLIMIT)
     marks = {z3.Bool(f"mark@{key}", ctx): (key, holds) for key, holds in sign}
@@ -137,7 +143,6 @@ def _text(atoms: _Atoms, sign: _Sign) -> str | _Sign | None:
         return tuple(part for mark, part in marks.items() if mark.get_id() in core)
     if answer != z3.sat:
         return None
-    string = next(iter(atoms.values())).arg(0)
     return str(python_string(solver.model().eval(string, model_completion=True)))
 
 

@@ -28,7 +28,8 @@ def atom(dice: random.Random, string: z3.SeqRef) -> z3.BoolRef:
         case 1:
             return z3.InRe(string, to_z3(dice.choice(("[ab]*", "[^a]+", "a{2,3}", "")), mode="full", ctx=ctx))
         case 2:
-            return string == z3_string(dice.choice(("a", "ab", "", "bb")), ctx)
+            constant = z3_string(dice.choice(("a", "ab", "", "bb")), ctx)
+            return dice.choice((string == constant, constant == string))
         case _:
             return z3.Not(atom(dice, string))
 
