@@ -140,7 +140,8 @@ def _text(string: z3.SeqRef, atoms: _Atoms, sign: _Sign) -> str | _Sign | None:
     answer = solver.check()
     if answer == z3.unsat:
         core = {mark.get_id() for mark in solver.unsat_core()}
-        return tuple(part for mark, part in marks.items() if mark.get_id() in core)
+        # An empty core would rule out everything: a conflict of nothing is none that could be said of another string.
+        return tuple(part for mark, part in marks.items() if mark.get_id() in core) or None
     if answer != z3.sat:
         return None
     return str(python_string(solver.model().eval(string, model_completion=True)))
