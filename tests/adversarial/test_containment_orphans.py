@@ -61,8 +61,11 @@ def test_after_a_sigkill_the_container_ends_itself_and_is_reaped(
     victim.send_signal(signal.SIGKILL)
     victim.wait()
 
-    assert container.wait(timeout=30)["StatusCode"] != 0  # by itself: nobody asked it to
-    assert reap(connected) >= 1
+    with contextlib.suppress(docker.errors.NotFound):  # whoever starts next reaps: it need not be this test
+        assert container.wait(timeout=30)["StatusCode"] != 0  # by itself: nobody asked it to
+    reap(connected)
+    with contextlib.suppress(docker.errors.NotFound):
+        container.wait(condition="removed", timeout=30)
     assert containers_of(engine, victim.pid) == []
     assert not _views_of(victim.pid)
     assert list(tmp_path.iterdir()) == []
