@@ -6,6 +6,7 @@ reservation, after it. Whatever is not a clear yes, on time, to exactly this cal
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import pwd
@@ -16,12 +17,17 @@ from typing import Final, Protocol, TextIO
 
 from sandbox.call import Call, Decision
 from sandbox.canonical import canonical_json, printable
+from sandbox.errors import UsageError
 from sandbox.ir import Json, Tool
 
 DIGEST_PREFIX: Final = 8
 """Hex digits of the call's digest that a person types: nobody approves by habit, or what was typed ahead."""
 MAX_ANSWER: Final = 256
 """Characters of an answer that are read."""
+
+
+MAX_REQUEST_ID: Final = 256
+"""Characters of the id of a request that was answered elsewhere."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +48,23 @@ class Approval:
     call_digest: str
     approver: str
     expires_at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What people said elsewhere to the waiting request with this id: approvals good for one run of one call.
+
+    `request` is whatever told the request from every other, at most 256 characters; a second call that is given
+    the same id does not run.
+    """
+
+    request: str
+    approvals: tuple[Approval, ...]
+
+    @property
+    def nonce(self) -> str:
+        """The nonce of the one permit that this request can lead to."""
+        return hashlib.sha256(f"approval request\0{self.request}".encode()).hexdigest()[:32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +100,17 @@ def ask(approver: Approver, request: ApprovalRequest, clock: Callable[[], int]) 
             return answer
         case _:
             return Refused(type(approver).__name__, "the approver gave no answer with a name")
+
+
+def check_given(given: Given) -> None:
+    """UsageError unless it names its request and each approval its approver, every one another."""
+    names = [each.approver for each in given.approvals]
+    if not 0 < len(given.request) <= MAX_REQUEST_ID:
+        message = f"what was approved elsewhere names its request, in at most {MAX_REQUEST_ID} characters"
+        raise UsageError(message)
+    if not all(names) or len(set(names)) != len(names):
+        message = "what was approved elsewhere names each approver, and each once"
+        raise UsageError(message)
 
 
 class ScriptedApprover:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from sandbox.approve import Approval, ApprovalRequest, Approver, ask
+from sandbox.approve import Approval, ApprovalRequest, Approver, Given, ask
 from sandbox.call import Call, Decision
 from sandbox.ir import Tool
 from sandbox.step import denied
@@ -38,6 +38,24 @@ class Consent:
             reason = f"{decision.approvers} approval(s) needed, {len(approvals)} given: {decision.reason}"
             raise self._trail.wait(decision, reason)
         return tuple(approvals.values())
+
+    def present(self, call: Call, decision: Decision, given: Given) -> tuple[Approval, ...]:
+        """What people said elsewhere to this very call, held against the rule as an approver's answer is; recorded.
+
+        Raises Denied for an approval of another call, or one that is over.
+        """
+        now = self._clock()
+        for each in given.approvals:
+            if each.call_digest != call.digest:
+                reason = f"the approval by {each.approver} is for another call"
+                raise self._trail.refuse(denied(call, "approval.refused", reason))
+            if each.expires_at_ms <= now:
+                raise self._trail.refuse(denied(call, "approval.expired", f"the approval by {each.approver} is over"))
+        latest = now + decision.expires_ms
+        approvals = tuple(replace(each, expires_at_ms=min(each.expires_at_ms, latest)) for each in given.approvals)
+        for each in approvals:
+            self._trail.append("approval", answer_body(each, call))
+        return approvals
 
     def _answer(self, approver: Approver, request: ApprovalRequest) -> Approval:
         """One person's approval, recorded, good for no longer than the rule says; anything else is a denial."""

@@ -24,7 +24,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Final, Literal, NoReturn, Self, TypeAlias, cast
 
 from sandbox import ir
-from sandbox.approve import Approval, Approver
+from sandbox.approve import Approval, Approver, Given, check_given
 from sandbox.audit import AuditLog
 from sandbox.call import Call, Decision, Permit, Rejected, Result
 from sandbox.canonical import json_digest
@@ -164,13 +164,15 @@ class Gate:
             self._trail.note("fault", decision)
         return decision
 
-    def call(self, raw: Raw, session: Session | None = None) -> Result:
+    def call(self, raw: Raw, session: Session | None = None, *, given: Given | None = None) -> Result:
         """Take a raw call the whole way; what is returned ran and ended `ok`.
+
+        `given` are approvals that people gave elsewhere, while the call waited: they count for this one run only.
 
         Raises Denied or ApprovalNeeded (nothing ran), EnvironmentLacking (nothing could run, nothing was spent),
         ToolError (it ran and did not end `ok`), or Fault and its kinds (ours).
         """
-        result = self.attempt(raw, session)
+        result = self.attempt(raw, session, given=given)
         match result.outcome.status:
             case "ok":
                 return result
@@ -181,21 +183,23 @@ class Gate:
             case _:
                 raise ToolError(result.outcome)
 
-    def attempt(self, raw: Raw, session: Session | None = None) -> Result:
+    def attempt(self, raw: Raw, session: Session | None = None, *, given: Given | None = None) -> Result:
         """As `call`, but an outcome that is not `ok` is returned and not raised."""
+        if given is not None:
+            check_given(given)
         said = _Said(_session_digest(session), read_session(self._contract, session))
         with self._in_flight():
             try:
-                return self._go(raw, said)
+                return self._go(raw, said, given)
             except SandboxError:
                 raise
             except Exception as error:
                 message = f"the gate failed: {one_line(error)}"
                 raise Fault(message) from error
 
-    async def acall(self, raw: Raw, session: Session | None = None) -> Result:
+    async def acall(self, raw: Raw, session: Session | None = None, *, given: Given | None = None) -> Result:
         """As `call`, in a thread. If the awaiting task is cancelled the call still ends, settles and is recorded."""
-        return await asyncio.to_thread(self.call, raw, session)
+        return await asyncio.to_thread(self.call, raw, session, given=given)
 
     def attach(self, tool: str, function: HostFunction) -> None:
         """Make `function` what runs for a tool that the spec marks `run: {host: REASON}`. Once per tool."""
@@ -243,13 +247,13 @@ class Gate:
 
     # --- judging ---------------------------------------------------------------------------------
 
-    def _go(self, raw: Raw, said: _Said) -> Result:
+    def _go(self, raw: Raw, said: _Said, given: Given | None) -> Result:
         call = self._parse(raw)
         decision = self._safely_judge(call, said.facts)
         if isinstance(call, Rejected) or decision.verdict == "deny":
             raise self._trail.refuse(decision)
         way = self._prepare(call, said.digest)
-        decision, permit = self._obtain_permit(way, said.facts, decision)
+        decision, permit = self._obtain_permit(way, said.facts, decision, given)
         return self._passage.take(way, decision, permit)
 
     def _parse(self, raw: Raw) -> Call | Rejected:
@@ -281,31 +285,42 @@ class Gate:
         prepared = runner.prepare(self._contract, tool)
         return Way(call, tool, runner, "host" if on_host else "container", prepared, session_digest)
 
-    def _obtain_permit(self, way: Way, facts: Facts, decision: Decision) -> tuple[Decision, Permit]:
+    def _obtain_permit(
+        self, way: Way, facts: Facts, decision: Decision, given: Given | None
+    ) -> tuple[Decision, Permit]:
         """Approve as often as the state demands, then reserve; raises Denied or ApprovalNeeded."""
         approvals: tuple[Approval, ...] = ()
+        if given is not None and decision.verdict == "ask":
+            approvals = self._consent.present(way.call, decision, given)
+        nonce = secrets.token_hex(16) if given is None else given.nonce
         for _ in range(MAX_ROUNDS):
             if decision.verdict == "ask":
                 approvals = self._consent.obtain(way.call, way.tool, decision, approvals)
-            decision, permit = self._reserve(way, facts, approvals)
+            decision, permit = self._reserve(way, facts, approvals, nonce)
             if permit is not None:
                 return decision, permit
             if decision.verdict == "deny":
                 raise self._trail.refuse(decision)
         raise self._trail.wait(decision, "the state kept changing while the call waited for a person; try again")
 
-    def _reserve(self, way: Way, facts: Facts, approvals: tuple[Approval, ...]) -> tuple[Decision, Permit | None]:
+    def _reserve(
+        self, way: Way, facts: Facts, approvals: tuple[Approval, ...], nonce: str
+    ) -> tuple[Decision, Permit | None]:
         """Decide again and, if the call may run, spend and reserve: all in one transaction, or nothing."""
         try:
             with self._store.transaction() as transaction:
                 if transaction.stopped():
                     return stopped(way.call), None
+                if transaction.reservation(nonce) is not None:
+                    return denied(
+                        way.call, "approval.used", "what was approved elsewhere has led to a run already"
+                    ), None
                 now = self._clock()
                 before = transaction.load(self._contract, now)
                 step = take_step(self._engines, self._contract, before, way.call, now, session=facts)
                 if step.after is None or not is_enough(step.decision, approvals, now):
                     return step.decision, None
-                permit = self._permit(way, approvals, now, transaction.kill_epoch())
+                permit = self._permit(way, approvals, now, transaction.kill_epoch(), nonce)
                 transaction.save(self._contract, step.after)
                 transaction.reserve(
                     Reservation(permit.nonce, self._contract.name, way.tool.name, way.call.digest, before, now)
@@ -314,9 +329,9 @@ class Gate:
             return _failed(way.call, error), None
         return step.decision, permit
 
-    def _permit(self, way: Way, approvals: tuple[Approval, ...], now_ms: int, epoch: int) -> Permit:
+    def _permit(self, way: Way, approvals: tuple[Approval, ...], now_ms: int, epoch: int, nonce: str) -> Permit:
         return Permit(
-            nonce=secrets.token_hex(16),
+            nonce=nonce,
             call=way.call,
             contract_digest=self._digest,
             session_digest=way.session_digest,
