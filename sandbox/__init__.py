@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from sandbox.approve import Approval, ApprovalRequest, Approver, Refused, ScriptedApprover, TerminalApprover
+    from sandbox.approve import Approval, ApprovalRequest, Approver, Given, Refused, ScriptedApprover, TerminalApprover
     from sandbox.call import Decision, Outcome, Receipt, Result
     from sandbox.decorator import sandboxed
     from sandbox.errors import (
@@ -42,6 +42,7 @@ __all__ = [
     "EnvironmentLacking",
     "Fault",
     "Gate",
+    "Given",
     "Outcome",
     "PropertyError",
     "Receipt",
@@ -60,7 +61,7 @@ __all__ = [
 ]
 
 _HOMES: Final = {
-    "approve": ("Approval", "ApprovalRequest", "Approver", "Refused", "ScriptedApprover", "TerminalApprover"),
+    "approve": ("Approval", "ApprovalRequest", "Approver", "Given", "Refused", "ScriptedApprover", "TerminalApprover"),
     "call": ("Decision", "Outcome", "Receipt", "Result"),
     "decorator": ("sandboxed",),
     "gate": ("Gate",),

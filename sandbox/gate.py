@@ -38,9 +38,11 @@ from sandbox.execute.runner import Runner
 from sandbox.host import HostFunction, HostRunner
 from sandbox.ir import Contract, Json, Property, RunHost
 from sandbox.machine import tick
+from sandbox.nearest import Suggestion, nearest_allowed
 from sandbox.opening import check_engine, check_proofs, check_state, check_workspaces
 from sandbox.parse import parse_call
 from sandbox.passage import Passage, Way
+from sandbox.rehearsal import Rehearsal
 from sandbox.session import Session, read_session
 from sandbox.state import Reservation, Store
 from sandbox.step import denied, stopped, take_step
@@ -201,6 +203,17 @@ class Gate:
         """As `call`, in a thread. If the awaiting task is cancelled the call still ends, settles and is recorded."""
         return await asyncio.to_thread(self.call, raw, session, given=given)
 
+    def nearest(self, raw: Raw, session: Session | None = None) -> tuple[Suggestion, ...]:
+        """What would be allowed in place of a denied call, one argument changed; judged by both engines, runs nothing.
+
+        Empty where nothing near is, where the call cannot be read, and wherever something goes wrong: it is advice.
+        """
+        try:
+            return self._nearest(raw, read_session(self._contract, session))
+        except Exception as error:  # noqa: BLE001  # advice that cannot be had is left out
+            emit("gate.nearest_failed", reason=one_line(error))
+            return ()
+
     def attach(self, tool: str, function: HostFunction) -> None:
         """Make `function` what runs for a tool that the spec marks `run: {host: REASON}`. Once per tool."""
         declared = self._contract.tool(tool)
@@ -272,6 +285,24 @@ class Gate:
             return self._judge(call, facts)
         except Exception as error:  # noqa: BLE001  # whatever went wrong, the answer is no
             return _failed(call, error)
+
+    def _nearest(self, raw: Raw, facts: Facts) -> tuple[Suggestion, ...]:
+        call = self._parse(raw)
+        tool = self._contract.tool(call.tool) if isinstance(call, Call) else None
+        if isinstance(call, Rejected) or tool is None:
+            return ()
+        now = self._clock()
+        with self._store.transaction() as transaction:
+            stored = transaction.load(self._contract, now)
+        contract, evaluator = self._contract, EnginePair(self._engines.evaluator, None)
+        probe = Rehearsal(contract, evaluator, now, stored, session=facts)
+        judge = Rehearsal(contract, self._engines, now, stored, session=facts)
+        return nearest_allowed(
+            call,
+            tool,
+            probe=lambda changed: probe.judge(changed, now).verdict == "allow",
+            judge=lambda changed: judge.judge(changed, now).verdict == "allow",
+        )
 
     # --- from a verdict to a permit --------------------------------------------------------------
 

@@ -7,23 +7,20 @@ the raw one: no `func`, no `coroutine`, no `__wrapped__`; of a container tool it
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from typing import Final, NoReturn
+from typing import Final
 
 from langchain_core.tools import BaseTool, StructuredTool, ToolException
+from langgraph.types import interrupt
 from pydantic import PrivateAttr
 
-from sandbox.adapters.schema import arguments_schema
-from sandbox.call import Outcome
-from sandbox.errors import ApprovalNeeded, Denied, ToolError, UsageError
+from sandbox.adapters.front import Front, fronts, refuse_duplicates, refuse_unseen, stand_in
+from sandbox.adapters.telling import Answer
+from sandbox.adapters.ticket import read_answer
+from sandbox.errors import UsageError
 from sandbox.gate import Gate
 from sandbox.host import HostFunction
-from sandbox.ir import RunHost, Tool
-from sandbox.session import SessionSource, current
-
-MAX_SHOWN_STDERR: Final = 2_000
-"""Characters of a failed tool's stderr that the model is shown: the end of a traceback says most."""
+from sandbox.session import SessionSource
 
 _TOOL_CALL: Final = "tool_call"
 
@@ -31,53 +28,50 @@ _TOOL_CALL: Final = "tool_call"
 class SandboxedTool(BaseTool):
     """One tool of a spec. A refusal becomes a tool message with status `error` that says why."""
 
-    _gate: Gate = PrivateAttr()
-    _tool_name: str = PrivateAttr()
-    _session: SessionSource = PrivateAttr()
+    _front: Front = PrivateAttr()
+    _pause: bool = PrivateAttr()
 
-    def __init__(self, gate: Gate, tool: Tool, description: str, session: SessionSource) -> None:
+    def __init__(self, front: Front, *, pause: bool) -> None:
         super().__init__(
-            name=tool.name,
-            description=description,
-            args_schema=arguments_schema(tool),
-            handle_tool_error=True,
+            name=front.name, description=front.description, args_schema=front.schema(), handle_tool_error=True
         )
-        self._gate = gate
-        self._tool_name = tool.name
-        self._session = session
+        self._front = front
+        self._pause = pause
 
     def _run(self, /, **arguments: object) -> str:
-        try:
-            return _shown(self._gate.call(self._raw(arguments), current(self._session)).outcome)
-        except (Denied, ApprovalNeeded, ToolError) as error:
-            _tell(error)
+        answer = self._front.call(arguments)
+        if answer.ticket is not None and self._pause:
+            answer = self._front.call(arguments, read_answer(interrupt(answer.ticket.to_json())))
+        return _text(answer)
 
     async def _arun(self, /, **arguments: object) -> str:
-        try:
-            return _shown((await self._gate.acall(self._raw(arguments), current(self._session))).outcome)
-        except (Denied, ApprovalNeeded, ToolError) as error:
-            _tell(error)
-
-    def _raw(self, arguments: dict[str, object]) -> dict[str, object]:
-        return {"tool": self._tool_name, "args": arguments}
+        answer = await self._front.acall(arguments)
+        if answer.ticket is not None and self._pause:
+            answer = await self._front.acall(arguments, read_answer(interrupt(answer.ticket.to_json())))
+        return _text(answer)
 
 
-def wrap(gate: Gate, tools: Sequence[object] | None = None, *, session: SessionSource = None) -> list[BaseTool]:
+def wrap(
+    gate: Gate, tools: Sequence[object] | None = None, *, session: SessionSource = None, pause: bool = False
+) -> list[BaseTool]:
     """LangChain tools for the gate's spec: all that it can run, or those named by `tools`.
 
     A given LangChain tool stands for the spec's tool of its name. Where the spec says `run: {host: ...}` it is what
     runs after the permit; else the spec's own `run` is, and the given one serves for its description only.
     `session` has the session's facts, or returns them at the time of a call.
 
+    With `pause` a call that waits for a person is a LangGraph interrupt, whose value is a `Ticket` as JSON; resume
+    with `Command(resume=ticket.answer(approved_by=[...]))`. It needs a graph with a checkpointer. Without, the model
+    is told that the call waits.
+
     Raises UsageError for what the gate could not see or judge: provider-side (dict) tools, plain callables, a name
     that the spec does not have or has no `run` for, a name given twice.
     """
     if tools is None:
-        runnable = (tool for tool in gate.contract.tools if tool.run is not None)
-        return [SandboxedTool(gate, tool, tool.description or tool.name, session) for tool in runnable]
+        return [SandboxedTool(front, pause=pause) for front in fronts(gate, session)]
     given = [_checked(tool) for tool in tools]
-    _refuse_duplicates(given)
-    return [_wrapped(gate, tool, session) for tool in given]
+    refuse_duplicates(tool.name for tool in given)
+    return [SandboxedTool(_stand_in(gate, tool, session), pause=pause) for tool in given]
 
 
 def _checked(tool: object) -> BaseTool:
@@ -87,30 +81,13 @@ def _checked(tool: object) -> BaseTool:
     if isinstance(tool, BaseTool):
         return tool
     if isinstance(tool, dict):
-        name = tool.get("name") or tool.get("type") or "?"
-        message = f"`{name}` is a tool of the provider's: it runs where no gate can see it; leave it out"
-        raise UsageError(message)
+        refuse_unseen(str(tool.get("name") or tool.get("type") or "?"), "is a tool of the provider's: it runs there")
     message = f"`{getattr(tool, '__name__', type(tool).__name__)}` is no LangChain tool; decorate it with `@tool` first"
     raise UsageError(message)
 
 
-def _refuse_duplicates(tools: list[BaseTool]) -> None:
-    names = [tool.name for tool in tools]
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        message = f"given more than once: {', '.join(f'`{name}`' for name in twice)}; the later one would win"
-        raise UsageError(message)
-
-
-def _wrapped(gate: Gate, given: BaseTool, session: SessionSource) -> BaseTool:
-    declared = gate.contract.tool(given.name)
-    if declared is None or declared.run is None:
-        lacks = "no such tool" if declared is None else "no `run` for it"
-        message = f"`{given.name}`: the spec `{gate.contract.name}` has {lacks}"
-        raise UsageError(message)
-    if isinstance(declared.run.what, RunHost):
-        gate.attach(given.name, _host_function(given))
-    return SandboxedTool(gate, declared, declared.description or given.description or given.name, session)
+def _stand_in(gate: Gate, given: BaseTool, session: SessionSource) -> Front:
+    return stand_in(gate, given.name, given.description, session, lambda: _host_function(given))
 
 
 def _host_function(given: BaseTool) -> HostFunction:
@@ -135,23 +112,7 @@ def _only_arguments(arguments: dict[str, object]) -> dict[str, object]:
     return dict(arguments)
 
 
-def _shown(outcome: Outcome) -> str:
-    """A result as the text of a tool message: its value, with what the tool printed if it printed anything."""
-    if outcome.stdout or outcome.stderr:
-        return json.dumps(
-            {"result": outcome.result, "stdout": outcome.stdout, "stderr": outcome.stderr}, ensure_ascii=False
-        )
-    return outcome.result if isinstance(outcome.result, str) else json.dumps(outcome.result, ensure_ascii=False)
-
-
-def _tell(error: Denied | ApprovalNeeded | ToolError) -> NoReturn:
-    """Say to the model what happened and what would help."""
-    match error:
-        case Denied():
-            message = f"denied ({error.reason_code}): {error}. It did not run; the same call will be denied again."
-        case ApprovalNeeded():
-            message = f"not run: it waits for a person ({error}). Do not repeat it; tell the user."
-        case ToolError():
-            stderr = error.outcome.stderr[-MAX_SHOWN_STDERR:]
-            message = f"{error}\n{stderr}" if stderr else str(error)
-    raise ToolException(message) from error
+def _text(answer: Answer) -> str:
+    if answer.is_error:
+        raise ToolException(answer.text)
+    return answer.text

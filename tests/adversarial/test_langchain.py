@@ -19,9 +19,12 @@ from langchain_core.language_models.fake_chat_models import GenericFakeChatModel
 from langchain_core.messages import AIMessage, ToolMessage
 from langchain_core.runnables import Runnable
 from langchain_core.tools import BaseTool, StructuredTool, tool
+from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.prebuilt import ToolNode
+from langgraph.types import Command
 
 from sandbox.adapters.langchain import SandboxedTool, wrap
+from sandbox.adapters.ticket import read_ticket
 from sandbox.call import Outcome
 from sandbox.errors import EnvironmentLacking, UsageError
 from sandbox.gate import Gate
@@ -191,6 +194,56 @@ tools:
         wrapped.invoke(args)
         asyncio.run(wrapped.ainvoke(args))
     assert [made["args"] for made in runner.calls] == [args, args]
+
+
+# --- runs that pause ----------------------------------------------------------------------------------
+
+
+def paused_agent(gate: Gate, saver: InMemorySaver, *turns: list[dict[str, object]]) -> Runnable:
+    messages = [AIMessage("", tool_calls=calls) for calls in turns]
+    model = Scripted(messages=iter([*messages, AIMessage("done")]))
+    return create_agent(model, wrap(gate, pause=True), checkpointer=saver)
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+def test_a_run_that_waits_for_a_person_is_resumed_by_another_process_and_runs_once(
+    tmp_path: Path, *, is_async: bool
+) -> None:
+    runner, saver, thread = SpyRunner(), InMemorySaver(), {"configurable": {"thread_id": "1"}}
+
+    def go(agent: Runnable, what: object) -> dict[str, object]:
+        return asyncio.run(agent.ainvoke(what, thread)) if is_async else agent.invoke(what, thread)
+
+    with open_gate(tmp_path, runner=runner) as gate:
+        state = go(paused_agent(gate, saver, [call(STRANGER)]), {"messages": [("user", "go")]})
+    (waiting,) = state["__interrupt__"]
+    assert (waiting.value["tool"], runner.permits) == ("send_money", [])
+    with open_gate(tmp_path, runner=runner) as later:
+        yes = Command(resume=read_ticket(waiting.value).answer(approved_by=["ann"]))
+        (answer,) = answers(go(paused_agent(later, saver), yes))
+    assert (answer.status, [permit.approved_by for permit in runner.permits]) == ("success", [("ann",)])
+
+
+def test_a_refusal_resumes_the_run_with_a_denial(tmp_path: Path) -> None:
+    runner, saver, thread = SpyRunner(), InMemorySaver(), {"configurable": {"thread_id": "1"}}
+    with open_gate(tmp_path, runner=runner) as gate:
+        agent = paused_agent(gate, saver, [call(STRANGER)])
+        (waiting,) = agent.invoke({"messages": [("user", "go")]}, thread)["__interrupt__"]
+        no = Command(resume=read_ticket(waiting.value).answer(refused_by="bob"))
+        (answer,) = answers(agent.invoke(no, thread))
+    assert (answer.status, runner.permits) == ("error", [])
+    assert "refused by bob" in answer.content
+
+
+@pytest.mark.parametrize("resume", [True, "yes", {"approved_by": ["ann"]}])
+def test_a_bare_yes_resumes_nothing(tmp_path: Path, resume: object) -> None:
+    runner, saver, thread = SpyRunner(), InMemorySaver(), {"configurable": {"thread_id": "1"}}
+    with open_gate(tmp_path, runner=runner) as gate:
+        agent = paused_agent(gate, saver, [call(STRANGER)])
+        agent.invoke({"messages": [("user", "go")]}, thread)
+        with pytest.raises(UsageError):
+            agent.invoke(Command(resume=resume), thread)
+    assert runner.permits == []
 
 
 # --- what is wrapped ---------------------------------------------------------------------------------

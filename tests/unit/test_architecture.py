@@ -109,6 +109,7 @@ SAME_LAYER: frozenset[tuple[str, str]] = frozenset(
         ("gate", "consent"),
         ("gate", "opening"),
         ("gate", "passage"),
+        ("gate", "rehearsal"),  # advice is judged on a state of its own
         ("__main__", "cli"),
     }
 )

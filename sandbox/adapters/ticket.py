@@ -1,0 +1,111 @@
+"""A call that waits for people while its run is paused, stored, and resumed elsewhere; and what they answered.
+
+A ticket is plain JSON. Whoever shows it to people hands back an answer; an approval counts for the call of exactly
+this digest, until the ticket ends, and for one run.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Final
+
+from sandbox.approve import Approval, Given
+from sandbox.call import Decision
+from sandbox.errors import UsageError
+from sandbox.ir import Json
+
+_FIELDS: Final = ("request", "tool", "call", "digest", "rule", "reason", "needed", "expires_at_ms")
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """What people are shown: `call` is the canonical JSON of the very call that would run.
+
+    `request` tells this question from every other, `needed` is how many different people have to agree, until
+    `expires_at_ms` (Unix milliseconds).
+    """
+
+    request: str
+    tool: str
+    call: str
+    digest: str
+    rule: str
+    reason: str
+    needed: int
+    expires_at_ms: int
+
+    def to_json(self) -> dict[str, Json]:
+        """The ticket as JSON, for whatever stores the paused run."""
+        return asdict(self)
+
+    def answer(self, *, approved_by: Sequence[str] = (), refused_by: str = "") -> dict[str, Json]:
+        """What to resume the run with."""
+        return {**self.to_json(), "approved_by": list(approved_by), "refused_by": refused_by}
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """A ticket with its answer; a refusal by anybody outweighs every approval."""
+
+    ticket: Ticket
+    approved_by: tuple[str, ...]
+    refused_by: str
+
+    def given(self) -> Given:
+        """The approvals, for `Gate.call`."""
+        ticket = self.ticket
+        return Given(ticket.request, tuple(Approval(ticket.digest, n, ticket.expires_at_ms) for n in self.approved_by))
+
+
+def new_ticket(decision: Decision, now_ms: int) -> Ticket:
+    """A ticket for a call that `Gate.call` said waits for a person."""
+    if decision.call is None:
+        message = "what could not be read as a call waits for nobody"
+        raise UsageError(message)
+    return Ticket(
+        request=secrets.token_hex(16),
+        tool=decision.call.tool,
+        call=decision.call.canonical,
+        digest=decision.call.digest,
+        rule=decision.rule,
+        reason=decision.reason,
+        needed=decision.approvers,
+        expires_at_ms=now_ms + decision.expires_ms,
+    )
+
+
+def read_answer(value: object) -> Answered:
+    """The inverse of `Ticket.answer`; UsageError for anything else, so that nothing odd counts as a yes."""
+    if not isinstance(value, Mapping):
+        message = "a paused call is resumed with `Ticket.answer(...)`"
+        raise UsageError(message)
+    ticket = read_ticket({key: value.get(key) for key in _FIELDS})
+    approved, refused = value.get("approved_by"), value.get("refused_by")
+    if not (isinstance(approved, list) and all(isinstance(name, str) and name for name in approved)):
+        message = "`approved_by` lists the names of the people who approved"
+        raise UsageError(message)
+    if not isinstance(refused, str) or bool(approved) == bool(refused):
+        message = "an answer is either `approved_by` people or `refused_by` one"
+        raise UsageError(message)
+    return Answered(ticket, tuple(approved), refused)
+
+
+def read_ticket(value: object) -> Ticket:
+    """The inverse of `Ticket.to_json`; UsageError for anything else."""
+    if isinstance(value, Mapping) and set(value) == set(_FIELDS):
+        match value:
+            case {
+                "request": str() as request,
+                "tool": str() as tool,
+                "call": str() as call,
+                "digest": str() as digest,
+                "rule": str() as rule,
+                "reason": str() as reason,
+                "needed": int() as needed,
+                "expires_at_ms": int() as expires,
+            } if request:
+                return Ticket(request, tool, call, digest, rule, reason, needed, expires)
+    message = "this is no ticket of a paused call"
+    raise UsageError(message)
