@@ -23,7 +23,7 @@ check: setup     ## ruff, mypy strict, and the import table
 	$(PYTEST) -q tests/unit/test_architecture.py
 
 prove: setup     ## every property proved, every mistake refuted
-	$(BIN)/sandbox prove
+	$(BIN)/sandbox prove --locked
 	@$(BIN)/python scripts/refute.py
 
 bench: setup     ## the figures, as ratios within one run

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 from sandbox.ir import Json
 
@@ -22,6 +22,7 @@ commands of a shell line) tuples; records, URLs and e-mail addresses read-only m
 Verdict: TypeAlias = Literal["allow", "ask", "deny"]
 EngineVerdict: TypeAlias = Literal["allow", "ask", "deny", "fault"]
 Status: TypeAlias = Literal["ok", "error", "timeout", "out_of_memory", "output_limit", "killed", "sandbox_failure"]
+ProofsStatus: TypeAlias = Literal["current", "unproved", "stale", "missing", "none"]
 Isolation: TypeAlias = Literal["container", "host"]
 
 
@@ -127,6 +128,22 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
+class Proofs:
+    """How the properties of a spec stood by the ledger when its gate opened.
+
+    `current`: all proved, of this very spec. `unproved`: one of them is not. `stale`: one is of another version of the
+    spec, property or prover, or was removed. `missing`: one is not in the ledger. `none`: no property file is known.
+    `digest` is over what the ledger says of them (SHA-256 in hex, '' for `none`).
+    """
+
+    status: ProofsStatus
+    digest: str = ""
+
+
+NO_PROOFS: Final = Proofs("none")
+
+
+@dataclass(frozen=True, slots=True)
 class Receipt:
     """What was bound to what, for the record and for the caller. Digests are SHA-256 in hex."""
 
@@ -141,6 +158,7 @@ class Receipt:
     record_sequence: int
     record_digest: str
     approved_by: tuple[str, ...] = ()
+    proofs: Proofs = NO_PROOFS
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Final, Literal, NoReturn, Self, TypeAlias, cas
 from sandbox import ir
 from sandbox.approve import Approval, Approver, Given, check_given
 from sandbox.audit import AuditLog
-from sandbox.call import Call, Decision, Permit, Rejected, Result
+from sandbox.call import NO_PROOFS, Call, Decision, Permit, Proofs, Rejected, Result
 from sandbox.canonical import json_digest
 from sandbox.compile import load_contract
 from sandbox.consent import Consent, is_enough
@@ -39,7 +39,7 @@ from sandbox.host import HostFunction, HostRunner
 from sandbox.ir import Contract, Json, Property, RunHost
 from sandbox.machine import tick
 from sandbox.nearest import Suggestion, nearest_allowed
-from sandbox.opening import check_engine, check_proofs, check_state, check_workspaces
+from sandbox.opening import check_engine, check_proofs, check_state, check_workspaces, tell_proofs
 from sandbox.parse import parse_call
 from sandbox.passage import Passage, Way
 from sandbox.rehearsal import Rehearsal
@@ -90,6 +90,7 @@ class Gate:
         runner: Runner | None,
         approvers: Sequence[Approver],
         clock: Clock,
+        proofs: Proofs = NO_PROOFS,
     ) -> None:
         self._contract = contract
         self._digest = ir.digest(contract)
@@ -102,7 +103,7 @@ class Gate:
         self._clock = clock
         self._trail = Trail(audit, contract)
         self._consent = Consent(approvers, self._trail, clock)
-        self._passage = Passage(contract, store, self._trail, clock)
+        self._passage = Passage(contract, store, self._trail, clock, proofs)
         self._idle = threading.Condition()
         self._running: set[object] = set()
         self._closed = False
@@ -130,15 +131,25 @@ class Gate:
         """
         contract = load_contract(spec)
         check_engine(contract, engine, proved_digest)
-        invariants = check_proofs(contract)
+        proofs, invariants = check_proofs(contract)
         moment = clock or wall_clock
         store = Store.open(state, contract.file)
         try:
             check_workspaces(contract, store.audit_path.parent)
             audit = AuditLog(store.audit_path, moment)
             engines = engine_pair(contract, solver=engine == "both")
-            gate = cls(contract, store, audit, engines, runner=runner, approvers=_each(approver), clock=moment)
+            gate = cls(
+                contract,
+                store,
+                audit,
+                engines,
+                runner=runner,
+                approvers=_each(approver),
+                clock=moment,
+                proofs=proofs.proofs,
+            )
             gate._recover(invariants)  # the first thing that a new gate does
+            tell_proofs(proofs)
         except BaseException:
             store.close()
             raise

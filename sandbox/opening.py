@@ -9,9 +9,10 @@ from sandbox import ir
 from sandbox.compile import load_properties
 from sandbox.errors import UsageError
 from sandbox.evaluate import Env, truth
+from sandbox.events import emit, warn
 from sandbox.ir import Contract, Property
 from sandbox.machine import Scalar, StoredState, effective
-from sandbox.prove.ledger import digest_of, key_of, read_ledger
+from sandbox.prove.standing import Standing, found_for, standing
 
 
 def check_engine(contract: Contract, engine: str, proved_digest: str | None) -> None:
@@ -39,32 +40,34 @@ def check_workspaces(contract: Contract, state_folder: Path) -> None:
             raise UsageError(message)
 
 
-def check_proofs(contract: Contract) -> tuple[Property, ...]:
-    """Where the spec says `require_proofs`, the ledger there has a current `proved` for each property of this spec.
+def check_proofs(contract: Contract) -> tuple[Standing, tuple[Property, ...]]:
+    """How the spec's proofs stand; where it says `require_proofs`, they are all there, current and `proved`.
 
-    Returns the `always` among them, which `check_state` takes.
+    Returns also the `always` among those that it requires, which `check_state` takes. Where nothing is required, what
+    is found is only told.
     """
     if contract.require_proofs is None:
-        return ()
+        return found_for(contract), ()
     place = Path(contract.file).parent / contract.require_proofs
-    digest = ir.digest(contract)
-    sets = [each for each in load_properties(place) if ir.digest(each.contract) == digest]
-    if not any(each.properties for each in sets):
+    sets, digest = load_properties(place), ir.digest(contract)
+    own = tuple(each for each in sets if ir.digest(each.contract) == digest)
+    if not any(each.properties for each in own):
         message = f"`{contract.name}` requires proofs, and `{place}` has no property that proves this spec"
         raise UsageError(message, "proofs.missing")
-    for each in sets:
-        file = Path(each.file)
-        recorded = read_ledger(file.parent) or {}
-        for subject in each.properties:
-            entry = recorded.get(key_of(file, each.contract, subject))
-            current = entry is not None and entry.digest == digest_of(each.contract, subject, each.properties)
-            if entry is None or not current or entry.verdict != "proved":
-                found = "not in the ledger" if entry is None else entry.verdict if current else "of another version"
-                message = (
-                    f"`{contract.name}` requires proofs; `{subject.id}` is {found}: `sandbox prove {place} --update`"
-                )
-                raise UsageError(message, "proofs.stale")
-    return tuple(subject for each in sets for subject in each.properties if subject.kind == "always")
+    found = standing(contract, sets, place)
+    if found.flaws:
+        message = f"`{contract.name}` requires proofs; {found.flaws[0].words}: `sandbox prove {place} --update`"
+        raise UsageError(message, "proofs.stale")
+    return found, tuple(subject for each in own for subject in each.properties if subject.kind == "always")
+
+
+def tell_proofs(found: Standing) -> None:
+    """A log event of how the proofs stand; a warning where they do not say that this spec is proved."""
+    told, status = (emit if found.proofs.status in {"current", "none"} else warn), found.proofs.status
+    reason = found.flaws[0].words if found.flaws else ""
+    told(
+        "gate.proofs", spec=found.spec, status=status, digest=found.proofs.digest, flaws=len(found.flaws), reason=reason
+    )
 
 
 def check_state(contract: Contract, invariants: tuple[Property, ...], stored: StoredState) -> None:

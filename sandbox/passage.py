@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from sandbox.call import Call, Decision, Isolation, Outcome, Permit, Receipt, Result
+from sandbox.call import Call, Decision, Isolation, Outcome, Permit, Proofs, Receipt, Result
 from sandbox.errors import Fault, SandboxFailure
 from sandbox.events import emit
 from sandbox.execute.runner import Prepared, Runner
@@ -34,8 +34,11 @@ class Way:
 class Passage:
     """Takes permits to results, for one contract. Thread-safe; no transaction is open while a container runs."""
 
-    def __init__(self, contract: Contract, store: Store, trail: Trail, clock: Callable[[], int]) -> None:
+    def __init__(
+        self, contract: Contract, store: Store, trail: Trail, clock: Callable[[], int], proofs: Proofs
+    ) -> None:
         self._contract = contract
+        self._proofs = proofs
         self._store = store
         self._trail = trail
         self._clock = clock
@@ -90,7 +93,7 @@ class Passage:
         lost = Outcome("sandbox_failure", "sandbox_failure.interrupted", "interrupted while it ran")
         try:
             self._settle(permit, lost)
-            self._trail.append("outcome", outcome_body(lost, _receipt(way, permit)))
+            self._trail.append("outcome", outcome_body(lost, _receipt(way, permit, self._proofs)))
         except Exception as error:  # noqa: BLE001  # the interruption is what to report
             emit("gate.settle_failed", nonce=permit.nonce, reason=one_line(error))
 
@@ -103,7 +106,7 @@ class Passage:
 
     def _conclude(self, way: Way, decision: Decision, permit: Permit, outcome: Outcome) -> Result:
         """Settle, then record; the record is written even where the state could not be."""
-        receipt = _receipt(way, permit)
+        receipt = _receipt(way, permit, self._proofs)
         try:
             self._settle(permit, outcome)
         finally:
@@ -113,7 +116,7 @@ class Passage:
         return Result(decision, outcome, bound)
 
 
-def _receipt(way: Way, permit: Permit) -> Receipt:
+def _receipt(way: Way, permit: Permit, proofs: Proofs) -> Receipt:
     """What the record binds; the record's own number and digest are filled in once it is written."""
     return Receipt(
         call_digest=permit.call.digest,
@@ -127,4 +130,5 @@ def _receipt(way: Way, permit: Permit) -> Receipt:
         record_sequence=-1,
         record_digest="",
         approved_by=permit.approved_by,
+        proofs=proofs,
     )

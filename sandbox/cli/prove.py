@@ -22,17 +22,27 @@ MAX_DEFAULT_JOBS: Final = 4
 @click.command(name="prove", epilog="Example: sandbox prove proofs/payments.yaml --solver both")
 @click.argument("paths", metavar="[PATH...]", nargs=-1)
 @click.option("--update", is_flag=True, help="Write ledger.json beside the property files.")
+@click.option("--locked", is_flag=True, help="Fail where there is no ledger.json: for CI.")
 @click.option("--emit", metavar="DIR", help="Write every obligation as an SMT-LIB 2 file.")
 @click.option("--solver", type=click.Choice(["z3", "cvc5", "both"]), default="z3", show_default=True)
 @click.option("--jobs", type=click.IntRange(1, MAX_JOBS), default=lambda: min(MAX_DEFAULT_JOBS, os.cpu_count() or 1))
 @click.option("--timeout", type=click.FLOAT, default=DEFAULT_TIMEOUT_S, show_default=True, help="Seconds a property.")
 @json_option
 def command(
-    paths: tuple[str, ...], *, update: bool, emit: str | None, solver: str, jobs: int, timeout: float, as_json: bool
+    paths: tuple[str, ...],
+    *,
+    update: bool,
+    locked: bool,
+    emit: str | None,
+    solver: str,
+    jobs: int,
+    timeout: float,
+    as_json: bool,
 ) -> int:
     """Prove property files, or every one in a folder; by default those in `proofs/`.
 
     Exit code: 1 if anything is refuted, vacuous or differs from the ledger, else 3 if anything is unknown, else 0.
+    A folder that has no ledger yet differs from nothing, unless --locked is given or the spec says `require_proofs`.
     """
     options = ProveOptions(
         solver=cast("Literal['z3', 'cvc5', 'both']", solver),
@@ -40,6 +50,7 @@ def command(
         timeout_s=timeout,
         emit_dir=Path(emit) if emit is not None else None,
         update=update,
+        locked=locked,
     )
     report = prove_paths(paths or (DEFAULT_PATH,), options, _progress if sys.stderr.isatty() else None)
     if as_json:

@@ -141,6 +141,9 @@ def words(report: Report) -> Iterator[str]:
             yield f"{covered.spec}: no property speaks of {', '.join(f'`{name}`' for name in left)}"
     for difference in report.differences:
         yield f"ledger: {difference.words}; review it, then `sandbox prove --update`"
+    for folder, status in report.ledgers:
+        if status == "absent":
+            yield f"no ledger in `{folder}`: run with `--update` to write one, and review it like a lock file"
 
 
 def property_words(report: PropertyReport) -> Iterator[str]:

@@ -32,13 +32,17 @@ MAX_JOBS: Final = 64
 
 @dataclass(frozen=True, slots=True)
 class ProveOptions:
-    """How to prove. `solver` is who must be convinced; `timeout_s` is per property; `emit_dir` gets SMT-LIB files."""
+    """How to prove. `solver` is who must be convinced; `timeout_s` is per property; `emit_dir` gets SMT-LIB files.
+
+    With `locked` a folder without a ledger differs from it: CI says so, and a spec with `require_proofs` always does.
+    """
 
     solver: SolverChoice = "z3"
     jobs: int = 1
     timeout_s: float = DEFAULT_TIMEOUT_S
     emit_dir: Path | None = None
     update: bool = False
+    locked: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,11 +241,20 @@ def _compared(
             statuses.append((str(folder), "updated"))
         elif recorded is None:
             statuses.append((str(folder), "absent"))
+            differences += [_no_ledger(folder)] if options.locked or _demanded(batches, folder) else []
         else:
             drift = ledger.differences(recorded, found, files, folder)
             differences += drift
             statuses.append((str(folder), "differs" if drift else "current"))
     return tuple(statuses), tuple(differences)
+
+
+def _demanded(batches: tuple[Batch, ...], folder: Path) -> bool:
+    return any(batch.file.parent == folder and batch.contract.require_proofs is not None for batch in batches)
+
+
+def _no_ledger(folder: Path) -> Difference:
+    return Difference(str(folder), "missing", f"there is none in `{folder}`")
 
 
 def _entries(folder: Path, reports: _Verdicts) -> dict[str, Entry]:

@@ -140,8 +140,8 @@ def test_what_the_gate_does_is_told_to_the_log_that_listens(tmp_path: Path, capl
         gate.call(payment())
         with pytest.raises(Denied):
             gate.call(payment(amount="9999"))
-    assert [record.message for record in caplog.records] == ["gate.outcome", "gate.denied"]
-    assert (caplog.records[0].status, caplog.records[1].rule) == ("ok", "over-limit")
+    assert [record.message for record in caplog.records] == ["gate.proofs", "gate.outcome", "gate.denied"]
+    assert [caplog.records[0].status, caplog.records[1].status, caplog.records[2].rule] == ["none", "ok", "over-limit"]
 
 
 def test_a_log_that_does_not_listen_hears_and_loads_nothing(caplog: pytest.LogCaptureFixture) -> None:
