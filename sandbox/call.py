@@ -12,11 +12,12 @@ from typing import Final, Literal, TypeAlias
 
 from sandbox.ir import Json
 
-Value: TypeAlias = bool | int | str | tuple["Value", ...] | Mapping[str, "Value"]
+Value: TypeAlias = bool | int | str | tuple["Value", ...] | Mapping[str, "Value"] | frozenset[str]
 """A canonical value as rules see it.
 
 Decimals are scaled integers, timestamps and durations milliseconds, paths, enums and text str, lists (argv, the
-commands of a shell line) tuples; records, URLs and e-mail addresses read-only mappings that lack absent parts.
+commands of a shell line) tuples; records, URLs and e-mail addresses read-only mappings that lack absent parts. Of the
+state only: a set is a frozenset, a map a mapping of the keys whose value is not `initial`.
 """
 
 Verdict: TypeAlias = Literal["allow", "ask", "deny"]

@@ -19,6 +19,7 @@ from sandbox.ir import (
     ArgType,
     ArgvType,
     BoolType,
+    DecimalSort,
     DecimalType,
     DurationType,
     EmailType,
@@ -26,9 +27,12 @@ from sandbox.ir import (
     IntType,
     Json,
     ListType,
+    MapSort,
     PathType,
     RecordType,
+    SetSort,
     ShellType,
+    StateSort,
     StringType,
     TextType,
     TimestampType,
@@ -99,6 +103,21 @@ def show_value(value: Value, type_: ArgType) -> Json:
         case ((BoolType() | IntType() | StringType() | TextType() | EnumType() | PathType()), (bool() | int() | str())):
             return value
     message = f"a value of `{type(value).__name__}` is no canonical value of `{type(type_).__name__}`"
+    raise TypeError(message)
+
+
+def show_state(value: Value, sort: StateSort) -> Json:
+    """The value of a state variable: a decimal is text with its digits, a set a sorted list, a map an object."""
+    match sort, value:
+        case DecimalSort(scale=scale), int():
+            return show_decimal(value, scale)
+        case SetSort(), frozenset():
+            return [*sorted(value)]
+        case MapSort(value=number), Mapping():
+            return {key: show_state(value[key], number) for key in sorted(value)}
+        case _, (bool() | int() | str()):
+            return value
+    message = f"a value of `{type(value).__name__}` is none of `{type(sort).__name__}`"
     raise TypeError(message)
 
 

@@ -14,7 +14,7 @@ from typing import Final, Protocol, TypeAlias, cast
 from sandbox.call import Call, Decision, Engines, EngineVerdict, Value, Verdict
 from sandbox.evaluate import Closure, Env, Test, evaluate, truth
 from sandbox.ir import Contract, Rule, Tool
-from sandbox.machine import Scalar, rule_of, verdict_of
+from sandbox.machine import Scalar, StateValue, Update, rule_of, verdict_of
 
 Facts: TypeAlias = Mapping[str, Value]
 """What the gate knows besides the call and the state: `now`, and `session.NAME` for each fact of the session."""
@@ -29,7 +29,7 @@ class Claim:
     verdict: Verdict
     rule: str
     fired: tuple[str, ...]
-    updates: Mapping[str, Scalar]
+    updates: Mapping[str, Update]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class Judgement:
     """A decision, and what `then` would store if the call is permitted (empty for a denial)."""
 
     decision: Decision
-    updates: Mapping[str, Scalar] = field(default_factory=dict)
+    updates: Mapping[str, Update] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ class Confirmation:
 class Solver(Protocol):
     """The second engine. Never raises; what goes wrong is a confirmation of `fault`."""
 
-    def confirm(self, call: Call, state: Mapping[str, Scalar], facts: Facts, claim: Claim) -> Confirmation:
+    def confirm(self, call: Call, state: Mapping[str, StateValue], facts: Facts, claim: Claim) -> Confirmation:
         """The solver's own verdict on the call, and its objection to the claim ('' for none)."""
         ...
 
@@ -83,7 +83,7 @@ class Evaluator:
         self._names = tuple(tool.name for tool in contract.tools)
         self._tools = {tool.name: _compile(tool) for tool in contract.tools}
 
-    def claim(self, call: Call, state: Mapping[str, Scalar], facts: Facts = NO_FACTS) -> Claim:
+    def claim(self, call: Call, state: Mapping[str, StateValue], facts: Facts = NO_FACTS) -> Claim:
         """The evaluator's verdict on a parsed call at an effective state."""
         compiled = self._tools[call.tool]
         env = _env(call, state, facts)
@@ -94,7 +94,9 @@ class Evaluator:
             return Claim(verdict, rule, fired, {})
         return Claim(verdict, rule, fired, {name: cast("Scalar", value(env)) for name, value in compiled.then})
 
-    def rules(self, call: Call, state: Mapping[str, Scalar], facts: Facts = NO_FACTS) -> tuple[tuple[Rule, bool], ...]:
+    def rules(
+        self, call: Call, state: Mapping[str, StateValue], facts: Facts = NO_FACTS
+    ) -> tuple[tuple[Rule, bool], ...]:
         """Each rule of the call's tool, in file order, with its value."""
         compiled = self._tools[call.tool]
         env = _env(call, state, facts)
@@ -105,7 +107,7 @@ class Evaluator:
         return self._tools[name].tool
 
 
-def decide(engines: EnginePair, call: Call, state: Mapping[str, Scalar], facts: Facts = NO_FACTS) -> Judgement:
+def decide(engines: EnginePair, call: Call, state: Mapping[str, StateValue], facts: Facts = NO_FACTS) -> Judgement:
     """The verdict on a parsed call at an effective (ticked) state. Never raises: every failure is a denial.
 
     `facts` are the time of the call (`now`, Unix milliseconds) and each fact of the session (`session.NAME`).
@@ -127,7 +129,7 @@ def decide(engines: EnginePair, call: Call, state: Mapping[str, Scalar], facts: 
     return _judged(engines.evaluator.tool(call.tool), call, claim, confirmation.verdict)
 
 
-def _env(call: Call, state: Mapping[str, Scalar], facts: Facts) -> Env:
+def _env(call: Call, state: Mapping[str, StateValue], facts: Facts) -> Env:
     return Env(call.args, cast("Mapping[str, Value]", state), {**facts, "tool": call.tool})
 
 

@@ -1,7 +1,8 @@
 r"""What an expression means to the solver: IR as Z3 terms. The twin of `evaluate`.
 
 Read beside `evaluate.py`: the same operators, in the same order. Sorts: bool is Bool; int, decimal and text (its
-size) are Int; an enum is the Int of its value's position; string and path are String; a list is a `ListTerm`.
+size) are Int; an enum is the Int of its value's position; string and path are String; a list is a `ListTerm`; sets and
+maps of the state are arrays, `SetTerm` and `MapTerm`.
 Each constant string predicate is a regular-language atom of its own, and call data never goes through
 `StringVal`, which would interpret `\u{..}` (see `regex.z3_string`).
 """
@@ -22,11 +23,13 @@ from sandbox.ir import (
     TIMESTAMP_RANGE,
     Add,
     All,
+    AllKeys,
     And,
     Arg,
     ArgType,
     Argument,
     ArgvType,
+    Assignment,
     BoolSort,
     BoolType,
     Bound,
@@ -51,6 +54,7 @@ from sandbox.ir import (
     Has,
     HasField,
     Index,
+    InSet,
     IntSort,
     IntType,
     Ite,
@@ -59,6 +63,8 @@ from sandbox.ir import (
     ListType,
     Lower,
     Lt,
+    MapGet,
+    MapSort,
     Matches,
     Member,
     Mod,
@@ -70,6 +76,9 @@ from sandbox.ir import (
     RecordSort,
     RecordType,
     ScalarSort,
+    SetAdd,
+    SetRemove,
+    SetSort,
     ShellType,
     Size,
     Sort,
@@ -84,6 +93,7 @@ from sandbox.ir import (
     TimestampType,
     Tool,
     UrlType,
+    Variable,
     sort_of,
 )
 from sandbox.regex import literal_re, path_language, python_string, to_z3, z3_string
@@ -118,22 +128,78 @@ class RecordTerm:
     present: Mapping[str, z3.BoolRef] = field(default_factory=dict)
 
 
-Term: TypeAlias = z3.ExprRef | ListTerm | RecordTerm
+@dataclass(frozen=True, slots=True)
+class SetTerm:
+    """A set: an array from an item (a String, or the Int of an enum) to whether it is in."""
+
+    members: z3.ArrayRef
+
+    def has(self, item: z3.ExprRef) -> z3.BoolRef:
+        """Whether the item is in the set."""
+        return z3.Select(self.members, item)
+
+    def put(self, item: z3.ExprRef, *, inside: bool) -> SetTerm:
+        """The set with the item, or without it."""
+        return SetTerm(z3.Store(self.members, item, z3.BoolVal(val=inside, ctx=item.ctx)))
+
+
+@dataclass(frozen=True, slots=True)
+class MapTerm:
+    """A map: an array that has a value for every key, and the value of a key that is not kept.
+
+    There is no second array for presence: a key is kept exactly where its value is not `initial` (`machine` keeps no
+    other, and a window has positive amounts only), so a map of which nothing is known is one free array, the initial
+    one and the one after a reset are `K(initial)`, and a `then` is a `Store`.
+    """
+
+    values: z3.ArrayRef
+    initial: z3.ArithRef
+
+    def get(self, key: z3.ExprRef) -> z3.ArithRef:
+        """The value at a key."""
+        return z3.Select(self.values, key)
+
+    def kept(self, key: z3.ExprRef) -> z3.BoolRef:
+        """Whether `AllKeys` ranges over the key."""
+        return self.get(key) != self.initial
+
+    def put(self, key: z3.ExprRef, value: z3.ArithRef) -> MapTerm:
+        """The map with another value at a key."""
+        return MapTerm(z3.Store(self.values, key, value), self.initial)
+
+
+Term: TypeAlias = z3.ExprRef | ListTerm | RecordTerm | SetTerm | MapTerm
 
 
 @dataclass(frozen=True, slots=True)
 class Environment:
-    """The terms that names stand for. `bound` is filled by quantifiers only."""
+    """The terms that names stand for. `bound` is filled by quantifiers only.
+
+    `keys` has, for the variable of each `AllKeys` by its name in the IR, the keys at which the body is said. No
+    quantifier reaches the solver: what `encode` returns is the conjunction over these keys, which `AllKeys` implies
+    and which says no more. It is therefore
+
+    - as a hypothesis (under no negation) weaker than what it stands for: any keys are sound, and those that matter are
+      the goal's own and those of the call;
+    - as a goal that is refuted (under one negation) the same as what it stands for exactly where the key is a constant
+      that stands nowhere else (Skolem's), in the domain of the variable's `key` type; any other key makes a stronger
+      claim, and an unsatisfiable one proves nothing;
+    - at ground values what it stands for exactly where every kept key is among them.
+
+    One expression in which an `AllKeys` stands under both polarities has to be taken apart first. Without an entry here
+    an `AllKeys` is a Fault.
+    """
 
     ctx: z3.Context
     args: Mapping[str, Term] = field(default_factory=dict)
     present: Mapping[str, z3.BoolRef] = field(default_factory=dict)
-    state: Mapping[str, z3.ExprRef] = field(default_factory=dict)
+    state: Mapping[str, Term] = field(default_factory=dict)
     facts: Mapping[str, z3.ExprRef] = field(default_factory=dict)
     bound: Mapping[str, Term] = field(default_factory=dict)
+    keys: Mapping[str, tuple[z3.ExprRef, ...]] = field(default_factory=dict)
 
 
-def encode(expr: Expr, env: Environment) -> Term:
+def encode(expr: Expr, env: Environment) -> Term:  # noqa: PLR0915 - one arm an operator, as in the twin
     """The Z3 term of `expr` in an environment; the twin of `evaluate.evaluate`."""
     match expr:
         case Const(value=value, sort=sort):
@@ -159,7 +225,7 @@ def encode(expr: Expr, env: Environment) -> Term:
         case Or(operands=operands):
             return disjunction([scalar(operand, env) for operand in operands], env.ctx)
         case Ite(condition=condition, then=then, otherwise=otherwise):
-            return z3.If(scalar(condition, env), scalar(then, env), scalar(otherwise, env))
+            return choice(scalar(condition, env), encode(then, env), encode(otherwise, env))
         case Eq(left=left, right=right):
             return equality(left, right, env)
         case Lt(left=left, right=right):
@@ -208,6 +274,17 @@ def encode(expr: Expr, env: Environment) -> Term:
             cases = [both(there, holds) for there, holds in instances(variable, over, body, env)]
             one, zero = z3.IntVal(1, env.ctx), z3.IntVal(0, env.ctx)
             return z3.Sum([zero, *(z3.If(holds, one, zero) for holds in cases)]) == 1
+        case InSet(item=item, of=of):
+            return members(of, env).has(scalar(item, env))
+        case SetAdd(of=of, item=item):
+            return members(of, env).put(scalar(item, env), inside=True)
+        case SetRemove(of=of, item=item):
+            return members(of, env).put(scalar(item, env), inside=False)
+        case MapGet(of=of, key=key):
+            return entries(of, env).get(scalar(key, env))
+        case AllKeys(variable=variable, over=over, body=body):
+            cases = [implied(there, holds) for there, holds in at_keys(variable, over, body, env)]
+            return conjunction(cases, env.ctx)
         case _:
             assert_never(expr)
 
@@ -235,15 +312,40 @@ def record(expr: Expr, env: Environment) -> RecordTerm:
     return term
 
 
+def members(expr: Expr, env: Environment) -> SetTerm:
+    """`encode` of a set."""
+    term = encode(expr, env)
+    if not isinstance(term, SetTerm):
+        message = "something else stands where a set is meant"
+        raise Fault(message, "fault.unsupported")
+    return term
+
+
+def entries(expr: Expr, env: Environment) -> MapTerm:
+    """`encode` of a map."""
+    term = encode(expr, env)
+    if not isinstance(term, MapTerm):
+        message = "something else stands where a map is meant"
+        raise Fault(message, "fault.unsupported")
+    return term
+
+
 def single(term: Term) -> z3.ExprRef:
     """The one Z3 term of a scalar."""
-    if isinstance(term, ListTerm | RecordTerm):
-        message = "a list or record stands where a scalar is meant"
+    if isinstance(term, ListTerm | RecordTerm | SetTerm | MapTerm):
+        message = "a list, record, set or map stands where a scalar is meant"
         raise Fault(message, "fault.unsupported")
     return term
 
 
 # --- what single arms need ---------------------------------------------------------------------------
+
+
+def choice(condition: z3.BoolRef, then: Term, otherwise: Term) -> Term:
+    """One of two values of one sort: scalars, or sets."""
+    if isinstance(then, SetTerm) and isinstance(otherwise, SetTerm):
+        return SetTerm(z3.If(condition, then.members, otherwise.members))
+    return z3.If(condition, single(then), single(otherwise))
 
 
 def equality(left: Expr, right: Expr, env: Environment) -> z3.BoolRef:
@@ -300,6 +402,18 @@ def instances(variable: Bound, over: Expr, body: Expr, env: Environment) -> list
     return [
         (there, scalar(body, replace(env, bound={**env.bound, variable.name: element})))
         for there, element in elements(sequence(over, env))
+    ]
+
+
+def at_keys(variable: Bound, over: Expr, body: Expr, env: Environment) -> list[tuple[z3.BoolRef, z3.BoolRef]]:
+    """The body of an `AllKeys` at each key of the environment, with the condition that the key is kept."""
+    if variable.name not in env.keys:
+        message = "no keys are given for what is said of all keys of a map"
+        raise Fault(message, "fault.unsupported")
+    kept = entries(over, env).kept
+    return [
+        (kept(key), scalar(body, replace(env, bound={**env.bound, variable.name: key})))
+        for key in env.keys[variable.name]
     ]
 
 
@@ -380,6 +494,60 @@ def constant(name: str, sort: ScalarSort | TextSort, ctx: z3.Context) -> z3.Expr
             return z3.Int(name, ctx)
 
 
+def state_literal(variable: Variable, value: Value, ctx: z3.Context) -> Term:
+    """The term of a variable's value: of a set its members, of a map the entries that are kept."""
+    match variable.sort:
+        case SetSort(item=item) if isinstance(value, frozenset | tuple):
+            members = SetTerm(z3.K(solver_sort(item, ctx), z3.BoolVal(val=False, ctx=ctx)))
+            for name in sorted(map(str, value)):
+                members = members.put(literal(name, item, ctx), inside=True)
+            return members
+        case MapSort(key=key, value=number) if isinstance(value, Mapping):
+            entries = initial_map(variable, ctx)
+            for name in sorted(value):
+                entries = entries.put(literal(name, key, ctx), literal(value[name], number, ctx))
+            return entries
+        case SetSort() | MapSort():
+            message = f"`{variable.name}` has a value of another sort"
+            raise Fault(message, "fault.unsupported")
+        case sort:
+            return literal(value, sort, ctx)
+
+
+def initial_literal(variable: Variable, ctx: z3.Context) -> Term:
+    """The term of a variable's `initial`."""
+    if isinstance(variable.sort, MapSort):
+        return initial_map(variable, ctx)
+    return state_literal(variable, variable.initial, ctx)
+
+
+def initial_map(variable: Variable, ctx: z3.Context) -> MapTerm:
+    """A map in which every key has its `initial`."""
+    if not isinstance(variable.sort, MapSort):
+        message = f"`{variable.name}` is no map"
+        raise Fault(message, "fault.unsupported")
+    initial = literal(variable.initial, variable.sort.value, ctx)
+    return MapTerm(z3.K(solver_sort(variable.sort.key, ctx), initial), initial)
+
+
+def solver_sort(sort: ScalarSort | TextSort, ctx: z3.Context) -> z3.SortRef:
+    """The Z3 sort of a scalar."""
+    return constant("any", sort, ctx).sort()
+
+
+def state_symbol(variable: Variable, ctx: z3.Context, suffix: str = "") -> Term:
+    """A free constant for a state variable, `state_NAME`; see `symbols` for the suffix."""
+    name = f"state_{variable.name}{suffix}"
+    match variable.sort:
+        case SetSort(item=item):
+            return SetTerm(z3.Array(name, solver_sort(item, ctx), z3.BoolSort(ctx)))
+        case MapSort(key=key, value=value):
+            values = z3.Array(name, solver_sort(key, ctx), solver_sort(value, ctx))
+            return MapTerm(values, literal(variable.initial, value, ctx))
+        case _:
+            return constant(name, variable.sort, ctx)
+
+
 def symbol(name: str, sort: Sort, ctx: z3.Context) -> Term:
     """Free constants for a value of any sort: a record's parts, a list's length and `max_size` items."""
     match sort:
@@ -424,7 +592,7 @@ def symbols(contract: Contract, tool: Tool, ctx: z3.Context, suffix: str = "") -
     """
     args = {a.name: symbol(f"arg_{a.name}{suffix}", sort_of(a.type), ctx) for a in tool.arguments}
     present = {a.name: z3.Bool(f"has_{a.name}{suffix}", ctx) for a in tool.arguments if a.optional}
-    state = {v.name: constant(f"state_{v.name}{suffix}", v.sort, ctx) for v in contract.variables}
+    state = {v.name: state_symbol(v, ctx, suffix) for v in contract.variables}
     return Environment(ctx, args, present, state, fact_symbols(contract, ctx, suffix))
 
 
@@ -434,6 +602,25 @@ def fact_symbols(contract: Contract, ctx: z3.Context, suffix: str = "") -> dict[
         f"session.{a.name}": single(symbol(f"session_{a.name}{suffix}", sort_of(a.type), ctx)) for a in contract.session
     }
     return {"now": z3.Int(f"now{suffix}", ctx), **facts}
+
+
+def assigned(contract: Contract, assignments: tuple[Assignment, ...], env: Environment) -> dict[str, Term]:
+    """The state after a permit's `then`: every value and key read on the old state, what is not named stays.
+
+    Of two assignments to one key of a map the later one is what stands here; no permit makes both (`machine`).
+    """
+    after = dict(env.state)
+    for assignment in assignments:
+        name, value = assignment.variable, encode(assignment.value, env)
+        if contract.variable(name) is None:
+            message = f"`{name}` is no state variable"
+            raise Fault(message)
+        whole = after[name]
+        if assignment.key is not None and isinstance(whole, MapTerm):
+            after[name] = whole.put(scalar(assignment.key, env), single(value))
+        else:
+            after[name] = value
+    return after
 
 
 def domain(tool: Tool, env: Environment) -> tuple[z3.BoolRef, ...]:
@@ -456,7 +643,7 @@ def part_domain(part: Argument, term: Term, present: z3.BoolRef | None, ctx: z3.
 def state_domain(contract: Contract, env: Environment) -> tuple[z3.BoolRef, ...]:
     """What the sorts alone say of the state: an enum is one of its values. No bound is assumed of a number."""
     enums = [(v, v.sort) for v in contract.variables if isinstance(v.sort, EnumSort)]
-    return tuple(in_range(env.state[v.name], 0, len(sort.values) - 1, env.ctx) for v, sort in enums)
+    return tuple(in_range(single(env.state[v.name]), 0, len(sort.values) - 1, env.ctx) for v, sort in enums)
 
 
 def inhabits(term: Term, type_: ArgType, ctx: z3.Context) -> list[z3.BoolRef]:

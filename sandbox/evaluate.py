@@ -14,6 +14,7 @@ from sandbox.call import Value
 from sandbox.ir import (
     Add,
     All,
+    AllKeys,
     And,
     Arg,
     Bound,
@@ -30,10 +31,12 @@ from sandbox.ir import (
     Has,
     HasField,
     Index,
+    InSet,
     Ite,
     Le,
     Lower,
     Lt,
+    MapGet,
     Matches,
     Member,
     Mod,
@@ -41,6 +44,8 @@ from sandbox.ir import (
     Neg,
     Not,
     Or,
+    SetAdd,
+    SetRemove,
     Size,
     StartsWith,
     State,
@@ -65,6 +70,8 @@ Number: TypeAlias = Callable[[Env], int]
 Text: TypeAlias = Callable[[Env], str]
 Sequence: TypeAlias = Callable[[Env], tuple[Value, ...]]
 Record: TypeAlias = Callable[[Env], Mapping[str, Value]]
+Members: TypeAlias = Callable[[Env], frozenset[str]]
+Entries: TypeAlias = Callable[[Env], Mapping[str, int]]
 
 _LOWER_ASCII: Final = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}
 
@@ -162,6 +169,21 @@ def evaluate(expr: Expr) -> Closure:  # noqa: PLR0915 - one arm an operator, as 
         case ExistsOne(variable=variable, over=over, body=body):
             holds, items = truth(body), sequence(over)
             return lambda env: sum(holds(bind(env, variable, item)) for item in items(env)) == 1
+        case InSet(item=item, of=of):
+            name_of, inside = text(item), members(of)
+            return lambda env: name_of(env) in inside(env)
+        case SetAdd(of=of, item=item):
+            inside, name_of = members(of), text(item)
+            return lambda env: added(inside(env), name_of(env))
+        case SetRemove(of=of, item=item):
+            inside, name_of = members(of), text(item)
+            return lambda env: removed(inside(env), name_of(env))
+        case MapGet(of=of, key=key, initial=initial):
+            kept, name_of = entries(of), text(key)
+            return lambda env: kept(env).get(name_of(env), initial)
+        case AllKeys(variable=variable, over=over, body=body):
+            holds, kept = truth(body), entries(over)
+            return lambda env: all(holds(bind(env, variable, key)) for key in kept(env))
         case _:
             assert_never(expr)
 
@@ -191,9 +213,29 @@ def record(expr: Expr) -> Record:
     return cast("Record", evaluate(expr))
 
 
+def members(expr: Expr) -> Members:
+    """`evaluate` of a set."""
+    return cast("Members", evaluate(expr))
+
+
+def entries(expr: Expr) -> Entries:
+    """`evaluate` of a map: the keys whose value is not `initial`, with their values."""
+    return cast("Entries", evaluate(expr))
+
+
 def truncated(value: int, divisor: int) -> int:
     """Division toward zero by a positive constant; Python's `//` rounds down."""
     return value // divisor if value >= 0 else -(-value // divisor)
+
+
+def added(inside: frozenset[str], item: str) -> frozenset[str]:
+    """The set with the item."""
+    return inside | {item}
+
+
+def removed(inside: frozenset[str], item: str) -> frozenset[str]:
+    """The set without the item."""
+    return inside - {item}
 
 
 def bind(env: Env, variable: Bound, item: Value) -> Env:

@@ -18,11 +18,12 @@ from sandbox.encode import (
     ListTerm,
     RecordTerm,
     Term,
-    constant,
     literal,
     plain,
     scalar,
     single,
+    state_literal,
+    state_symbol,
     symbols,
 )
 from sandbox.errors import Fault
@@ -122,7 +123,7 @@ class GroundChecker:
             variable = self._contract.variable(name)
             if variable is None:
                 return f"`{name}` is no state variable"
-            pair = (following, literal(claimed[name], variable.sort, self._ctx))
+            pair = (following, single(state_literal(variable, claimed[name], self._ctx)))
             if not reduces_to_true(equal, [*values, pair]):
                 return f"the evaluator would store another value of `{name}` in `{tool.name}` than the solver"
         return ""
@@ -141,7 +142,7 @@ class GroundChecker:
             if variable is None:
                 message = f"`{assignment.variable}` is no state variable"
                 raise Fault(message)
-            following = constant(f"next_{assignment.variable}", variable.sort, self._ctx)
+            following = single(state_symbol(variable, self._ctx, "@next"))
             updates[assignment.variable] = (following, following == scalar(assignment.value, env))
         verdict = scalar(verdict_of(tool), env)
         claims = {name: verdict == position for position, name in enumerate(VERDICTS)}
@@ -187,7 +188,8 @@ def substitution(contract: Contract, tool: Tool, env: Environment, question: Que
             pairs.append((env.present[argument.name], z3.BoolVal(val=value is not None, ctx=env.ctx)))
         pairs += value_pairs(env.args[argument.name], value, sort_of(argument.type), env.ctx)
     for variable in contract.variables:
-        pairs.append((env.state[variable.name], literal(question.state[variable.name], variable.sort, env.ctx)))
+        held = state_literal(variable, question.state[variable.name], env.ctx)
+        pairs.append((single(env.state[variable.name]), single(held)))
     facts = {"now": TimestampSort(), **{f"session.{fact.name}": sort_of(fact.type) for fact in contract.session}}
     for name, sort in facts.items():
         pairs += value_pairs(env.facts[name], question.facts.get(name), sort, env.ctx)

@@ -97,8 +97,25 @@ class ListSort:
     max_size: int
 
 
+@dataclass(frozen=True, slots=True)
+class SetSort:
+    """A finite set of `item`s, of the state only."""
+
+    item: StringSort | EnumSort
+
+
+@dataclass(frozen=True, slots=True)
+class MapSort:
+    """A number for every key, of the state only; all but finitely many keys have the variable's `initial`."""
+
+    key: StringSort | EnumSort
+    value: IntSort | DecimalSort
+
+
 ScalarSort: TypeAlias = BoolSort | IntSort | DecimalSort | StringSort | EnumSort | TimestampSort | DurationSort
 Sort: TypeAlias = ScalarSort | TextSort | RecordSort | ListSort
+CollectionSort: TypeAlias = SetSort | MapSort
+StateSort: TypeAlias = BoolSort | IntSort | DecimalSort | EnumSort | TimestampSort | CollectionSort
 
 # --- expressions -------------------------------------------------------------------------------------
 
@@ -148,7 +165,7 @@ class State:
     """A state variable, at its effective value before the call."""
 
     name: str
-    sort: ScalarSort
+    sort: ScalarSort | CollectionSort
 
 
 @dataclass(frozen=True, slots=True)
@@ -357,6 +374,48 @@ class ExistsOne:
     body: Expr
 
 
+@dataclass(frozen=True, slots=True)
+class InSet:
+    """Whether `item` is in a set."""
+
+    item: Expr
+    of: Expr
+
+
+@dataclass(frozen=True, slots=True)
+class SetAdd:
+    """The set with `item` in it. Stands only in the value of an assignment, as `SetRemove` does."""
+
+    of: Expr
+    item: Expr
+
+
+@dataclass(frozen=True, slots=True)
+class SetRemove:
+    """The set without `item`."""
+
+    of: Expr
+    item: Expr
+
+
+@dataclass(frozen=True, slots=True)
+class MapGet:
+    """The value of a map at `key`; `initial`, the variable's own, at every key that is not kept."""
+
+    of: Expr
+    key: Expr
+    initial: int
+
+
+@dataclass(frozen=True, slots=True)
+class AllKeys:
+    """Whether `body` holds of every key whose value is not `initial`. Stands only in properties."""
+
+    variable: Bound
+    over: Expr
+    body: Expr
+
+
 Expr: TypeAlias = (
     Const
     | Arg
@@ -390,6 +449,11 @@ Expr: TypeAlias = (
     | All
     | Exists
     | ExistsOne
+    | InSet
+    | SetAdd
+    | SetRemove
+    | MapGet
+    | AllKeys
 )
 
 TRUE: Final = Const(value=True, sort=BoolSort())
@@ -536,6 +600,10 @@ class Argument:
 # --- the contract ------------------------------------------------------------------------------------
 
 RuleKind: TypeAlias = Literal["deny", "ask", "allow"]
+ScopeName: TypeAlias = Literal["spec", "principal", "session"]
+
+MAX_ENTRIES: Final = 10_000
+"""Items of a set, or keys of a map whose value is not `initial`, where the spec says nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -554,10 +622,14 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Assignment:
-    """`variable` becomes `value`, evaluated on the old state, in the permit's transaction."""
+    """`variable` becomes `value`, in the permit's transaction: of a map, the entry at `key` does.
+
+    Value and key are evaluated on the old state.
+    """
 
     variable: str
     value: Expr
+    key: Expr | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -570,12 +642,21 @@ class Period:
 
 @dataclass(frozen=True, slots=True)
 class Variable:
-    """A state variable. `initial` is a scaled integer for a decimal; windows begin at 0."""
+    """A state variable.
+
+    `initial` is a scaled integer for a decimal (windows begin at 0), the sorted items of a set, and of a map the value
+    of every key that nothing has changed. `key` is the type of a set's items or a map's keys, which together may be
+    `max_size`; None for scalars, both. `scope` says what has a value of its own: the spec, each `session.principal`,
+    or each `session.id`; expressions know nothing of it.
+    """
 
     name: str
-    sort: BoolSort | IntSort | DecimalSort | EnumSort | TimestampSort
-    initial: bool | int | str
+    sort: StateSort
+    initial: bool | int | str | tuple[str, ...]
     period: Period | None = None
+    scope: ScopeName = "spec"
+    key: StringType | EnumType | None = None
+    max_size: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -784,6 +865,7 @@ _NODES: Final = {
     cls.__name__: cls
     for cls in (
         *get_args(Sort),
+        *get_args(CollectionSort),
         FieldSort,
         *get_args(Expr),
         *get_args(ArgType),

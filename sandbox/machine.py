@@ -10,11 +10,26 @@ the amounts of its events that are younger than its length.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Final, TypeAlias
 
 from sandbox.errors import Fault
-from sandbox.ir import VERDICTS, Const, Contract, EnumSort, Expr, Ite, Or, Rule, RuleKind, Tool, Variable
+from sandbox.ir import (
+    MAX_ENTRIES,
+    VERDICTS,
+    Const,
+    Contract,
+    EnumSort,
+    Expr,
+    Ite,
+    MapSort,
+    Or,
+    Rule,
+    RuleKind,
+    SetSort,
+    Tool,
+    Variable,
+)
 
 MAX_WINDOW_EVENTS: Final = 10_000
 """Events kept per window variable: bounds the stored row; beyond it a call is denied (`state_full`)."""
@@ -22,11 +37,21 @@ MAX_WINDOW_EVENTS: Final = 10_000
 VERDICT_SORT: Final = EnumSort(VERDICTS)
 
 Scalar: TypeAlias = bool | int | str
+StateValue: TypeAlias = Scalar | frozenset[str] | Mapping[str, int]
+"""What `state.x` is: of a set its items, of a map the keys whose value is not `initial`, with their values."""
+
+Update: TypeAlias = Scalar | Mapping[str, bool] | Mapping[str, int]
+"""What a permit does to a variable: a scalar's next value, or the items of a set that come (true) or go, or the entries
+of a map that are assigned."""
+
 Events: TypeAlias = tuple[tuple[int, int], ...]
 
 
 class StateFullError(Exception):
-    """A window variable holds `MAX_WINDOW_EVENTS` events; the call that would add one more is denied."""
+    """A window holds `MAX_WINDOW_EVENTS` amounts, or a set or map `max_size` entries; one more is denied.
+
+    The argument is the variable's name.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,14 +59,16 @@ class StoredState:
     """What is kept between calls.
 
     `values` has every variable without a window, as last written; `epochs` maps the length of a reset period to
-    the number of the period that its variables belong to; `events` maps a window variable to its
-    (time, amount) pairs in order of time; `clock_ms` is the greatest time ever seen.
+    the number of the period that its variables belong to; `events` maps a window variable to its (time, amount) pairs
+    in order of time, and `key_events` a map with a window to such pairs of each of its keys; `clock_ms` is the
+    greatest time ever seen. No key of a map is kept with the value `initial`, or without events.
     """
 
-    values: Mapping[str, Scalar]
+    values: Mapping[str, StateValue]
     epochs: Mapping[int, int]
     events: Mapping[str, Events]
     clock_ms: int
+    key_events: Mapping[str, Mapping[str, Events]] = field(default_factory=dict)
 
 
 # --- in the language of the twins --------------------------------------------------------------------
@@ -93,9 +120,18 @@ def rules_of_kind(tool: Tool, kind: RuleKind) -> tuple[Rule, ...]:
 
 def initial_state(contract: Contract, now_ms: int) -> StoredState:
     """Every variable at `initial`, every period at the one that `now_ms` lies in."""
-    values = {variable.name: variable.initial for variable in contract.variables if not is_window(variable)}
-    events: dict[str, Events] = {variable.name: () for variable in contract.variables if is_window(variable)}
-    return StoredState(values, _epochs_at(contract, now_ms), events, now_ms)
+    plain = {variable.name: initial_value(variable) for variable in contract.variables if not is_window(variable)}
+    windows = [variable for variable in contract.variables if is_window(variable)]
+    events: dict[str, Events] = {variable.name: () for variable in windows if not is_map(variable)}
+    keyed: dict[str, Mapping[str, Events]] = {variable.name: {} for variable in windows if is_map(variable)}
+    return StoredState(plain, _epochs_at(contract, now_ms), events, now_ms, keyed)
+
+
+def initial_value(variable: Variable) -> StateValue:
+    """What the variable is before anything was assigned: an empty map has `initial` at every key."""
+    if is_map(variable):
+        return {}
+    return frozenset(variable.initial) if isinstance(variable.initial, tuple) else variable.initial
 
 
 def tick(contract: Contract, stored: StoredState, now_ms: int) -> StoredState:
@@ -106,57 +142,130 @@ def tick(contract: Contract, stored: StoredState, now_ms: int) -> StoredState:
     for variable in contract.variables:
         period = variable.period
         if period is not None and period.kind == "reset" and epochs[period.length_ms] > stored.epochs[period.length_ms]:
-            values[variable.name] = variable.initial
-    events = {name: _young(contract, name, pairs, clock) for name, pairs in stored.events.items()}
-    return StoredState(values, epochs, events, clock)
+            values[variable.name] = initial_value(variable)
+    events = {name: _young(pairs, _oldest(contract, name, clock)) for name, pairs in stored.events.items()}
+    keyed = {name: _young_keys(each, _oldest(contract, name, clock)) for name, each in stored.key_events.items()}
+    return StoredState(values, epochs, events, clock, keyed)
 
 
-def effective(contract: Contract, stored: StoredState) -> dict[str, Scalar]:
+def effective(contract: Contract, stored: StoredState) -> dict[str, StateValue]:
     """What rules read as `state.x`; `stored` must have been ticked to the time of the call."""
-    known = dict(stored.values) | {name: sum(amount for _, amount in pairs) for name, pairs in stored.events.items()}
+    known = dict(stored.values)
+    known |= {name: _sum(pairs) for name, pairs in stored.events.items()}
+    known |= {name: {key: _sum(p) for key, p in keys.items()} for name, keys in stored.key_events.items()}
     return {variable.name: known[variable.name] for variable in contract.variables}
 
 
-def apply_then(contract: Contract, stored: StoredState, updates: Mapping[str, Scalar]) -> StoredState:
+def apply_then(contract: Contract, stored: StoredState, updates: Mapping[str, Update]) -> StoredState:
     """The state after a permit whose `then` evaluated to `updates` on `effective(stored)`.
 
-    Raises StateFullError where a window is full, and Fault where it would be given a negative amount, which `compile`
-    has excluded.
+    Raises StateFullError where a window, set or map is full, and Fault where a window would be given a negative
+    amount, which `compile` has excluded.
     """
-    before = effective(contract, stored)
-    values = dict(stored.values)
-    events = dict(stored.events)
-    for name, value in updates.items():
-        if name in events:
-            events[name] = _with_event(events[name], stored.clock_ms, int(value) - int(before[name]))
+    values, events, keyed = dict(stored.values), dict(stored.events), dict(stored.key_events)
+    for name, update in updates.items():
+        variable = _declared(contract, name)
+        if isinstance(update, Mapping):
+            if name in keyed:
+                keyed[name] = _with_key_events(variable, keyed[name], stored.clock_ms, update)
+            else:
+                values[name] = _with_entries(variable, values[name], update)
+        elif name in events:
+            amount = int(update) - _sum(events[name])
+            events[name] = _with_event(variable, events[name], stored.clock_ms, amount, len(events[name]))
         else:
-            values[name] = value
-    return replace(stored, values=values, events=events)
+            values[name] = update
+    return replace(stored, values=values, events=events, key_events=keyed)
 
 
 def is_window(variable: Variable) -> bool:
-    """Whether the variable is the sum over a sliding window."""
+    """Whether the variable is the sum over a sliding window, or a map of such sums."""
     return variable.period is not None and variable.period.kind == "window"
 
 
-def _with_event(pairs: Events, now_ms: int, amount: int) -> Events:
+def is_map(variable: Variable) -> bool:
+    """Whether the variable has a value for every key."""
+    return isinstance(variable.sort, MapSort)
+
+
+def _with_entries(variable: Variable, before: StateValue, update: Mapping[str, bool] | Mapping[str, int]) -> StateValue:
+    after: StateValue
+    match before:
+        case frozenset() if isinstance(variable.sort, SetSort):
+            come = {item for item, inside in update.items() if inside}
+            after = (before | come) - (update.keys() - come)
+        case Mapping() if is_map(variable):
+            changed = {**before, **update}
+            after = {key: value for key, value in changed.items() if value != variable.initial}
+        case _:
+            message = f"`{variable.name}` is neither set nor map"
+            raise Fault(message)
+    if len(after) > max(len(before), _most(variable)):
+        raise StateFullError(variable.name)
+    return after
+
+
+def _with_key_events(
+    variable: Variable, before: Mapping[str, Events], now_ms: int, update: Mapping[str, bool] | Mapping[str, int]
+) -> Mapping[str, Events]:
+    after = dict(before)
+    count = sum(len(pairs) for pairs in before.values())
+    for key, value in update.items():
+        pairs = after.get(key, ())
+        grown = _with_event(variable, pairs, now_ms, int(value) - _sum(pairs), count)
+        count += len(grown) - len(pairs)
+        if grown:
+            after[key] = grown
+    if len(after) > max(len(before), _most(variable)):
+        raise StateFullError(variable.name)
+    return after
+
+
+def _most(variable: Variable) -> int:
+    return MAX_ENTRIES if variable.max_size is None else variable.max_size
+
+
+def _sum(pairs: Events) -> int:
+    return sum(amount for _, amount in pairs)
+
+
+def _with_event(variable: Variable, pairs: Events, now_ms: int, amount: int, count: int) -> Events:
+    """The pairs with one more; `count` are those that the variable has in all, over every key."""
     if amount < 0:
         message = "a window variable would be given a negative amount"
         raise Fault(message)
     if amount == 0:
         return pairs
-    if len(pairs) >= MAX_WINDOW_EVENTS:
-        raise StateFullError
+    if count >= MAX_WINDOW_EVENTS:
+        raise StateFullError(variable.name)
     return (*pairs, (now_ms, amount))
 
 
-def _young(contract: Contract, name: str, pairs: Events, now_ms: int) -> Events:
+def _declared(contract: Contract, name: str) -> Variable:
+    variable = contract.variable(name)
+    if variable is None:
+        message = f"`{name}` is no state variable"
+        raise Fault(message)
+    return variable
+
+
+def _oldest(contract: Contract, name: str, now_ms: int) -> int:
     variable = contract.variable(name)
     if variable is None or variable.period is None:
         message = f"`{name}` has events and no window"
         raise Fault(message)
-    oldest = now_ms - variable.period.length_ms
+    return now_ms - variable.period.length_ms
+
+
+def _young(pairs: Events, oldest: int) -> Events:
+    if not pairs or pairs[0][0] > oldest:
+        return pairs
     return tuple(pair for pair in pairs if pair[0] > oldest)
+
+
+def _young_keys(keys: Mapping[str, Events], oldest: int) -> Mapping[str, Events]:
+    young = {key: _young(pairs, oldest) for key, pairs in keys.items()}
+    return {key: pairs for key, pairs in young.items() if pairs}
 
 
 def _epochs_at(contract: Contract, now_ms: int) -> dict[int, int]:

@@ -11,7 +11,7 @@ from sandbox.errors import UsageError
 from sandbox.evaluate import Env, truth
 from sandbox.events import emit, warn
 from sandbox.ir import Contract, Property
-from sandbox.machine import Scalar, StoredState, effective
+from sandbox.machine import StateValue, StoredState, effective, initial_value
 from sandbox.prove.standing import Standing, found_for, standing
 
 
@@ -79,12 +79,13 @@ def check_state(contract: Contract, invariants: tuple[Property, ...], stored: St
         return
     state = effective(contract, stored)
     wrong = [f"`{each.id}` is false of the stored state" for each in invariants if not _holds(each, state)]
+    begins = {variable.name: initial_value(variable) for variable in contract.variables}
     written = {step.variable for tool in contract.tools for step in tool.then}
     wrong += [
         f"`{each.name}` is stored as `{_text(state[each.name])}`, nothing writes it, and the spec begins with "
-        f"`{_text(each.initial)}`"
+        f"`{_text(begins[each.name])}`"
         for each in contract.variables
-        if each.name not in written and state[each.name] != each.initial
+        if each.name not in written and state[each.name] != begins[each.name]
     ]
     if wrong:
         remedy = "restore the spec, or choose another state with --state to begin with all budgets at `initial`"
@@ -92,9 +93,17 @@ def check_state(contract: Contract, invariants: tuple[Property, ...], stored: St
         raise UsageError(message, "state.unproved")
 
 
-def _holds(invariant: Property, state: Mapping[str, Scalar]) -> bool:
+def _holds(invariant: Property, state: Mapping[str, StateValue]) -> bool:
     return truth(invariant.condition)(Env({}, state))
 
 
-def _text(value: Scalar) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
+def _text(value: StateValue) -> str:
+    match value:
+        case bool():
+            return str(value).lower()
+        case frozenset():
+            return f"a set of {len(value)}"
+        case Mapping():
+            return f"a map of {len(value)} keys"
+        case _:
+            return str(value)

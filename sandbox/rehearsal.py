@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from sandbox.call import Call, Decision, Rejected
 from sandbox.decide import NO_FACTS, EnginePair, Facts
 from sandbox.ir import Contract
-from sandbox.machine import Scalar, StoredState, effective, initial_state, tick
+from sandbox.machine import StateValue, StoredState, effective, initial_state, tick
 from sandbox.parse import parse_call
 from sandbox.step import Step, denied, take_step
 
@@ -46,7 +46,7 @@ class Rehearsal:
             self._stored = step.after
         return step.decision
 
-    def state(self, now_ms: int) -> dict[str, Scalar]:
+    def state(self, now_ms: int) -> dict[str, StateValue]:
         """What rules read as `state.x` at this instant."""
         return effective(self._contract, self._ticked(now_ms))
 

@@ -10,8 +10,20 @@ import json
 from collections.abc import Mapping
 
 from sandbox.errors import UsageError
-from sandbox.ir import BoolSort, Contract, DecimalSort, EnumSort, IntSort, Json, TimestampSort, Variable
-from sandbox.machine import Scalar, StoredState
+from sandbox.ir import (
+    BoolSort,
+    Contract,
+    DecimalSort,
+    EnumSort,
+    IntSort,
+    Json,
+    MapSort,
+    SetSort,
+    StringSort,
+    TimestampSort,
+    Variable,
+)
+from sandbox.machine import Events, StateValue, StoredState
 from sandbox.state_file import corrupt
 
 
@@ -34,6 +46,15 @@ def shape_of(variable: Variable) -> str:
             return f"enum{period}"
         case TimestampSort():
             return f"timestamp{period}"
+        case SetSort(item=item):
+            return f"set {_key_shape(item)}"
+        case MapSort(key=key, value=number):
+            counted = f"decimal {number.scale}" if isinstance(number, DecimalSort) else "int"
+            return f"map {_key_shape(key)} {counted} {variable.initial}{period}"
+
+
+def _key_shape(sort: StringSort | EnumSort) -> str:
+    return "string" if isinstance(sort, StringSort) else "enum"
 
 
 def check_fit(contract: Contract, shapes: Mapping[str, str], stored: StoredState) -> None:
@@ -61,16 +82,31 @@ def write_document(shapes: Mapping[str, str], state: StoredState) -> str:
     """The document of a state whose variables mean what `shapes` says."""
     document: Json = {
         "shapes": dict(shapes),
-        "values": {name: _write_scalar(value) for name, value in state.values.items()},
+        "values": {name: _write_value(value) for name, value in state.values.items()},
         "epochs": {str(length): str(number) for length, number in state.epochs.items()},
-        "events": {name: [[str(when), str(amount)] for when, amount in each] for name, each in state.events.items()},
+        "events": {name: _write_events(each) for name, each in state.events.items()},
+        "key_events": {
+            name: {key: _write_events(each) for key, each in keys.items()} for name, keys in state.key_events.items()
+        },
         "clock_ms": str(state.clock_ms),
     }
     return json.dumps(document, sort_keys=True, separators=(",", ":"))
 
 
-def _write_scalar(value: Scalar) -> Json:
-    return {"int": str(value)} if type(value) is int else value
+def _write_value(value: StateValue) -> Json:
+    match value:
+        case bool() | str():
+            return value
+        case frozenset():
+            return {"set": [*sorted(value)]}
+        case Mapping():
+            return {"map": {key: str(number) for key, number in value.items()}}
+        case _:
+            return {"int": str(value)}
+
+
+def _write_events(each: Events) -> Json:
+    return [[str(when), str(amount)] for when, amount in each]
 
 
 def read_document(text: str) -> tuple[dict[str, str], StoredState]:
@@ -79,23 +115,34 @@ def read_document(text: str) -> tuple[dict[str, str], StoredState]:
         document = json.loads(text)
         shapes = {str(name): str(shape) for name, shape in document["shapes"].items()}
         return shapes, StoredState(
-            {name: _read_scalar(value) for name, value in document["values"].items()},
+            {name: _read_value(value) for name, value in document["values"].items()},
             {int(length): int(number) for length, number in document["epochs"].items()},
-            {
-                name: tuple((int(when), int(amount)) for when, amount in each)
-                for name, each in document["events"].items()
-            },
+            {name: _read_events(each) for name, each in document["events"].items()},
             int(document["clock_ms"]),
+            {
+                name: {key: _read_events(each) for key, each in keys.items()}
+                for name, keys in document.get("key_events", {}).items()
+            },
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         what = "a stored document cannot be read"
         raise corrupt(what) from error
 
 
-def _read_scalar(value: object) -> Scalar:
-    if isinstance(value, bool | str):
-        return value
-    if isinstance(value, dict):
-        return int(value["int"])
-    message = "neither bool, str nor int"
-    raise TypeError(message)
+def _read_value(value: object) -> StateValue:
+    match value:
+        case bool() | str():
+            return value
+        case {"int": str(number)}:
+            return int(number)
+        case {"set": list(items)}:
+            return frozenset(map(str, items))
+        case {"map": dict(entries)}:
+            return {key: int(number) for key, number in entries.items()}
+        case _:
+            message = "a value of no kind"
+            raise TypeError(message)
+
+
+def _read_events(pairs: list[list[str]]) -> Events:
+    return tuple((int(when), int(amount)) for when, amount in pairs)

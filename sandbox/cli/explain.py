@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 
 from sandbox.call import Decision, Rejected
-from sandbox.canonical import show_decimal
+from sandbox.canonical import show_state
 from sandbox.cli.decision import decision_document, exit_code_of
 from sandbox.cli.output import json_option, print_document, show, state_option
 from sandbox.cli.raw import args_option, raw_call, tool_option
@@ -21,8 +21,8 @@ from sandbox.compile import load_contract
 from sandbox.decide import EnginePair, Facts
 from sandbox.engines import SolverWorker, engine_pair
 from sandbox.gate import wall_clock
-from sandbox.ir import Contract, DecimalSort, Json, Rule
-from sandbox.machine import Scalar, StoredState
+from sandbox.ir import Contract, Json, Rule
+from sandbox.machine import StateValue, StoredState
 from sandbox.nearest import Allows, Suggestion, nearest_allowed
 from sandbox.parse import parse_call
 from sandbox.rehearsal import Rehearsal
@@ -111,17 +111,9 @@ def _explain(contract: Contract, both: EnginePair, place: _Place, raw: bytes) ->
     return _Explanation(decision, state, rules, nearest_allowed(call, tool, probe=allows(probe), judge=allows(judge)))
 
 
-def _shown(contract: Contract, values: Mapping[str, Scalar]) -> dict[str, Json]:
+def _shown(contract: Contract, values: Mapping[str, StateValue]) -> dict[str, Json]:
     """The state for people: decimals as text."""
-    shown: dict[str, Json] = {}
-    for variable in contract.variables:
-        value = values[variable.name]
-        match variable.sort, value:
-            case DecimalSort(scale=scale), int():
-                shown[variable.name] = show_decimal(value, scale)
-            case _:
-                shown[variable.name] = value
-    return shown
+    return {variable.name: show_state(values[variable.name], variable.sort) for variable in contract.variables}
 
 
 def _stored_state(contract: Contract, url: str | None, now_ms: int) -> StoredState | None:

@@ -19,6 +19,7 @@ from sandbox.ir import (
     ArgWord,
     Assignment,
     BoolSort,
+    CollectionSort,
     Contract,
     Expr,
     ListType,
@@ -158,7 +159,7 @@ class _Compiler:
         scope = Scope(
             tools=tuple(self._spec.tools),
             arguments={name: {argument.name: argument for argument in arguments}},
-            state={variable.name: variable.sort for variable in self._variables.values()},
+            state=self._variables,
             constants=self._spec.define,
             facts={"now": TimestampSort()},
             tool=name,
@@ -238,6 +239,8 @@ class _Compiler:
                 self._wrong(
                     f"the state has no variable {shown(name)}{near_miss(name, self._variables)}", *path, name, key=True
                 )
+                continue
+            if isinstance(variable.sort, CollectionSort):
                 continue
             value = self._expression(source, scope, variable.sort)
             if value is None:

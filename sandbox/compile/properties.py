@@ -178,7 +178,7 @@ class _Compiler:
 
     def _scope(self, kind: PropertyKind, tools: tuple[str, ...]) -> Scope:
         contract = self._contract
-        state = {variable.name: variable.sort for variable in contract.variables}
+        state = {variable.name: variable for variable in contract.variables}
         if kind == "always":
             return Scope(state=state, constants=self._constants)
         ranged = [tool for tool in contract.tools if tool.name in tools]

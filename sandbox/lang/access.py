@@ -39,7 +39,9 @@ class Access:
                 if node.field not in self._scope.state:
                     message = f"the state has no variable {shown(node.field)}{near_miss(node.field, self._scope.state)}"
                     raise Refused(node.field_span.start, message)
-                found = self._scope.state[node.field]
+                found = self._scope.state[node.field].sort
+                if isinstance(found, ir.SetSort | ir.MapSort):
+                    raise Refused(node.field_span.start, f"`state.{node.field}` is {later.NOT_YET}")
                 return Typed(State(node.field, found), found)
             case Name(text="session") if self._scope.session:
                 return self._session(node)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
-from sandbox.ir import Argument, DurationSort, ScalarSort, Sort, TimestampSort
+from sandbox.ir import Argument, DurationSort, ScalarSort, Sort, TimestampSort, Variable
 from sandbox.lang.reach import Reached
 
 
@@ -58,12 +58,12 @@ class Scope:
     """What names mean. `arguments` has, for each tool that the expression ranges over, its arguments by name.
 
     `tool` is set in a rule, where it is a constant; in a property it is None and `tool` is one of `facts`.
-    `tools` are all tools of the contract, in its order. `session` has its facts by name.
+    `tools` are all tools of the contract, in its order. `state` and `session` have its variables and facts by name.
     """
 
     tools: tuple[str, ...] = ()
     arguments: Mapping[str, Mapping[str, Argument]] = field(default_factory=dict)
-    state: Mapping[str, ScalarSort] = field(default_factory=dict)
+    state: Mapping[str, Variable] = field(default_factory=dict)
     constants: Mapping[str, Constant] = field(default_factory=dict)
     facts: Mapping[str, ScalarSort] = field(default_factory=dict)
     tool: str | None = None

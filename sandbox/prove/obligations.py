@@ -24,10 +24,12 @@ from sandbox.encode import (
     domain,
     fact_domain,
     in_range,
+    initial_literal,
     literal,
     scalar,
     single,
     state_domain,
+    state_symbol,
     symbols,
 )
 from sandbox.errors import Fault
@@ -153,12 +155,12 @@ def facts_of(case: Case) -> dict[str, str]:
 
 def state_symbols(ground: Ground) -> dict[str, z3.ExprRef]:
     """A free constant for each state variable."""
-    return {v.name: constant(f"state_{v.name}", v.sort, ground.ctx) for v in ground.contract.variables}
+    return {v.name: single(state_symbol(v, ground.ctx)) for v in ground.contract.variables}
 
 
 def initial_terms(ground: Ground) -> dict[str, z3.ExprRef]:
     """Each state variable at `initial`."""
-    return {v.name: literal(v.initial, v.sort, ground.ctx) for v in ground.contract.variables}
+    return {v.name: single(initial_literal(v, ground.ctx)) for v in ground.contract.variables}
 
 
 def following_terms(tool: Tool, env: Environment) -> dict[str, z3.ExprRef]:
@@ -231,7 +233,7 @@ def ticked(ground: Ground, state: Mapping[str, z3.ExprRef]) -> tuple[dict[str, z
         if period is None:
             continue
         if is_window(variable):
-            later[name] = constant(f"later_{name}", variable.sort, ground.ctx)
+            later[name] = single(state_symbol(variable, ground.ctx, "@later"))
             passing += [later[name] >= 0, later[name] <= state[name]] if name in ground.growing else []
         else:
             turns = z3.Bool(f"turn_{period.length_ms}", ground.ctx)

@@ -13,11 +13,11 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from sandbox.call import Call, Decision, Rejected
-from sandbox.canonical import canonical_json, printable, show_decimal
+from sandbox.canonical import canonical_json, printable, show_state
 from sandbox.decide import EnginePair
 from sandbox.evaluate import Env, truth
-from sandbox.ir import Contract, DecimalSort, Json, Property
-from sandbox.machine import Scalar, StoredState, effective, initial_state, tick
+from sandbox.ir import Contract, Json, Property
+from sandbox.machine import StateValue, StoredState, effective, initial_state, tick
 from sandbox.parse import parse_call
 from sandbox.prove.verdicts import Move, Moves, Replayed
 from sandbox.session import read_session
@@ -108,7 +108,7 @@ def _last_call(
 
 
 def _meets(
-    subject: Property, call: Call, state: Mapping[str, Scalar], facts: Mapping[str, Value], decision: Decision
+    subject: Property, call: Call, state: Mapping[str, StateValue], facts: Mapping[str, Value], decision: Decision
 ) -> bool:
     """Whether the call, as the gate's rules decide it in this state, is one that the property speaks of."""
     by_rules = decision.reason_code == "default_deny" or decision.reason_code.startswith("rule.")
@@ -130,19 +130,12 @@ def rfc3339(unix_ms: int) -> str:
     return (_EPOCH + timedelta(milliseconds=unix_ms)).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def shown_state(contract: Contract, state: Mapping[str, Scalar]) -> dict[str, Json]:
+def shown_state(contract: Contract, state: Mapping[str, StateValue]) -> dict[str, Json]:
     """State for a person and for JSON: decimals as text with their digits."""
-    return {
-        v.name: _shown(state[v.name], v.sort.scale if isinstance(v.sort, DecimalSort) else None)
-        for v in contract.variables
-    }
+    return {v.name: show_state(state[v.name], v.sort) for v in contract.variables}
 
 
-def _shown(value: Scalar, scale: int | None) -> Json:
-    return show_decimal(int(value), scale) if scale is not None else value
-
-
-def _changes(contract: Contract, before: Mapping[str, Scalar], after: Mapping[str, Scalar]) -> str:
+def _changes(contract: Contract, before: Mapping[str, StateValue], after: Mapping[str, StateValue]) -> str:
     old, new = shown_state(contract, before), shown_state(contract, after)
     return ", ".join(f"{name} {_plain(old[name])} -> {_plain(new[name])}" for name in old if old[name] != new[name])
 

@@ -7,10 +7,11 @@ from collections.abc import Mapping
 import z3
 
 from sandbox.call import Value
-from sandbox.encode import Environment, ListTerm, RecordTerm, Term, encode, literal, plain
+from sandbox.encode import Environment, ListTerm, RecordTerm, Term, encode, literal, plain, state_literal
 from sandbox.evaluate import Env, evaluate
 from sandbox.ground import SIMPLIFIER_PASSES
-from sandbox.ir import Expr, ListSort, RecordSort, Sort
+from sandbox.ir import AllKeys, CollectionSort, Expr, ListSort, MapSort, RecordSort, Sort, Variable
+from sandbox.prove.mentions import walk
 
 CTX = z3.Context()
 
@@ -30,17 +31,22 @@ def encoded(
     sorts: Mapping[str, Sort],
     args: Mapping[str, Value],
     state: Mapping[str, Value] | None = None,
-    state_sorts: Mapping[str, Sort] | None = None,
+    state_sorts: Mapping[str, Sort | CollectionSort] | None = None,
     facts: Mapping[str, Value] | None = None,
     fact_sorts: Mapping[str, Sort] | None = None,
 ) -> object:
-    """What the solver makes of it: a bool, an int, or the left-over term where it does not reduce."""
+    """What the solver makes of it: a bool, an int, or the left-over term where it does not reduce.
+
+    Maps have the `initial` 0. What is said of all keys is said of those that are kept in any map.
+    """
+    variables = {name: Variable(name, sort, 0) for name, sort in (state_sorts or {}).items()}
     env = Environment(
         CTX,
         {name: term(args.get(name), sort) for name, sort in sorts.items()},
         {name: z3.BoolVal(name in args, CTX) for name in sorts},
-        {name: literal(value, (state_sorts or {})[name], CTX) for name, value in (state or {}).items()},
+        {name: state_literal(variables[name], value, CTX) for name, value in (state or {}).items()},
         {name: literal(value, (fact_sorts or {})[name], CTX) for name, value in (facts or {}).items()},
+        keys=kept_keys(expr, variables, state or {}),
     )
     found = encode(expr, env)
     for _ in range(SIMPLIFIER_PASSES):
@@ -48,6 +54,19 @@ def encoded(
     if z3.is_true(found) or z3.is_false(found):
         return z3.is_true(found)
     return found.as_long() if z3.is_int_value(found) else found
+
+
+def kept_keys(
+    expr: Expr, variables: Mapping[str, Variable], state: Mapping[str, Value]
+) -> dict[str, tuple[z3.ExprRef, ...]]:
+    """For the variable of each `AllKeys`, the kept keys of every map whose keys have its sort."""
+    found: dict[str, tuple[z3.ExprRef, ...]] = {}
+    for node in walk(expr):
+        if isinstance(node, AllKeys):
+            maps = [v for v in variables.values() if isinstance(v.sort, MapSort) and v.sort.key == node.variable.sort]
+            keys = sorted({key for each in maps for key in state[each.name]})
+            found[node.variable.name] = tuple(literal(key, node.variable.sort, CTX) for key in keys)
+    return found
 
 
 def term(value: Value | None, sort: Sort) -> Term:

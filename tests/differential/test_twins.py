@@ -9,16 +9,19 @@ from pathlib import Path
 from typing import get_args
 
 import pytest
-from ground_values import encoded, evaluated
+from ground_values import CTX, encoded, evaluated
 
 import sandbox
 from sandbox import ir
 from sandbox.call import Value
+from sandbox.encode import Environment, encode, state_literal
+from sandbox.errors import Fault
 from sandbox.ir import (
     FALSE,
     TRUE,
     Add,
     All,
+    AllKeys,
     And,
     Arg,
     BoolSort,
@@ -39,12 +42,15 @@ from sandbox.ir import (
     Has,
     HasField,
     Index,
+    InSet,
     IntSort,
     Ite,
     Le,
     ListSort,
     Lower,
     Lt,
+    MapGet,
+    MapSort,
     Matches,
     Member,
     Mod,
@@ -53,6 +59,9 @@ from sandbox.ir import (
     Not,
     Or,
     RecordSort,
+    SetAdd,
+    SetRemove,
+    SetSort,
     Size,
     Sort,
     StartsWith,
@@ -61,6 +70,7 @@ from sandbox.ir import (
     Sub,
     TextSort,
     TimestampSort,
+    Variable,
 )
 
 BOOL, INT, STRING, TEXT = BoolSort(), IntSort(), StringSort(), TextSort()
@@ -338,6 +348,90 @@ def test_state_agrees() -> None:
     for value in INTS:
         assert encoded(Add(state, X), {"x": INT}, {"x": 1}, {"n": value}, {"n": INT}) == value + 1
         assert evaluated(Add(state, X), {"x": 1}, {"n": value}) == value + 1
+
+
+KNOWN, GIVEN, SPENT = SetSort(STRING), MapSort(STRING, INT), MapSort(STRING, INT)
+SEEN, COUNTS = SetSort(COLOUR), MapSort(COLOUR, DecimalSort(2))
+COLLECTIONS = {"known": KNOWN, "given": GIVEN, "spent": SPENT, "seen": SEEN, "counts": COUNTS}
+KEPT, MAP, OTHER = State("known", KNOWN), State("given", GIVEN), State("spent", SPENT)
+SEEN_COLOURS, COUNTED = State("seen", SEEN), State("counts", COUNTS)
+KEY, TINT = Bound("k", STRING), Bound("h", COLOUR)
+NAMES = ("", "a", "b", "\\u{61}", "\u00e9", "e\u0301")
+SETS = (frozenset(), frozenset({"a"}), frozenset({"", "\\u{61}"}), frozenset({"a", "b", "\u00e9"}))
+MAPS: tuple[dict[str, int], ...] = ({}, {"a": 5}, {"": -1, "\\u{61}": 3}, {"a": 5, "b": 10**30, "\u00e9": 1})
+
+
+def agree_on_state(expr: Expr, held: Iterable[dict[str, Value]]) -> None:
+    empty: dict[str, Value] = {"known": frozenset(), "given": {}, "spent": {}, "seen": frozenset(), "counts": {}}
+    for some in held:
+        state = {**empty, **some}
+        for one, other, tint in itertools.product(NAMES, NAMES[:4], COLOUR.values):
+            args: dict[str, Value] = {"s": one, "t": other, "c": tint}
+            found = encoded(expr, {"s": STRING, "t": STRING, "c": COLOUR}, args, state, COLLECTIONS)
+            assert found == evaluated(expr, args, state), (expr, args, state)
+
+
+@pytest.mark.parametrize(
+    "expr",
+    [
+        InSet(S, KEPT),
+        InSet(const("a", STRING), KEPT),
+        InSet(Ite(InSet(S, KEPT), T, S), KEPT),
+        InSet(S, SetAdd(KEPT, T)),
+        InSet(S, SetRemove(KEPT, T)),
+        InSet(S, SetRemove(SetAdd(KEPT, T), S)),
+        InSet(S, SetAdd(SetRemove(KEPT, S), T)),
+        InSet(S, Ite(InSet(T, KEPT), SetRemove(KEPT, T), SetAdd(KEPT, T))),
+    ],
+)
+def test_sets_agree_before_and_after_a_change(expr: Expr) -> None:
+    agree_on_state(expr, ({"known": each} for each in SETS))
+
+
+@pytest.mark.parametrize("expr", [InSet(C, SEEN_COLOURS), InSet(C, SetAdd(SEEN_COLOURS, const("blue", COLOUR)))])
+def test_sets_of_enums_agree(expr: Expr) -> None:
+    agree_on_state(expr, ({"seen": frozenset(each)} for each in ((), ("red",), ("red", "blue"))))
+
+
+@pytest.mark.parametrize(
+    "expr",
+    [
+        MapGet(MAP, S, 0),
+        MapGet(MAP, const("a", STRING), 0),
+        Lt(Add(MapGet(MAP, S, 0), MapGet(MAP, T, 0)), const(8, INT)),
+        Ite(Eq(S, T), FALSE, Eq(MapGet(MAP, S, 0), MapGet(MAP, T, 0))),
+    ],
+)
+def test_maps_agree_where_a_key_is_kept_and_where_not(expr: Expr) -> None:
+    agree_on_state(expr, ({"given": each} for each in MAPS))
+
+
+@pytest.mark.parametrize("expr", [MapGet(COUNTED, C, 0), Le(MapGet(COUNTED, const("red", COLOUR), 0), const(5, INT))])
+def test_maps_of_enums_agree(expr: Expr) -> None:
+    agree_on_state(expr, ({"counts": each} for each in ({}, {"red": 5}, {"red": -5, "blue": 500})))
+
+
+@pytest.mark.parametrize(
+    "expr",
+    [
+        AllKeys(KEY, MAP, Lt(MapGet(MAP, KEY, 0), const(6, INT))),
+        AllKeys(KEY, MAP, FALSE),
+        AllKeys(KEY, MAP, InSet(KEY, KEPT)),
+        AllKeys(KEY, MAP, Le(MapGet(MAP, KEY, 0), MapGet(OTHER, KEY, 0))),
+        Not(AllKeys(KEY, MAP, Or((Eq(KEY, S), StartsWith(KEY, const("\\u", STRING)))))),
+        AllKeys(KEY, MAP, AllKeys(Bound("k2", STRING), OTHER, Le(MapGet(MAP, KEY, 0), const(5, INT)))),
+        AllKeys(TINT, COUNTED, Or((Eq(TINT, C), Lt(MapGet(COUNTED, TINT, 0), const(6, INT))))),
+    ],
+)
+def test_what_is_said_of_all_keys_agrees_where_every_kept_key_is_given(expr: Expr) -> None:
+    states = itertools.product(MAPS, MAPS[:3], SETS[1:3], ({}, {"red": 5, "green": 7}))
+    agree_on_state(expr, ({"given": g, "spent": s, "known": k, "counts": c} for g, s, k, c in states))
+
+
+def test_what_is_said_of_all_keys_is_no_term_where_no_key_is_given() -> None:
+    env = Environment(CTX, state={"given": state_literal(Variable("given", GIVEN, 0), {"a": 1}, CTX)})
+    with pytest.raises(Fault, match="no keys are given"):
+        encode(AllKeys(KEY, MAP, TRUE), env)
 
 
 def arms(module: str, function: str) -> list[str]:

@@ -18,9 +18,10 @@ from mutants import Mutant, mutants
 ROOT = Path(__file__).resolve().parents[2]
 SUITE = ("tests/differential/test_twins.py", "tests/differential/test_domain.py", "tests/unit/test_ground.py")
 TWINS = {
-    "evaluate": frozenset({"evaluate", "truncated", "bind"}),
+    "evaluate": frozenset({"evaluate", "truncated", "bind", "added", "removed"}),
     "encode": frozenset(
         {"encode", "equality", "part_test", "unlowered", "truncated", "size", "elements", "instances"}
+        | {"choice", "at_keys", "state_literal", "initial_map", "has", "put", "get", "kept"}
         | {"conjunction", "disjunction", "literal", "inhabits", "list_inhabits", "differing", "same", "in_range"}
         | {"part_domain", "record_inhabits", "shell_inhabits", "words_inhabit", "domain"}
     ),

@@ -17,6 +17,7 @@ from sandbox.ir import (
     Sort,
     StringType,
     TextType,
+    Variable,
 )
 from sandbox.lang import Digits, Items, Scope, SourceText, Word, compile_expression
 
@@ -42,7 +43,11 @@ ARGUMENTS = {
 SCOPE = Scope(
     tools=("send", "other"),
     arguments={"send": ARGUMENTS},
-    state={"sum": DecimalSort(2), "phase": EnumSort(("open", "shut")), "count": IntSort()},
+    state={
+        "sum": Variable("sum", DecimalSort(2), 0),
+        "phase": Variable("phase", EnumSort(("open", "shut")), "open"),
+        "count": Variable("count", IntSort(), 0),
+    },
     constants={"trusted": Items((Word("a"), Word("b"))), "cap": Digits(500_000, 2), "host": Word("h")},
     tool="send",
 )

@@ -21,6 +21,7 @@ from sandbox.ir import (
     TimestampSort,
     TimestampType,
     UrlType,
+    Variable,
 )
 from sandbox.lang import Digits, Items, Scope, SourceText, Word, compile_expression
 
@@ -58,7 +59,7 @@ ARGUMENTS = {
 SCOPE = Scope(
     tools=("t",),
     arguments={"t": ARGUMENTS},
-    state={"last": TimestampSort()},
+    state={"last": Variable("last", TimestampSort(), 0)},
     constants={
         "start": Word("2026-01-01T00:00:00Z"),
         "programs": Items((Word("git"), Word("ls"))),

@@ -1,0 +1,138 @@
+"""Unit: sets and maps in the transition relation: what is kept, what time does to it, and when it is full."""
+
+from __future__ import annotations
+
+import pytest
+
+from sandbox.errors import Fault
+from sandbox.ir import Contract, EnumSort, EnumType, IntSort, MapSort, Period, SetSort, StringSort, StringType, Variable
+from sandbox.machine import (
+    MAX_WINDOW_EVENTS,
+    StateFullError,
+    StoredState,
+    apply_then,
+    effective,
+    initial_state,
+    tick,
+)
+
+DAY = 86_400_000
+HOUR = 3_600_000
+NAME = StringType(None, 0, 64)
+
+
+def kept_set(*initial: str, max_size: int = 10) -> Variable:
+    return Variable("known", SetSort(StringSort()), initial, key=NAME, max_size=max_size)
+
+
+def kept_map(initial: int = 0, period: Period | None = None, max_size: int = 10) -> Variable:
+    return Variable("given", MapSort(StringSort(), IntSort()), initial, period, key=NAME, max_size=max_size)
+
+
+def window(max_size: int = 10) -> Variable:
+    return kept_map(0, Period("window", DAY), max_size)
+
+
+def only(contract: Contract, stored: StoredState) -> object:
+    """The effective value of the one variable of a contract."""
+    (value,) = effective(contract, stored).values()
+    return value
+
+
+def test_a_set_begins_with_its_items_and_takes_and_loses_others() -> None:
+    contract = Contract("c", (), (kept_set("a", "b"),))
+    start = initial_state(contract, 0)
+    assert only(contract, start) == {"a", "b"}
+    after = apply_then(contract, start, {"known": {"b": False, "c": True, "a": True, "zz": False}})
+    assert only(contract, after) == {"a", "c"}
+    assert only(contract, start) == {"a", "b"}
+
+
+def test_a_map_keeps_no_key_whose_value_is_the_initial_one() -> None:
+    contract = Contract("c", (), (kept_map(7),))
+    start = initial_state(contract, 0)
+    assert only(contract, start) == {}
+    after = apply_then(contract, start, {"given": {"a": 9, "b": 7, "c": 0}})
+    assert only(contract, after) == {"a": 9, "c": 0}
+    assert only(contract, apply_then(contract, after, {"given": {"a": 7}})) == {"c": 0}
+
+
+def test_an_enum_keyed_map_keeps_names() -> None:
+    sort = MapSort(EnumSort(("low", "high")), IntSort())
+    contract = Contract("c", (), (Variable("given", sort, 0, key=EnumType(("low", "high")), max_size=2),))
+    assert only(contract, apply_then(contract, initial_state(contract, 0), {"given": {"high": 1}})) == {"high": 1}
+
+
+def test_a_reset_forgets_every_key_at_once() -> None:
+    contract = Contract("c", (), (kept_map(7, Period("reset", DAY)),))
+    after = apply_then(contract, initial_state(contract, DAY - HOUR), {"given": {"a": 1, "b": 2}})
+    assert only(contract, tick(contract, after, DAY - 1)) == {"a": 1, "b": 2}
+    assert only(contract, tick(contract, after, DAY)) == {}
+    assert only(contract, tick(contract, tick(contract, after, DAY), DAY - HOUR)) == {}
+
+
+def test_a_clock_that_is_set_back_brings_no_key_back_and_forgets_none() -> None:
+    contract = Contract("c", (), (kept_map(0, Period("reset", DAY)),))
+    after = apply_then(contract, initial_state(contract, 3 * DAY), {"given": {"a": 1}})
+    assert only(contract, tick(contract, after, DAY)) == {"a": 1}
+
+
+def test_each_key_of_a_window_has_its_own_sum_and_loses_its_own_amounts() -> None:
+    contract = Contract("c", (), (window(),))
+    first = apply_then(contract, initial_state(contract, 0), {"given": {"a": 10}})
+    second = apply_then(contract, tick(contract, first, HOUR), {"given": {"a": 15, "b": 7}})
+    assert only(contract, second) == {"a": 15, "b": 7}
+    assert only(contract, tick(contract, second, DAY - 1)) == {"a": 15, "b": 7}
+    assert only(contract, tick(contract, second, DAY)) == {"a": 5, "b": 7}
+    assert only(contract, tick(contract, second, DAY + HOUR)) == {}
+
+
+def test_a_key_of_a_window_that_is_given_nothing_is_not_kept() -> None:
+    contract = Contract("c", (), (window(),))
+    after = apply_then(contract, initial_state(contract, 0), {"given": {"a": 0}})
+    assert only(contract, after) == {}
+    assert after.key_events == {"given": {}}
+
+
+def test_a_window_of_a_map_never_takes_a_negative_amount() -> None:
+    contract = Contract("c", (), (window(),))
+    with pytest.raises(Fault, match="negative"):
+        apply_then(contract, initial_state(contract, 0), {"given": {"a": -1}})
+
+
+@pytest.mark.parametrize("variable", [kept_set("a", max_size=2), kept_map(max_size=2), window(max_size=2)])
+def test_what_is_full_takes_no_more_and_may_still_change(variable: Variable) -> None:
+    contract = Contract("c", (), (variable,))
+    add: dict[str, bool] | dict[str, int] = {"b": True} if variable.name == "known" else {"a": 1, "b": 1}
+    full = apply_then(contract, initial_state(contract, 0), {variable.name: add})
+    assert len(effective(contract, full)[variable.name]) == 2  # type: ignore[arg-type]  # a set or a map
+    more: dict[str, bool] | dict[str, int] = {"c": True} if variable.name == "known" else {"c": 1}
+    with pytest.raises(StateFullError, match=variable.name):
+        apply_then(contract, full, {variable.name: more})
+    same: dict[str, bool] | dict[str, int] = {"b": True} if variable.name == "known" else {"b": 5}
+    assert len(effective(contract, apply_then(contract, full, {variable.name: same}))[variable.name]) == 2  # type: ignore[arg-type]  # as above
+
+
+def test_what_goes_makes_room_for_what_comes_in_the_same_step() -> None:
+    contract = Contract("c", (), (kept_set("a", "b", max_size=2),))
+    after = apply_then(contract, initial_state(contract, 0), {"known": {"a": False, "c": True}})
+    assert only(contract, after) == {"b", "c"}
+
+
+def test_more_than_the_spec_now_allows_may_shrink_and_not_grow() -> None:
+    contract = Contract("c", (), (kept_set(max_size=2),))
+    stored = StoredState({"known": frozenset("abcd")}, {}, {}, 0)
+    assert only(contract, apply_then(contract, stored, {"known": {"a": False}})) == {"b", "c", "d"}
+    with pytest.raises(StateFullError):
+        apply_then(contract, stored, {"known": {"e": True}})
+
+
+def test_the_amounts_of_all_keys_of_a_window_are_bounded_together() -> None:
+    contract = Contract("c", (), (window(),))
+    half = tuple((at, 1) for at in range(MAX_WINDOW_EVENTS // 2))
+    stored = StoredState({}, {}, {}, MAX_WINDOW_EVENTS, {"given": {"a": half, "b": half[1:]}})
+    last = apply_then(contract, stored, {"given": {"c": 1}})
+    with pytest.raises(StateFullError, match="given"):
+        apply_then(contract, last, {"given": {"d": 1}})
+    with pytest.raises(StateFullError, match="given"):
+        apply_then(contract, stored, {"given": {"c": 1, "d": 1}})
