@@ -19,7 +19,7 @@ from sandbox.ir import Const, Eq, Expr, Not, Tool
 from sandbox.machine import VERDICT_SORT, is_window, verdict_of
 from sandbox.prove.mentions import facts_in
 from sandbox.prove.models import Symbolic, arguments_of, number, session_of, shrunk
-from sandbox.prove.narrow import narrow_domain, narrow_fact_domain
+from sandbox.prove.narrow import has_strings, narrow_domain, narrow_fact_domain
 from sandbox.prove.obligations import Case, Ground, Query, following_terms, initial_terms, meeting, term
 from sandbox.prove.quiet import shortened
 from sandbox.prove.solve import Desk, Model, Open
@@ -269,21 +269,33 @@ def ending(ground: Ground, run: Run, target: Target, *, free: bool) -> tuple[Que
         case StateTarget(goal=goal):
             wanted = [z3.Not(term(goal, Environment(ground.ctx, state=state), {}))]
             label = f"after_{count}_calls"
-            narrow = (*run.narrow, *passing, *wanted)
-            return Query(label, (*run.terms, *passing, *wanted), narrow=narrow), End(now, None)
+            terms, narrow = (*run.terms, *passing, *wanted), (*run.narrow, *passing, *wanted)
+            return asked(label, terms, narrow, calls_of(run)), End(now, None)
         case CallTarget(case=case, condition=condition):
             call = symbolic(ground, case.tool, count + 1, state, now)
             label = f"call_{count + 1}_{case.tool.name}_{case.rule}"
             wished = partial(meeting, case, condition)
             terms = (*run.terms, *passing, *among_all(ground, call, wished))
             narrow = (*run.narrow, *passing, *among_few(ground, call, wished))
-            return Query(label, terms, narrow=narrow), End(now, call)
+            return asked(label, terms, narrow, (*calls_of(run), call)), End(now, call)
+
+
+def asked(
+    label: str, terms: tuple[z3.BoolRef, ...], narrow: tuple[z3.BoolRef, ...], calls: tuple[Symbolic, ...]
+) -> Query:
+    """The query, with its narrower part where that is one."""
+    return Query(label, terms, narrow=narrow if any(has_strings(call.tool, call.env) for call in calls) else ())
+
+
+def calls_of(run: Run) -> tuple[Symbolic, ...]:
+    """What each turn's call would be, for every tool."""
+    return tuple(call for turn in run.turns for call in turn.calls)
 
 
 def moves_of(ground: Ground, desk: Desk, label: str, found: Model, *, run: Run, end: End) -> Moves:
     """A small sequence out of a model."""
     last = () if end.call is None else ((end.call, end.now),)
-    every = tuple(call for turn in run.turns for call in turn.calls) + tuple(call for call, _ in last)
+    every = (*calls_of(run), *(call for call, _ in last))
     model = shrunk(desk, label, found, every, (tuple(unasked(turn) for turn in run.turns),))
     made = ((turn.calls[number(model, turn.choice)], turn.now) for turn in run.turns)
     calls = tuple(move_of(ground, model, call, now) for call, now in (*made, *last))
