@@ -104,6 +104,7 @@ SAME_LAYER: frozenset[tuple[str, str]] = frozenset(
         ("trail", "approve"),
         ("trail", "audit"),
         ("trail", "state"),
+        ("trail", "step"),
         ("host", "execute"),  # the seam that it fills
         ("opening", "prove"),  # the ledger, which loads no solver
         ("gate", "consent"),
