@@ -14,7 +14,6 @@ from sandbox.compile.measure import MAX_PARTS, Measures
 from sandbox.ir import (
     All,
     ArgvType,
-    Assignment,
     Contains,
     Contract,
     EndsWith,
@@ -91,7 +90,7 @@ def _check_written_out(contract: Contract, tool: Tool, note: Callable[..., None]
     sizes: list[tuple[int, tuple[str | int, ...]]] = [
         (written_out(rule.when, types), ("rules", at, rule.kind)) for at, rule in enumerate(tool.rules)
     ]
-    sizes += [(written_out(step.value, types), (key, step.variable)) for key, step in _assignments(tool)]
+    sizes += [(written_out(step.value, types), ("then", step.variable)) for step in tool.then]
     total = sum(size for size, _ in sizes)
     if total > MAX_TERMS:
         worst, path = max(sizes, key=lambda sized: sized[0])
@@ -125,13 +124,9 @@ def tool_terms(contract: Contract, tool: Tool) -> list[Term]:
         for number, rule in enumerate(tool.rules)
     ]
     return rules + [
-        Term((*at, key, step.variable), f"`{key}` of `{step.variable}`", cost(step.value, types))
-        for key, step in _assignments(tool)
+        Term((*at, "then", step.variable), f"`then` of `{step.variable}`", cost(step.value, types))
+        for step in tool.then
     ]
-
-
-def _assignments(tool: Tool) -> list[tuple[str, Assignment]]:
-    return [*(("then", step) for step in tool.then), *(("on_success", step) for step in tool.on_success)]
 
 
 def cost(expr: Expr, types: Types) -> int:

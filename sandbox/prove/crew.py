@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Final, Self
 
 from sandbox.engines import read_frame, spawn, write_frame
 from sandbox.errors import Fault
-from sandbox.ir import Json
-from sandbox.prove.findings import Finding, GaveUp, finding_from_json
-from sandbox.prove.worker import Order, order_to_json
+from sandbox.prove.findings import Finding, GaveUp
+from sandbox.prove.record import NOTHING, RestsOn
+from sandbox.prove.worker import Order, Work, order_to_json, work_from_json
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -24,11 +24,12 @@ GRACE_S: Final = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """A finding, the solver's resource units and the milliseconds that it took."""
+    """A finding, the solver's resource units and the milliseconds that it took, and what a proof rests on."""
 
     finding: Finding
     spent: int
     duration_ms: int
+    rests_on: RestsOn = NOTHING
 
 
 class Crew:
@@ -43,14 +44,14 @@ class Crew:
         """The child's reply; `gave up` if it was late, died, or spoke oddly."""
         started = time.monotonic()
         try:
-            finding, spent = self._answered(order, started + order.seconds + GRACE_S)
+            work = self._answered(order, started + order.seconds + GRACE_S)
         except TimeoutError:
-            finding, spent = GaveUp(f"timeout: not decided in {order.seconds:g} s"), 0
+            work = Work(GaveUp(f"timeout: not decided in {order.seconds:g} s"), 0)
         except (OSError, ValueError, EOFError, Fault) as error:
-            finding, spent = GaveUp(f"the prover's process failed: {type(error).__name__}"), 0
-        return Reply(finding, spent, int((time.monotonic() - started) * 1000))
+            work = Work(GaveUp(f"the prover's process failed: {type(error).__name__}"), 0)
+        return Reply(work.finding, work.spent, int((time.monotonic() - started) * 1000), work.rests_on)
 
-    def _answered(self, order: Order, deadline: float) -> tuple[Finding, int]:
+    def _answered(self, order: Order, deadline: float) -> Work:
         child = self._hire()
         try:
             return _asked(child, order, deadline)
@@ -93,18 +94,9 @@ class Crew:
                 child.kill()
 
 
-def _asked(child: subprocess.Popen[bytes], order: Order, deadline: float) -> tuple[Finding, int]:
+def _asked(child: subprocess.Popen[bytes], order: Order, deadline: float) -> Work:
     if child.stdin is None or child.stdout is None:
         message = "a prover's child has no pipes"
         raise Fault(message)
     write_frame(child.stdin, order_to_json(order), deadline)
-    return _reply(read_frame(child.stdout, deadline))
-
-
-def _reply(message: Json) -> tuple[Finding, int]:
-    match message:
-        case {"finding": finding, "spent": int() as spent}:
-            return finding_from_json(finding), spent
-        case _:
-            text = "a prover's child replied oddly"
-            raise Fault(text)
+    return work_from_json(read_frame(child.stdout, deadline))

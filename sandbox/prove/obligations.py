@@ -34,10 +34,8 @@ from sandbox.encode import (
 )
 from sandbox.errors import Fault
 from sandbox.ir import (
-    TIMESTAMP_RANGE,
     VERDICTS,
     And,
-    Assignment,
     Contract,
     EnumSort,
     Expr,
@@ -57,9 +55,6 @@ from sandbox.prove.quiet import quiet, shortened
 if TYPE_CHECKING:
     from sandbox.call import Verdict
 
-PERMIT = "@permit"
-"""What tells the state in which a call was permitted from the one in which it succeeds."""
-
 NO_VALUE = -1
 """The position of a name that an enum does not have: equal to none of its values."""
 
@@ -69,13 +64,16 @@ class Query:
     """Is this conjunction satisfiable? `label` names it in files and reasons.
 
     `expected` is what a proof needs: `unsat`, or `sat` of a hypothesis, or `either` where both answers are of use.
-    `narrow` implies the terms, if it is not empty: where to look for a model first.
+    `narrow` implies the terms, if it is not empty: where to look for a model first. `tool` is the one that it is about,
+    `lemma` the window that its answer shows to grow, '' for none.
     """
 
     label: str
     terms: tuple[z3.BoolRef, ...]
     expected: Literal["unsat", "sat", "either"] = "unsat"
     narrow: tuple[z3.BoolRef, ...] = ()
+    tool: str = ""
+    lemma: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,9 +117,10 @@ def about_call(
     contract, terms = ground.contract, tuple(said(env))
     whole = (*domain(tool, quiet(tool, env, terms)), *fact_domain(contract, env), *terms)
     if not has_strings(tool, env):
-        return Query(label, whole, expected)
+        return Query(label, whole, expected, tool=tool.name)
     few = shortened(tool, env)
-    return Query(label, whole, expected, (*narrow_domain(tool, few), *narrow_fact_domain(contract, few), *said(few)))
+    narrow = (*narrow_domain(tool, few), *narrow_fact_domain(contract, few), *said(few))
+    return Query(label, whole, expected, narrow, tool.name)
 
 
 def cases(tool: Tool) -> tuple[Case, ...]:
@@ -170,18 +169,8 @@ def initial_terms(ground: Ground) -> dict[str, z3.ExprRef]:
 
 def following_terms(tool: Tool, env: Environment) -> dict[str, z3.ExprRef]:
     """The state after a permit: every assignment read on the old state, what is not named stays."""
-    return written_terms(tool, tool.then, env)
-
-
-def succeeded_terms(tool: Tool, env: Environment) -> dict[str, z3.ExprRef]:
-    """The state after a success, whatever it was when the call was permitted."""
-    return written_terms(tool, tool.on_success, env)
-
-
-def written_terms(tool: Tool, assignments: tuple[Assignment, ...], env: Environment) -> dict[str, z3.ExprRef]:
-    """The state after some assignments, each read on the state of the environment."""
     facts = {"tool": tool.name}
-    return {**env.state, **{each.variable: term(each.value, env, facts) for each in assignments}}
+    return {**env.state, **{each.variable: term(each.value, env, facts) for each in tool.then}}
 
 
 def known(ground: Ground, state: Mapping[str, z3.ExprRef]) -> list[z3.BoolRef]:
@@ -194,8 +183,8 @@ def known(ground: Ground, state: Mapping[str, z3.ExprRef]) -> list[z3.BoolRef]:
 
 
 def assigned(contract: Contract, variable: Variable) -> bool:
-    """Whether some tool's `then` or `on_success` names the variable; what none names is `initial` for ever."""
-    return any(each.variable == variable.name for tool in contract.tools for each in (*tool.then, *tool.on_success))
+    """Whether some tool's `then` names the variable; what none names is `initial` for ever."""
+    return any(each.variable == variable.name for tool in contract.tools for each in tool.then)
 
 
 # --- obligations of `always` -------------------------------------------------------------------------
@@ -221,33 +210,6 @@ def after_permit(ground: Ground, case: Case, hypotheses: tuple[Expr, ...], goal:
 
     env = symbols(ground.contract, case.tool, ground.ctx)
     return about_call(f"permit_{case.tool.name}_{case.rule}", ground, case.tool, env, said)
-
-
-def after_succeed(ground: Ground, case: Case, hypotheses: tuple[Expr, ...], goal: Expr) -> Query:
-    """Unsatisfiable iff no success of a call that this case permitted leads from the hypotheses away from the goal.
-
-    The call was permitted in an earlier state, of which the hypotheses hold too and nothing else is known: whatever
-    other calls and time may do lies between. The arguments and the session are those of the permit, the time is later.
-    """
-
-    def said(env: Environment) -> tuple[z3.BoolRef, ...]:
-        earlier = replace(env, state=permit_state, facts={**env.facts, "now": permit_now})
-        after = Environment(ground.ctx, state=succeeded_terms(case.tool, env))
-        return (
-            *known(ground, earlier.state),
-            *(term(hypothesis, earlier, {}) for hypothesis in hypotheses),
-            term(case.guard, earlier, facts_of(case)),
-            in_range(permit_now, *TIMESTAMP_RANGE, ground.ctx),
-            permit_now <= env.facts["now"],
-            *known(ground, env.state),
-            *(term(hypothesis, env, {}) for hypothesis in hypotheses),
-            z3.Not(term(goal, after, {})),
-        )
-
-    env = symbols(ground.contract, case.tool, ground.ctx)
-    permit_state = symbols(ground.contract, case.tool, ground.ctx, PERMIT).state
-    permit_now = z3.Int(f"now{PERMIT}", ground.ctx)
-    return about_call(f"succeed_{case.tool.name}_{case.rule}", ground, case.tool, env, said)
 
 
 def after_tick(ground: Ground, hypotheses: tuple[Expr, ...], goal: Expr) -> Query:
@@ -291,7 +253,8 @@ def contribution(ground: Ground, case: Case, variable: str) -> Query:
         return (*state_domain(ground.contract, env), term(case.guard, env, facts_of(case)), lowered)
 
     env = symbols(ground.contract, case.tool, ground.ctx)
-    return about_call(f"adds_{variable}_{case.tool.name}_{case.rule}", ground, case.tool, env, said, expected="either")
+    label = f"adds_{variable}_{case.tool.name}_{case.rule}"
+    return replace(about_call(label, ground, case.tool, env, said, expected="either"), lemma=variable)
 
 
 # --- obligations of `never` and `possible` -----------------------------------------------------------
@@ -332,7 +295,7 @@ def consistent(ground: Ground, tool: Tool, condition: Expr) -> Query:
     env = free_facts(ground, tool, condition)
     few = shortened(tool, env)
     narrow = () if few is env else (*narrow_domain(tool, few), *said(few))
-    return Query(f"consistent_{tool.name}", said(env), "sat", narrow)
+    return Query(f"consistent_{tool.name}", said(env), "sat", narrow, tool.name)
 
 
 def typed(ground: Ground, tool: Tool, condition: Expr) -> Query:
@@ -356,7 +319,7 @@ def eased_by_deny(ground: Ground, tool: Tool, condition: Expr) -> Query:
     env = free_facts(ground, tool, condition)
     at = {verdict: term(condition, env, {"tool": tool.name, "decision": verdict}) for verdict in VERDICTS}
     eased = z3.And(at["deny"], z3.Not(z3.And(at["ask"], at["allow"])))
-    return Query(f"rules_only_{tool.name}", (*by_sort(ground, tool, env), eased), "either")
+    return Query(f"rules_only_{tool.name}", (*by_sort(ground, tool, env), eased), "either", tool=tool.name)
 
 
 def free_facts(ground: Ground, tool: Tool, condition: Expr) -> Environment:

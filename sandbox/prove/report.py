@@ -9,6 +9,7 @@ from typing import Final, Literal, TypeAlias
 from sandbox.ir import Json, Property
 from sandbox.prove.coverage import Coverage, coverage_to_json
 from sandbox.prove.ledger import Difference
+from sandbox.prove.record import NOTHING, RestsOn, phrase
 from sandbox.prove.replay import rfc3339
 from sandbox.prove.verdicts import (
     Bounded,
@@ -33,7 +34,7 @@ LedgerStatus: TypeAlias = Literal["absent", "current", "differs", "updated"]
 class PropertyReport:
     """One property: the spec's name, the property file as it was given, the verdict and what it took.
 
-    `solvers` are those that a proof had to convince; `rlimit` is in Z3's resource units.
+    `solvers` are those that a proof had to convince; `rlimit` is in Z3's resource units; `rests_on` is of a proof.
     """
 
     spec: str
@@ -43,6 +44,7 @@ class PropertyReport:
     solvers: tuple[str, ...]
     rlimit: int
     duration_ms: int
+    rests_on: RestsOn = NOTHING
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +99,11 @@ def property_to_json(report: PropertyReport) -> Json:
         "counterexample": None if counterexample is None else replayed_to_json(counterexample),
         "witness": None if witness is None else replayed_to_json(witness),
         "reason": reason_of(verdict),
+        "rests_on": [
+            {"kind": each.kind, "name": each.name, "words": each.words, "text": phrase(each)}
+            for each in report.rests_on.sources
+        ],
+        "cores_missing": report.rests_on.untold,
         "why": subject.why,
         "solvers": list(report.solvers),
         "rlimit": report.rlimit,
@@ -121,18 +128,13 @@ def replayed_to_json(replayed: Replayed) -> Json:
 
 
 def _call_to_json(move: Move) -> Json:
-    """The call; `running` where it has not succeeded before the next one is judged, and when it does, if ever."""
-    ended = move.ends
-    late: dict[str, Json] = {}
-    if ended is not None and ended.at_ms is not None and (ended.after or ended.at_ms != move.now_ms):
-        late = {"ends_after": ended.after, "ends": rfc3339(ended.at_ms)}
+    # `then` takes effect with the permit, so that no sequence rests on a call that had not succeeded.
     return {
         "tool": move.tool,
         "args": dict(move.args),
         "now": rfc3339(move.now_ms),
         "session": dict(move.session),
-        "outcome": "ok" if ended is not None and not ended.after else "running",
-        **late,
+        "outcome": "ok",
     }
 
 
@@ -156,6 +158,8 @@ def property_words(report: PropertyReport) -> Iterator[str]:
     verdict = report.verdict
     reason = f": {reason_of(verdict)}" if reason_of(verdict) else ""
     yield f"{name_of(verdict):8} {report.spec} {report.subject.id} ({report.duration_ms} ms){reason}"
+    if report.rests_on.sources and isinstance(verdict, Proved):
+        yield f"  rests on {', '.join(phrase(each) for each in report.rests_on.sources)}"
     replayed = replay_of(verdict)
     if replayed is not None and isinstance(verdict, Refuted):
         if report.subject.why:

@@ -12,12 +12,13 @@ from typing import Final, TypeAlias, assert_never
 from sandbox.decide import EnginePair, Evaluator
 from sandbox.engines import SolverWorker
 from sandbox.errors import EnginesDisagree, SandboxError, UsageError
-from sandbox.ir import Contract, Expr, Property
+from sandbox.ir import Contract, Property
 from sandbox.prove import ledger
 from sandbox.prove.coverage import Coverage, coverage
 from sandbox.prove.crew import Crew, Reply
 from sandbox.prove.findings import Disputed, Empty, GaveUp, Holds, Shown, SolverChoice, Unreachable
 from sandbox.prove.ledger import Difference, Entry
+from sandbox.prove.record import identified
 from sandbox.prove.replay import Differs, replay
 from sandbox.prove.report import LedgerStatus, PropertyReport, Report
 from sandbox.prove.verdicts import Moves, Proved, Refuted, Replayed, Unknown, Vacuous, Verdict, name_of
@@ -120,10 +121,11 @@ def _decided(
         engines = {id(batch): _engines(batch.contract, stack) for batch in batches}
         for wave in ("always", "others"):
             chosen = [task for task in tasks if (task.subject.kind == "always") == (wave == "always")]
-            orders = [_order(task, _others(task, reports), options) for task in chosen]
+            others = [_others(task, reports) for task in chosen]
+            orders = [_order(task, known, options) for task, known in zip(chosen, others, strict=True)]
             try:
-                for task, reply in zip(chosen, pool.map(crew.carry_out, orders), strict=True):
-                    reports[task] = _report(task, reply, engines[id(task.batch)], options)
+                for task, known, reply in zip(chosen, others, pool.map(crew.carry_out, orders), strict=True):
+                    reports[task] = _report(task, known, reply, engines[id(task.batch)], options)
                     if on_result is not None:
                         on_result(reports[task])
             except BaseException:
@@ -136,11 +138,11 @@ def _engines(contract: Contract, stack: ExitStack) -> EnginePair:
     return EnginePair(Evaluator(contract), stack.enter_context(SolverWorker(contract)), always_ask=True)
 
 
-def _others(task: _Task, reports: Mapping[_Task, PropertyReport]) -> tuple[Expr, ...]:
+def _others(task: _Task, reports: Mapping[_Task, PropertyReport]) -> tuple[Property, ...]:
     """For an `always`, the candidates to be proved with it; for the others, the invariants that are proved."""
     if task.subject.kind == "always":
-        return tuple(p.condition for p in task.batch.properties if p.kind == "always" and p != task.subject)
-    return tuple(p.condition for p in _invariants(task, reports))
+        return tuple(p for p in task.batch.properties if p.kind == "always" and p != task.subject)
+    return _invariants(task, reports)
 
 
 def _invariants(task: _Task, reports: Mapping[_Task, PropertyReport]) -> tuple[Property, ...]:
@@ -151,11 +153,11 @@ def _invariants(task: _Task, reports: Mapping[_Task, PropertyReport]) -> tuple[P
     )
 
 
-def _order(task: _Task, others: tuple[Expr, ...], options: ProveOptions) -> Order:
+def _order(task: _Task, others: tuple[Property, ...], options: ProveOptions) -> Order:
     return Order(
         contract=task.batch.contract,
         subject=task.subject,
-        others=others,
+        others=tuple(each.condition for each in others),
         choice=options.solver,
         seconds=options.timeout_s,
         emit=None if options.emit_dir is None else str(options.emit_dir.resolve()),
@@ -163,7 +165,9 @@ def _order(task: _Task, others: tuple[Expr, ...], options: ProveOptions) -> Orde
     )
 
 
-def _report(task: _Task, reply: Reply, engines: EnginePair, options: ProveOptions) -> PropertyReport:
+def _report(
+    task: _Task, others: tuple[Property, ...], reply: Reply, engines: EnginePair, options: ProveOptions
+) -> PropertyReport:
     return PropertyReport(
         spec=task.batch.contract.name,
         file=str(task.batch.file),
@@ -172,6 +176,7 @@ def _report(task: _Task, reply: Reply, engines: EnginePair, options: ProveOption
         solvers=("z3", "cvc5") if options.solver == "both" else (options.solver,),
         rlimit=reply.spent,
         duration_ms=reply.duration_ms,
+        rests_on=identified(reply.rests_on, tuple(each.id for each in others)),
     )
 
 

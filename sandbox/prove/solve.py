@@ -1,32 +1,44 @@
 """All access to solvers. Only the literal `unsat` is an answer that a proof may rest on.
 
-Each query gets a solver of its own, for an incremental string solver is slow, and after a query that was not decided a
-Z3 context of its own, for a context that ran out of its limit answers nothing sensible afterwards. The limit that
-counts is `rlimit`, which is reproducible; time is the outer bound.
+Each query gets a solver, and a Z3 context, of its own: an incremental string solver is slow, and a context that ran
+out of its limit answers nothing sensible afterwards. The limit that counts is `rlimit`, which is reproducible; time
+is the outer bound.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Final, TypeAlias
+from dataclasses import dataclass
+from typing import Final, TypeAlias, assert_never
 
 import z3
 
 from sandbox.errors import EnginesDisagree
+from sandbox.prove.cores import MAX_PARTS, Core, Marked, conjuncts, decided, shortened, units_of
 from sandbox.prove.findings import SolverChoice
 from sandbox.prove.obligations import Query
 from sandbox.prove.positive import positively
+from sandbox.prove.record import AnswerName
+from sandbox.prove.script import script_of
 from sandbox.prove.second import second_opinion
-from sandbox.prove.stringwise import by_string, many_strings
+from sandbox.prove.stringwise import by_string
+from sandbox.prove.tape import Tape
 
 QUERY_RLIMIT: Final = 60_000_000
 """Z3's resource units for one query: some fifteen seconds, and the same answer on every machine."""
 
 GLANCE_RLIMIT: Final = 2_000_000
 """For a look at the narrower place, which is where most models are: half a second at most."""
+
+TASTE_RLIMIT: Final = 400_000
+"""For the attempt that tells what a contradiction rests on: a tenth of a second at most, and most are decided so."""
+
+CORE_RLIMIT: Final = 2_000_000
+"""For what a contradiction rests on, where it was found in another way: half a second at most."""
+
+CORE_SHARE: Final = 2
+"""Cores may cost a unit for so many that answers cost, beyond `CORE_RLIMIT`: they are told, and never waited for."""
 
 FIRST_RLIMIT: Final = 2_000_000
 """For the first attempt at a query, before it is put in another form: a second at most, and mostly milliseconds."""
@@ -72,37 +84,19 @@ Search: TypeAlias = Unsat | Model | Open
 
 
 @dataclass(slots=True)
-class Room:
-    """The Z3 context that queries are decided in, until one of them is not."""
-
-    ctx: z3.Context | None = None
-
-    def entered(self) -> z3.Context:
-        """The context of the next query."""
-        self.ctx = self.ctx or z3.Context()
-        return self.ctx
-
-    def leave(self) -> None:
-        """Nothing is decided in this context any more."""
-        self.ctx = None
-
-
-@dataclass(slots=True)
 class Desk:
     """Where queries are put: which solvers are asked, until when, and what it has cost so far.
 
-    `deadline` is on `clock`'s scale, in seconds. With `emit`, every query that a proof rests on is written there.
+    `deadline` is on `clock`'s scale, in seconds. With `emit`, every query that a proof rests on is noted there.
     """
 
     choice: SolverChoice
     deadline: float
     clock: Callable[[], float] = time.monotonic
     rlimit: int = QUERY_RLIMIT
-    emit: Path | None = None
-    prefix: str = "query"
+    emit: Tape | None = None
     spent: int = 0
-    asked: int = 0
-    room: Room = field(default_factory=Room)
+    spent_on_cores: int = 0
 
     def left(self) -> float:
         """Seconds until the deadline, never negative."""
@@ -113,31 +107,49 @@ class Desk:
 
         Raises EnginesDisagree where one says `sat` and the other `unsat`.
         """
-        self.asked += 1
+        answer, core = self._decided(query)
         if self.emit is not None:
-            name = plain_name(f"{self.prefix}-{self.asked:03}-{query.label}")
-            (self.emit / f"{name}.smt2").write_text(script_of(query), encoding="utf-8")
-        if query.narrow and isinstance(self.glance(query), Model):
-            return Sat()
+            if isinstance(answer, Unsat):
+                core = self._core(query.terms) if core is None else core
+                core = self._shortened(core) if core is not None else None
+            self.emit.note(query, name_of(answer), core)
+        return answer
+
+    def _decided(self, query: Query) -> tuple[Answer, Core | None]:
+        """The answer, and the core of a contradiction that was found on the way."""
+        first = Marked("unknown")
+        if self.choice != "cvc5" and query.expected != "sat":
+            first = self._marked(query.terms, TASTE_RLIMIT)
+        if first.answer != "unsat" and query.narrow and isinstance(self.glance(query), Model):
+            return Sat(), None
         if self.choice == "cvc5":
-            return self._second(query)
-        found = self._asked(query.terms, self.rlimit, wordy=bool(query.narrow))
-        first = Sat() if isinstance(found, Model) else found
-        return first if self.choice == "z3" else agreed(query, first, self._second(query))
+            return self._second(query), None
+        answer = self._first(query, first)
+        core = first.core if first.answer == "unsat" else None
+        return (answer if self.choice == "z3" else agreed(query, answer, self._second(query))), core
+
+    def _first(self, query: Query, marked: Marked) -> Answer:
+        """Z3's answer: what it said of the marked parts, or what it says in any other way."""
+        match marked.answer:
+            case "unsat":
+                return Unsat()
+            case "sat":
+                return Sat()
+            case "unknown":
+                found = self._asked(query.terms, self.rlimit)
+                return Sat() if isinstance(found, Model) else found
 
     def search(self, query: Query) -> Search:
         """A model of the query, by Z3 whatever the choice: a witness stands on its replay, not on a solver."""
         found = self.glance(query) if query.narrow else None
-        return found if isinstance(found, Model) else self._asked(query.terms, self.rlimit, wordy=bool(query.narrow))
+        return found if isinstance(found, Model) else self._asked(query.terms, self.rlimit)
 
     def glance(self, query: Query) -> Search:
         """A model in the narrower place, if a little effort finds one."""
-        return self._asked(query.narrow or query.terms, min(self.rlimit, GLANCE_RLIMIT), wordy=bool(query.narrow))
+        return self._asked(query.narrow or query.terms, min(self.rlimit, GLANCE_RLIMIT))
 
-    def _asked(self, terms: tuple[z3.BoolRef, ...], rlimit: int, *, wordy: bool) -> Search:
-        """By string, where a call has many; else as they stand, with little effort; positively; as they stand."""
-        if wordy and (found := self._by_string(terms)) is not None:
-            return found
+    def _asked(self, terms: tuple[z3.BoolRef, ...], rlimit: int) -> Search:
+        """As they stand, with a little effort; then without negated memberships; then as they stand, to the limit."""
         first = self._attempt(terms, min(rlimit, FIRST_RLIMIT), positive=False)
         if not isinstance(first, Open):
             return first
@@ -151,38 +163,61 @@ class Desk:
         if time_ms <= 0:
             return Open("out of time")
         z3.set_param("memory_max_size", MAX_Z3_MEMORY_MB)
+        ctx = z3.Context()
+        solver = z3.Solver(ctx=ctx)
+        solver.set("timeout", time_ms)
+        solver.set("rlimit", rlimit)
         try:
-            ctx = self.room.entered()
-            solver = z3.Solver(ctx=ctx)
-            solver.set("timeout", time_ms)
-            solver.set("rlimit", rlimit)
+            if not positive and (found := self._by_string(terms)) is not None:
+                return found
             solver.add(positively(terms, ctx) if positive else [term.translate(ctx) for term in terms])
-            before = units_of(solver)
             answer = solver.check()
-            self.spent += units_of(solver) - before
+            self.spent += units_of(solver)
             if answer == z3.sat:
                 return Model(solver.model(), terms)
-            if answer == z3.unsat:
-                return Unsat()
-            self.room.leave()
-            return Open(f"z3 gave up: {solver.reason_unknown()}")
+            return Unsat() if answer == z3.unsat else Open(f"z3 gave up: {solver.reason_unknown()}")
         except z3.Z3Exception as error:
-            self.room.leave()
             return Open(f"z3 failed: {error}")
 
-    def _by_string(self, terms: tuple[z3.BoolRef, ...]) -> Search | None:
-        """The answer of `stringwise`, where there are enough of them and it has one."""
-        time_ms = self._time_ms()
-        if time_ms <= 0 or not many_strings(terms):
-            return None
+    def _marked(self, terms: tuple[z3.BoolRef, ...], rlimit: int) -> Marked:
+        """As `cores.decided`, with a solver of its own; `unknown` where there is no time, or too much to be marked."""
+        parts, time_ms = conjuncts(terms), self._time_ms()
+        if time_ms <= 0 or len(parts) > MAX_PARTS:
+            return Marked("unknown")
         z3.set_param("memory_max_size", MAX_Z3_MEMORY_MB)
         solver = z3.Solver(ctx=z3.Context())
         solver.set("timeout", time_ms)
-        solver.set("rlimit", self.rlimit)
+        solver.set("rlimit", min(rlimit, self.rlimit))
         try:
-            found = by_string([term.translate(solver.ctx) for term in terms], solver)
+            found = decided(parts, solver)
+            self.spent += units_of(solver)
         except z3.Z3Exception:
+            return Marked("unknown")
+        return found
+
+    def _core(self, terms: tuple[z3.BoolRef, ...]) -> Core | None:
+        """What a contradiction rests on, where it was found in another way; None if that is not told in time."""
+        if self.spent_on_cores > CORE_RLIMIT + self.spent // CORE_SHARE:
             return None
+        before = self.spent
+        found = self._marked(terms, CORE_RLIMIT)
+        self.spent_on_cores, self.spent = self.spent_on_cores + self.spent - before, before
+        return found.core if found.answer == "unsat" else None
+
+    def _shortened(self, core: Core) -> Core:
+        """The core without what it can be seen to do without, while that costs little."""
+        if self.spent_on_cores > CORE_RLIMIT + self.spent // CORE_SHARE:
+            return core
+        less, units = shortened(core, self._time_ms())
+        self.spent_on_cores += units
+        return less
+
+    def _by_string(self, terms: tuple[z3.BoolRef, ...]) -> Search | None:
+        """The answer of `stringwise`, where there are enough of them."""
+        solver = z3.Solver(ctx=z3.Context())
+        solver.set("timeout", self._time_ms())
+        solver.set("rlimit", self.rlimit)
+        found = by_string([term.translate(solver.ctx) for term in terms], solver)
         self.spent += units_of(solver)
         if found is None:
             return None
@@ -214,19 +249,14 @@ def agreed(query: Query, first: Answer, second: Answer) -> Answer:
     raise EnginesDisagree(message)
 
 
-def script_of(query: Query) -> str:
-    """The query as an SMT-LIB 2 script with plain identifiers, for any solver of strings and integers."""
-    solver = z3.Solver(ctx=query.terms[0].ctx) if query.terms else z3.Solver()
-    solver.add(list(query.terms))
-    return f"; {query.label}: expected {query.expected}\n(set-logic ALL)\n{solver.to_smt2()}"
-
-
-def units_of(solver: z3.Solver) -> int:
-    """Z3's resource units of one check."""
-    statistics = solver.statistics()
-    return int(statistics.get_key_value("rlimit count")) if "rlimit count" in statistics.keys() else 0  # noqa: SIM118 - no mapping
-
-
-def plain_name(text: str) -> str:
-    """The text as a file name: letters, digits, `-` and `_`."""
-    return "".join(char if char.isascii() and (char.isalnum() or char in "-_") else "_" for char in text)
+def name_of(answer: Answer) -> AnswerName:
+    """The answer's name in certificates."""
+    match answer:
+        case Unsat():
+            return "unsat"
+        case Sat():
+            return "sat"
+        case Open():
+            return "open"
+        case _:
+            assert_never(answer)

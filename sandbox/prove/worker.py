@@ -19,7 +19,8 @@ from sandbox import ir
 from sandbox.engines import read_frame, write_frame
 from sandbox.errors import EnginesDisagree, Fault
 from sandbox.ir import Contract, Expr, Json, Property
-from sandbox.prove.findings import Disputed, Finding, GaveUp, SolverChoice, finding_to_json
+from sandbox.prove.findings import Disputed, Finding, GaveUp, SolverChoice, finding_from_json, finding_to_json
+from sandbox.prove.record import NOTHING, RestsOn, rests_on, rests_on_from_json, rests_on_to_json
 
 MAX_MEMORY: Final = 6 * 1024 * 1024 * 1024
 """Address space of the child: beyond it an allocation fails here, and not in the caller's program."""
@@ -36,6 +37,31 @@ class Order:
     seconds: float
     emit: str | None
     prefix: str
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What a child replies: what it found, the solver's resource units that it took, and what a proof rests on."""
+
+    finding: Finding
+    spent: int
+    rests_on: RestsOn = NOTHING
+
+
+def work_to_json(work: Work) -> Json:
+    """The work as it is replied."""
+    rests_on = rests_on_to_json(work.rests_on)
+    return {"finding": finding_to_json(work.finding), "spent": work.spent, "rests_on": rests_on}
+
+
+def work_from_json(message: Json) -> Work:
+    """The work as it was replied; raises Fault if it is none."""
+    match message:
+        case {"finding": finding, "spent": int() as spent, "rests_on": rests_on}:
+            return Work(finding_from_json(finding), spent, rests_on_from_json(rests_on))
+        case _:
+            message_text = "a prover's child replied oddly"
+            raise Fault(message_text)
 
 
 def order_to_json(order: Order) -> Json:
@@ -77,23 +103,23 @@ def order_from_json(message: Json) -> Order:
             raise Fault(message_text)
 
 
-def carried_out(order: Order) -> tuple[Finding, int]:
-    """The finding, and the solver's resource units that it took. Never raises an Exception."""
+def carried_out(order: Order) -> Work:
+    """What was found, what it took, and what it rests on. Never raises an Exception."""
     from sandbox.prove.attempt import attempt  # noqa: PLC0415 - only the child loads the solvers
     from sandbox.prove.solve import Desk  # noqa: PLC0415 - only the child loads the solvers
+    from sandbox.prove.sources import Naming  # noqa: PLC0415 - only the child loads the solvers
+    from sandbox.prove.tape import Tape  # noqa: PLC0415 - only the child loads the solvers
 
-    desk = Desk(
-        order.choice,
-        time.monotonic() + order.seconds,
-        emit=None if order.emit is None else Path(order.emit),
-        prefix=order.prefix,
-    )
+    folder = None if order.emit is None else Path(order.emit)
+    tape = Tape(Naming(order.contract, order.subject, order.others), folder, order.prefix)
+    desk = Desk(order.choice, time.monotonic() + order.seconds, emit=tape)
     try:
-        return attempt(order.contract, order.subject, order.others, desk), desk.spent
+        finding = attempt(order.contract, order.subject, order.others, desk)
+        return Work(finding, desk.spent, rests_on(tape.decided))
     except EnginesDisagree as error:
-        return Disputed(str(error)), desk.spent
+        return Work(Disputed(str(error)), desk.spent)
     except Exception as error:  # noqa: BLE001 - fail closed: whatever the attempt met, nothing is proved
-        return GaveUp(f"the attempt failed: {type(error).__name__}: {error}"), desk.spent
+        return Work(GaveUp(f"the attempt failed: {type(error).__name__}: {error}"), desk.spent)
 
 
 def serve() -> None:
@@ -102,8 +128,7 @@ def serve() -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     order = order_from_json(read_frame(sys.stdin.buffer))
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    finding, spent = carried_out(order)
-    write_frame(sys.stdout.buffer, {"finding": finding_to_json(finding), "spent": spent})
+    write_frame(sys.stdout.buffer, work_to_json(carried_out(order)))
 
 
 def _end_with_parent() -> None:

@@ -93,7 +93,11 @@ def order(subject: Property = CAP, seconds: float = 30.0) -> Order:
 class LaterTool(Tool):
     """As a tool, of a language that can say more."""
 
-    on_holidays: tuple[str, ...] = ()
+    on_success: tuple[str, ...] = ()
+
+
+def finding_of(asked: Order) -> Finding:
+    return carried_out(asked).finding
 
 
 def test_what_no_obligation_is_made_of_is_not_proved(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -102,11 +106,9 @@ def test_what_no_obligation_is_made_of_is_not_proved(monkeypatch: pytest.MonkeyP
     later = {name: getattr(pay, name) for name in ("name", "arguments", "rules", "then")}
     without = replace(paying(), tools=(LaterTool(**later),))
     assert isinstance(decided(without, CAP), Proved)
-    finding, _ = carried_out(
-        replace(order(), contract=replace(paying(), tools=(LaterTool(**later, on_holidays=("x",)),)))
-    )
+    finding = finding_of(replace(order(), contract=replace(paying(), tools=(LaterTool(**later, on_success=("x",)),))))
     assert finding == GaveUp(
-        "the attempt failed: Fault: `on_holidays` of a latertool is not in the prover's obligations"
+        "the attempt failed: Fault: `on_success` of a latertool is not in the prover's obligations"
     )
 
 
@@ -131,7 +133,7 @@ def test_every_field_of_today_is_in_proofs_or_does_not_matter_or_is_refused() ->
 )
 def test_sets_maps_and_scopes_are_refused_by_name(said: Variable, field: str) -> None:
     spec = paying()
-    finding, _ = carried_out(replace(order(), contract=replace(spec, variables=(*spec.variables, said))))
+    finding = finding_of(replace(order(), contract=replace(spec, variables=(*spec.variables, said))))
     assert finding == GaveUp(f"the attempt failed: Fault: `{field}` of a variable is not in the prover's obligations")
 
 
@@ -188,7 +190,7 @@ def test_a_window_that_may_be_lowered_is_not_assumed_to_grow() -> None:
 
 def test_an_error_in_the_attempt_is_not_a_proof() -> None:
     for subject in (never("nowhere"), replace(CAP, condition=Eq(Fact("moon", EnumSort(("full",))), number(1)))):
-        finding, _ = carried_out(order(subject))
+        finding = finding_of(order(subject))
         assert isinstance(finding, GaveUp)
         assert "failed" in finding.reason
 
@@ -206,7 +208,7 @@ def test_a_solver_that_raises_is_open(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_engines_that_disagree_are_a_fault(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(solve, "second_opinion", lambda *_: "sat")
-    finding, _ = carried_out(replace(order(), choice="both"))
+    finding = finding_of(replace(order(), choice="both"))
     assert isinstance(finding, Disputed)
     with pytest.raises(EnginesDisagree, match="disagree"):
         settled(paying(), CAP, Reply(finding, 0, 0))

@@ -1,0 +1,128 @@
+"""What was asked of the solvers on the way to a verdict, and what the answers rest on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Final, Literal, TypeAlias, assert_never, get_args
+
+from sandbox.errors import Fault
+from sandbox.ir import Json
+
+AnswerName: TypeAlias = Literal["unsat", "sat", "open"]
+Kind: TypeAlias = Literal["rule", "argument", "session", "invariant", "window", "unwritten", "state", "property"]
+KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
+"""In the order in which a report lists them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One thing that somebody wrote.
+
+    `name` is `tool.rule`, `tool.argument`, the name of a session fact or state variable, or an invariant's position
+    among those that an attempt was given; `words` say what of it counts, '' where the name says all. A `window` only
+    ever grows, an `unwritten` variable is `initial` for ever. `property` is the question itself.
+    """
+
+    kind: Kind
+    name: str
+    words: str = ""
+
+
+QUESTION: Final = Source("property", "")
+
+_ODD: Final = "a prover's child replied oddly of what a proof rests on"
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """One query and its answer.
+
+    `lemma` is what the answer gives to other queries (the name of a window that only grows), '' for nothing. `core` is
+    what a contradiction rests on; None of an answer that is none, and where no core was found in time.
+    """
+
+    label: str
+    expected: str
+    answer: AnswerName
+    lemma: str = ""
+    core: tuple[Source, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RestsOn:
+    """What a proof rests on, and how many of its contradictions told nothing of that."""
+
+    sources: tuple[Source, ...]
+    untold: int = 0
+
+
+NOTHING: Final = RestsOn(())
+
+
+def rests_on(decided: Iterable[Decided]) -> RestsOn:
+    """What the contradictions rest on together; of a lemma, only where another one rests on what it gives."""
+    refuted = [each for each in decided if each.answer == "unsat"]
+    chosen = [each for each in refuted if not each.lemma]
+    named = _windows(chosen)
+    chosen += [each for each in refuted if each.lemma and each.lemma in named]
+    found = {source for each in chosen for source in each.core or () if source.kind != "property"}
+    ordered = sorted(found, key=lambda source: (KINDS.index(source.kind), source.name, source.words))
+    return RestsOn(tuple(ordered), sum(each.core is None for each in chosen))
+
+
+def identified(rests: RestsOn, ids: tuple[str, ...]) -> RestsOn:
+    """With each invariant by its id instead of its position among those that the attempt was given."""
+    known = [s for s in rests.sources if s.kind != "invariant" or int(s.name) < len(ids)]
+    return replace(
+        rests, sources=tuple(replace(s, name=ids[int(s.name)]) if s.kind == "invariant" else s for s in known)
+    )
+
+
+def phrase(source: Source) -> str:
+    """The source for a person."""
+    match source.kind:
+        case "rule":
+            return f"rule `{source.name}`"
+        case "argument":
+            return f"`{source.name}` ({source.words})"
+        case "session":
+            return f"`session.{source.name}` ({source.words})"
+        case "invariant":
+            return f"`{source.name}`"
+        case "window":
+            return f"`state.{source.name}` only grows"
+        case "unwritten":
+            return f"nothing writes `state.{source.name}`"
+        case "state":
+            return f"`state.{source.name}` ({source.words})"
+        case "property":
+            return "the property itself"
+        case _:
+            assert_never(source.kind)
+
+
+def _windows(chosen: Iterable[Decided]) -> frozenset[str]:
+    return frozenset(source.name for each in chosen for source in each.core or () if source.kind == "window")
+
+
+def rests_on_to_json(rests: RestsOn) -> Json:
+    """As a child replies it."""
+    return {"sources": [[each.kind, each.name, each.words] for each in rests.sources], "untold": rests.untold}
+
+
+def rests_on_from_json(message: Json) -> RestsOn:
+    """As a child replied it; raises Fault if it is none."""
+    match message:
+        case {"sources": list() as sources, "untold": int() as untold}:
+            return RestsOn(tuple(_source(each) for each in sources), untold)
+        case _:
+            raise Fault(_ODD)
+
+
+def _source(message: Json) -> Source:
+    match message:
+        case [str() as kind, str() as name, str() as words] if kind in KINDS:
+            return Source(kind, name, words)
+        case _:
+            raise Fault(_ODD)

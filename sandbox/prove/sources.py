@@ -1,0 +1,176 @@
+"""Whose words a conjunct is: the rule, bound, pattern, invariant or state variable that put it into an obligation.
+
+The terms of one context are shared: what is encoded once more is the very same term, and is found again by its id. What
+is not found so is told by the names of its free constants.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Final, TypeAlias
+
+import z3
+
+from sandbox.canonical import show_decimal
+from sandbox.encode import Environment, part_domain, symbols
+from sandbox.ir import VERDICTS, Argument, Contract, DecimalType, Expr, Not, Property, StringType, TextType, Tool
+from sandbox.machine import is_window
+from sandbox.prove.cores import conjuncts
+from sandbox.prove.focus import for_tool
+from sandbox.prove.mentions import facts_in
+from sandbox.prove.obligations import (
+    Ground,
+    assigned,
+    following_terms,
+    initial_terms,
+    state_symbols,
+    term,
+    ticked,
+    tool_of,
+)
+from sandbox.prove.record import QUESTION, Source
+
+ITS_TYPE: Final = "its type"
+
+
+_Table: TypeAlias = dict[int, tuple[z3.BoolRef, Source]]
+_CONSTANT: Final = re.compile(r"(?:has@)?(?P<kind>arg|has|session|state)_(?P<name>[^@]*)(?P<later>@later)?(?:@.*)?")
+
+
+@dataclass(slots=True)
+class Naming:
+    """Names the parts of obligations about one property. `others` are the conditions that its attempt was given."""
+
+    contract: Contract
+    subject: Property
+    others: tuple[Expr, ...]
+    _tables: dict[tuple[z3.Context, str], _Table] = field(default_factory=dict)
+
+    def source(self, tool: str, part: z3.BoolRef) -> Source:
+        """Where a part of an obligation comes from; `tool` is the one that it is about, '' for none."""
+        table = self._tables.get((part.ctx, tool))
+        if table is None:
+            table = self._tables[part.ctx, tool] = self._table(tool, part.ctx)
+        found = table.get(part.get_id())
+        return found[1] if found is not None else by_constants(tool, part)
+
+    def _table(self, tool: str, ctx: z3.Context) -> _Table:
+        """The parts that are known, with the terms themselves, whose ids are theirs only as long as they live."""
+        table: _Table = {}
+        for part, source in self._known(tool, Ground(self.contract, ctx)):
+            table.setdefault(part.get_id(), (part, source))
+        return table
+
+    def _known(self, name: str, ground: Ground) -> Iterator[tuple[z3.BoolRef, Source]]:
+        env = Environment(ground.ctx, state=state_symbols(ground))
+        tool = tool_of(self.contract, name) if name else None
+        if tool is not None:
+            env = symbols(self.contract, tool, ground.ctx)
+            yield from _sourced(self._asked(tool, env), QUESTION)
+        if self.subject.kind == "always":
+            later = Environment(ground.ctx, state=ticked(ground, env.state)[0])
+            goals = [term(self.subject.condition, env, {}), z3.Not(term(self.subject.condition, later, {}))]
+            yield from _sourced(goals, QUESTION)
+        for position, other in enumerate(self.others):
+            yield from _sourced([term(other, env, {})], Source("invariant", str(position)))
+        yield from self._of_state(env, ground)
+        if tool is not None:
+            yield from _of_arguments(self.contract, tool, env)
+            yield from _of_rules(tool, env)
+
+    def _asked(self, tool: Tool, env: Environment) -> Iterator[z3.BoolRef]:
+        """The question in every form in which an obligation about the tool has it."""
+        if self.subject.kind == "always":
+            after = Environment(env.ctx, state=following_terms(tool, env))
+            yield z3.Not(term(self.subject.condition, after, {}))
+            return
+        if tool.name not in self.subject.tools:
+            return
+        condition = for_tool(self.subject.condition, tool)
+        rules = ("", *(rule.id for rule in tool.rules)) if "rule" in facts_in(condition) else ("",)
+        for verdict in VERDICTS:
+            for rule in rules:
+                yield term(condition, env, {"tool": tool.name, "decision": verdict, "rule": rule})
+
+    def _of_state(self, env: Environment, ground: Ground) -> Iterator[tuple[z3.BoolRef, Source]]:
+        initial = initial_terms(ground)
+        for variable in self.contract.variables:
+            value, first = env.state[variable.name], initial[variable.name]
+            if not isinstance(value, z3.ExprRef) or not isinstance(first, z3.ExprRef):
+                continue
+            if is_window(variable):
+                yield value >= 0, Source("window", variable.name)
+            elif not assigned(self.contract, variable):
+                yield value == first, Source("unwritten", variable.name)
+
+
+def by_constants(tool: str, part: z3.BoolRef) -> Source:
+    """Where a part comes from, as far as the constants in it tell: of several things, it is part of the question."""
+    found = [match for name in _names(part) if (match := _CONSTANT.fullmatch(name))]
+    kinds = {"argument" if match["kind"] in {"arg", "has"} else match["kind"] for match in found}
+    names = {match["name"] for match in found}
+    if len(names) != 1 or len(kinds) != 1:
+        return QUESTION
+    (kind,), (name,) = kinds, names
+    match kind:
+        case "argument":
+            return Source("argument", f"{tool}.{name}", ITS_TYPE)
+        case "session":
+            return Source("session", name, ITS_TYPE)
+        case _ if any(match["later"] for match in found):
+            return Source("window", name)
+        case _:
+            return Source("state", name, ITS_TYPE)
+
+
+def _sourced(terms: Iterable[z3.BoolRef], source: Source) -> Iterator[tuple[z3.BoolRef, Source]]:
+    for part in conjuncts(terms):
+        yield part, source
+
+
+def _of_rules(tool: Tool, env: Environment) -> Iterator[tuple[z3.BoolRef, Source]]:
+    for rule in tool.rules:
+        for when in (rule.when, Not(rule.when)):
+            yield from _sourced([term(when, env, {"tool": tool.name})], Source("rule", f"{tool.name}.{rule.id}"))
+
+
+def _of_arguments(contract: Contract, tool: Tool, env: Environment) -> Iterator[tuple[z3.BoolRef, Source]]:
+    for each in tool.arguments:
+        guaranteed = part_domain(each, env.args[each.name], env.present.get(each.name), env.ctx)
+        for part in conjuncts([guaranteed]):
+            yield part, Source("argument", f"{tool.name}.{each.name}", words_of(each, part))
+    for each in contract.session:
+        for part in conjuncts([part_domain(each, env.facts[f"session.{each.name}"], None, env.ctx)]):
+            yield part, Source("session", each.name, words_of(each, part))
+
+
+def words_of(argument: Argument, part: z3.BoolRef) -> str:
+    """What a part of an argument's type says, as its author would."""
+    type_ = argument.type
+    if z3.is_app_of(part, z3.Z3_OP_SEQ_IN_RE) and isinstance(type_, StringType) and type_.pattern is not None:
+        return f"pattern {type_.pattern}"
+    if not (z3.is_ge(part) or z3.is_le(part)) or not z3.is_int_value(part.arg(1)):
+        return ITS_TYPE
+    bound = part.arg(1).as_long()
+    said = show_decimal(bound, type_.scale) if isinstance(type_, DecimalType) else str(bound)
+    sized = isinstance(type_, TextType) or z3.is_app_of(part.arg(0), z3.Z3_OP_SEQ_LENGTH)
+    unit = " characters" if sized else ""
+    return f"{'at least' if z3.is_ge(part) else 'at most'} {said}{unit}"
+
+
+def _names(part: z3.BoolRef) -> set[str]:
+    """The names of the free constants in a term."""
+    seen: set[int] = set()
+    names: set[str] = set()
+    pending: list[z3.ExprRef] = [part]
+    while pending:
+        node = pending.pop()
+        if node.get_id() in seen:
+            continue
+        seen.add(node.get_id())
+        if z3.is_const(node) and node.decl().kind() == z3.Z3_OP_UNINTERPRETED:
+            names.add(str(node.decl().name()))
+        pending += node.children()
+    return names
