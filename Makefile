@@ -2,10 +2,10 @@
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: help setup demo test check prove bench deep lock clean
+.PHONY: help setup demo test test-adapters check prove bench deep lock clean
 
 help:            ## what there is
-	@sed -n 's/^\([a-z]*\): .*## /  make \1\t/p' Makefile | expand -t 16
+	@sed -n 's/^\([a-z-]*\): .*## /  make \1\t/p' Makefile | expand -t 16
 
 setup:           ## make .venv, find or start a container engine, build the default image; only what is missing
 	@scripts/setup
@@ -15,6 +15,10 @@ demo: setup      ## the whole promise on real input: proofs, refuted mistakes, a
 
 test: setup      ## every test, with branch coverage of the package
 	$(PYTEST) -n auto --dist loadgroup --cov --cov-report=term
+
+test-adapters: setup  ## every adapter against its framework, each in an environment of its own
+	$(PYTEST) -n auto tests/conformance/test_adapters.py
+	$(PYTEST) -n auto -m adapters
 
 check: setup     ## ruff, mypy strict, and the import table
 	$(BIN)/ruff check .

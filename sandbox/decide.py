@@ -41,6 +41,15 @@ class Judgement:
 
 
 @dataclass(frozen=True, slots=True)
+class Success:
+    """What `on_success` would store; or why nothing is stored, and the code of that ('' where nothing is wrong)."""
+
+    updates: Mapping[str, Update] = field(default_factory=dict)
+    reason_code: str = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Confirmation:
     """The solver's own verdict; its objection to the evaluator's claim, and the objection's code ('' for none)."""
 
@@ -54,6 +63,12 @@ class Solver(Protocol):
 
     def confirm(self, call: Call, state: Mapping[str, StateValue], facts: Facts, claim: Claim) -> Confirmation:
         """The solver's own verdict on the call, and its objection to the claim ('' for none)."""
+        ...
+
+    def confirm_success(
+        self, call: Call, state: Mapping[str, StateValue], facts: Facts, updates: Mapping[str, Update]
+    ) -> Confirmation:
+        """Whether the values that `on_success` would store are the solver's own: `allow`, without an objection."""
         ...
 
 
@@ -73,6 +88,7 @@ class _CompiledTool:
     rule: Closure
     fires: tuple[tuple[str, Test], ...]
     then: tuple[tuple[str, Closure], ...]
+    on_success: tuple[tuple[str, Closure], ...]
 
 
 class Evaluator:
@@ -93,6 +109,11 @@ class Evaluator:
         if verdict == "deny":
             return Claim(verdict, rule, fired, {})
         return Claim(verdict, rule, fired, {name: cast("Scalar", value(env)) for name, value in compiled.then})
+
+    def success(self, call: Call, state: Mapping[str, StateValue], facts: Facts = NO_FACTS) -> dict[str, Update]:
+        """What `on_success` assigns at an effective state, once the call has ended `ok`."""
+        env = _env(call, state, facts)
+        return {name: cast("Update", value(env)) for name, value in self._tools[call.tool].on_success}
 
     def rules(
         self, call: Call, state: Mapping[str, StateValue], facts: Facts = NO_FACTS
@@ -129,14 +150,38 @@ def decide(engines: EnginePair, call: Call, state: Mapping[str, StateValue], fac
     return _judged(engines.evaluator.tool(call.tool), call, claim, confirmation.verdict)
 
 
+def succeed(engines: EnginePair, call: Call, state: Mapping[str, StateValue], facts: Facts = NO_FACTS) -> Success:
+    """What `on_success` stores at the effective (ticked) state of now. Never raises: every failure stores nothing.
+
+    The call was permitted earlier and has ended `ok`; whether its rules would still permit it does not matter.
+    """
+    try:
+        updates = engines.evaluator.success(call, state, facts)
+    except Exception as error:  # noqa: BLE001  # fail closed: nothing is enabled by what could not be computed
+        return Success({}, "fault.internal", f"the evaluator failed: {type(error).__name__}")
+    if engines.solver is None or not updates:
+        return Success(updates)
+    try:
+        confirmation = engines.solver.confirm_success(call, state, facts, updates)
+    except Exception as error:  # noqa: BLE001  # as above
+        return Success({}, "fault.internal", f"the solver failed: {type(error).__name__}")
+    if confirmation.objection or confirmation.verdict != "allow":
+        reason = confirmation.objection or "the two engines disagree"
+        return Success({}, confirmation.reason_code or "fault.disagreement", reason)
+    return Success(updates)
+
+
 def _env(call: Call, state: Mapping[str, StateValue], facts: Facts) -> Env:
     return Env(call.args, cast("Mapping[str, Value]", state), {**facts, "tool": call.tool})
 
 
 def _compile(tool: Tool) -> _CompiledTool:
     fires = tuple((rule.id, truth(rule.when)) for rule in tool.rules)
-    then = tuple((assignment.variable, evaluate(assignment.value)) for assignment in tool.then)
-    return _CompiledTool(tool, evaluate(verdict_of(tool)), evaluate(rule_of(tool)), fires, then)
+    then, on_success = (
+        tuple((assignment.variable, evaluate(assignment.value)) for assignment in assignments)
+        for assignments in (tool.then, tool.on_success)
+    )
+    return _CompiledTool(tool, evaluate(verdict_of(tool)), evaluate(rule_of(tool)), fires, then, on_success)
 
 
 def _judged(tool: Tool, call: Call, claim: Claim, solver: EngineVerdict | None) -> Judgement:

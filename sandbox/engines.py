@@ -26,6 +26,7 @@ from sandbox.call import Call, EngineVerdict, Value
 from sandbox.decide import Claim, Confirmation, EnginePair, Evaluator, Facts, Solver
 from sandbox.errors import Fault
 from sandbox.ir import Contract, Json, Tool, sort_of
+from sandbox.machine import SUCCEED
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -62,6 +63,17 @@ class SolverWorker:
 
     def confirm(self, call: Call, state: Mapping[str, Value], facts: Facts, claim: Claim) -> Confirmation:
         """The child's verdict and objection; a fault, and the child killed, if it is late, gone or speaks oddly."""
+        return self._confirmed(call, state, facts, claim.verdict, claim.updates)
+
+    def confirm_success(
+        self, call: Call, state: Mapping[str, Value], facts: Facts, updates: Mapping[str, Value]
+    ) -> Confirmation:
+        """The child's objection to the values of `on_success`; a fault, and the child killed, as for `confirm`."""
+        return self._confirmed(call, state, facts, SUCCEED, updates)
+
+    def _confirmed(
+        self, call: Call, state: Mapping[str, Value], facts: Facts, verdict: str, updates: Mapping[str, Value]
+    ) -> Confirmation:
         tool = self._contract.tool(call.tool)
         if tool is None:
             return Confirmation("fault", "the contract has no such tool", "fault.internal")
@@ -72,8 +84,8 @@ class SolverWorker:
                 "args": with_text_sizes(tool, call.args),
                 "state": dict(state),
                 "facts": dict(facts),
-                "verdict": claim.verdict,
-                "updates": dict(claim.updates),
+                "verdict": verdict,
+                "updates": dict(updates),
             },
         )
         with self._lock:

@@ -103,7 +103,7 @@ class Gate:
         self._clock = clock
         self._trail = Trail(audit, contract)
         self._consent = Consent(approvers, self._trail, clock)
-        self._passage = Passage(contract, store, self._trail, clock, proofs)
+        self._passage = Passage(contract, engines, store, self._trail, clock=clock, proofs=proofs)
         self._idle = threading.Condition()
         self._running: set[object] = set()
         self._closed = False
@@ -276,7 +276,7 @@ class Gate:
         decision = self._safely_judge(call, said.facts)
         if isinstance(call, Rejected) or decision.verdict == "deny":
             raise self._trail.refuse(decision)
-        way = self._prepare(call, said.digest)
+        way = self._prepare(call, said)
         decision, permit = self._obtain_permit(way, said.facts, decision, given)
         return self._passage.take(way, decision, permit)
 
@@ -317,7 +317,7 @@ class Gate:
 
     # --- from a verdict to a permit --------------------------------------------------------------
 
-    def _prepare(self, call: Call, session_digest: str) -> Way:
+    def _prepare(self, call: Call, said: _Said) -> Way:
         tool = self._contract.tool(call.tool)
         if tool is None or tool.run is None:
             reason = f"`{call.tool}` has no `run` in its spec: it is judged, and never run"
@@ -325,7 +325,7 @@ class Gate:
         on_host = isinstance(tool.run.what, RunHost)
         runner = self._host if on_host else self._container_runner()
         prepared = runner.prepare(self._contract, tool)
-        return Way(call, tool, runner, "host" if on_host else "container", prepared, session_digest)
+        return Way(call, tool, runner, "host" if on_host else "container", prepared, said.digest, said.facts)
 
     def _obtain_permit(
         self, way: Way, facts: Facts, decision: Decision, given: Given | None

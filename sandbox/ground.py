@@ -29,6 +29,7 @@ from sandbox.encode import (
 from sandbox.errors import Fault
 from sandbox.ir import (
     VERDICTS,
+    Assignment,
     Contract,
     EnumSort,
     ListSort,
@@ -40,7 +41,7 @@ from sandbox.ir import (
     Tool,
     sort_of,
 )
-from sandbox.machine import verdict_of
+from sandbox.machine import SUCCEED, verdict_of
 
 if TYPE_CHECKING:
     from sandbox.call import EngineVerdict, Value
@@ -54,7 +55,10 @@ SIMPLIFIER_PASSES: Final = 2
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What the evaluator claims of one call. A text argument is given by its size."""
+    """What the evaluator claims of one call. A text argument is given by its size.
+
+    Of a permit: its verdict, and the values of `then`. Of a success (`verdict` is `succeed`): those of `on_success`.
+    """
 
     tool: str
     args: Mapping[str, Value]
@@ -72,13 +76,17 @@ class Answer:
     objection: str
 
 
+_Updates: TypeAlias = Mapping[str, tuple[z3.ExprRef, z3.BoolRef]]
+
+
 @dataclass(frozen=True, slots=True)
 class _Terms:
     """One tool: its symbols, the claim of each verdict, and each assigned value equated with a free `next_x`."""
 
     env: Environment
     claims: Mapping[str, z3.BoolRef]
-    updates: Mapping[str, tuple[z3.ExprRef, z3.BoolRef]]
+    then: _Updates
+    on_success: _Updates
 
 
 class GroundChecker:
@@ -103,12 +111,14 @@ class GroundChecker:
         self._renew()
         terms = self._terms_of(tool)
         values = substitution(self._contract, tool, terms.env, question)
+        if question.verdict == SUCCEED:
+            return Answer("allow", self._objection_to_updates(tool, terms.on_success, values, question.updates))
         verdict = self._verdict(terms, values, question.verdict)
         if verdict != question.verdict:
             return Answer(verdict, f"the evaluator says `{question.verdict}` and the solver `{verdict}`")
         if verdict == "deny":
             return Answer(verdict, "")
-        return Answer(verdict, self._objection_to_updates(tool, terms, values, question.updates))
+        return Answer(verdict, self._objection_to_updates(tool, terms.then, values, question.updates))
 
     def _verdict(self, terms: _Terms, values: _Pairs, claimed: str) -> EngineVerdict:
         for verdict in (claimed, *VERDICTS):
@@ -116,10 +126,10 @@ class GroundChecker:
                 return verdict  # type: ignore[return-value]  # a member of VERDICTS
         return "fault"
 
-    def _objection_to_updates(self, tool: Tool, terms: _Terms, values: _Pairs, claimed: Mapping[str, Value]) -> str:
-        if set(claimed) != set(terms.updates):
+    def _objection_to_updates(self, tool: Tool, written: _Updates, values: _Pairs, claimed: Mapping[str, Value]) -> str:
+        if set(claimed) != set(written):
             return "the evaluator assigns other variables than the spec"
-        for name, (following, equal) in terms.updates.items():
+        for name, (following, equal) in written.items():
             variable = self._contract.variable(name)
             if variable is None:
                 return f"`{name}` is no state variable"
@@ -136,17 +146,20 @@ class GroundChecker:
     def _build(self, tool: Tool) -> _Terms:
         free = symbols(self._contract, tool, self._ctx)
         env = replace(free, facts={**free.facts, **tool_fact(self._contract, tool, self._ctx)})
+        verdict = scalar(verdict_of(tool), env)
+        claims = {name: verdict == position for position, name in enumerate(VERDICTS)}
+        return _Terms(env, claims, self._updates(tool.then, env), self._updates(tool.on_success, env))
+
+    def _updates(self, assignments: tuple[Assignment, ...], env: Environment) -> _Updates:
         updates = {}
-        for assignment in tool.then:
+        for assignment in assignments:
             variable = self._contract.variable(assignment.variable)
             if variable is None:
                 message = f"`{assignment.variable}` is no state variable"
                 raise Fault(message)
             following = single(state_symbol(variable, self._ctx, "@next"))
             updates[assignment.variable] = (following, following == scalar(assignment.value, env))
-        verdict = scalar(verdict_of(tool), env)
-        claims = {name: verdict == position for position, name in enumerate(VERDICTS)}
-        return _Terms(env, claims, updates)
+        return updates
 
     def _renew(self) -> None:
         self._checks += 1

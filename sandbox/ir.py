@@ -622,7 +622,7 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Assignment:
-    """`variable` becomes `value`, in the permit's transaction: of a map, the entry at `key` does.
+    """`variable` becomes `value`, in the transaction of the permit or success: of a map, the entry at `key` does.
 
     Value and key are evaluated on the old state.
     """
@@ -730,7 +730,10 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Tool:
-    """What the agent may ask for by this name, and under which rules. No rule true: deny."""
+    """What the agent may ask for by this name, and under which rules. No rule true: deny.
+
+    `then` is assigned with the permit; `on_success` when the call has ended `ok`, on the state as it is by then.
+    """
 
     name: str
     arguments: tuple[Argument, ...]
@@ -739,6 +742,7 @@ class Tool:
     run: Run | None = None
     description: str = ""
     effects: tuple[str, ...] = ()
+    on_success: tuple[Assignment, ...] = ()
     place: Place = field(default=NOWHERE, compare=False, metadata={"digest": False})
 
 

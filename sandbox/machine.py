@@ -1,7 +1,8 @@
-"""The transition relation that the gate runs and the prover reasons about: permit, and the passing of time.
+"""The transition relation that the gate runs and the prover reasons about: permit, succeed, and the passing of time.
 
-`verdict_of`, `rule_of` and a tool's `then` are IR, so that both engines read the very same terms. The rest is the
-bookkeeping of periods: `StoredState` is what is kept between calls, `effective` what a rule reads as `state.x`.
+`verdict_of`, `rule_of`, a tool's `then` and its `on_success` are IR, so that both engines read the very same terms. The
+rest is the bookkeeping of periods: `StoredState` is what is kept between calls, `effective` what a rule reads as
+`state.x`.
 
 Times are Unix milliseconds. A `reset` period is numbered floor(time / length); a `window` variable is the sum of
 the amounts of its events that are younger than its length.
@@ -35,6 +36,9 @@ MAX_WINDOW_EVENTS: Final = 10_000
 """Events kept per window variable: bounds the stored row; beyond it a call is denied (`state_full`)."""
 
 VERDICT_SORT: Final = EnumSort(VERDICTS)
+
+SUCCEED: Final = "succeed"
+"""What the engines are asked about a call that has ended `ok`, where they are asked for a verdict otherwise."""
 
 Scalar: TypeAlias = bool | int | str
 StateValue: TypeAlias = Scalar | frozenset[str] | Mapping[str, int]
@@ -176,6 +180,19 @@ def apply_then(contract: Contract, stored: StoredState, updates: Mapping[str, Up
         else:
             values[name] = update
     return replace(stored, values=values, events=events, key_events=keyed)
+
+
+def succeed(contract: Contract, stored: StoredState, updates: Mapping[str, Update]) -> StoredState:
+    """The state after a call ended `ok`, whose `on_success` evaluated to `updates` on `effective(stored)`.
+
+    `stored` is the state as it is then, ticked: other calls have moved it since the permit. Raises StateFullError where
+    a variable is full, and Fault where a window would be written, which `compile` has excluded.
+    """
+    windows = sorted(updates.keys() & (stored.events.keys() | stored.key_events.keys()))
+    if windows:
+        message = f"`on_success` would write the window variable `{windows[0]}`"
+        raise Fault(message)
+    return apply_then(contract, stored, updates)
 
 
 def is_window(variable: Variable) -> bool:

@@ -80,7 +80,7 @@ def check_state(contract: Contract, invariants: tuple[Property, ...], stored: St
     state = effective(contract, stored)
     wrong = [f"`{each.id}` is false of the stored state" for each in invariants if not _holds(each, state)]
     begins = {variable.name: initial_value(variable) for variable in contract.variables}
-    written = {step.variable for tool in contract.tools for step in tool.then}
+    written = {step.variable for tool in contract.tools for step in (*tool.then, *tool.on_success)}
     wrong += [
         f"`{each.name}` is stored as `{_text(state[each.name])}`, nothing writes it, and the spec begins with "
         f"`{_text(begins[each.name])}`"

@@ -10,12 +10,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from sandbox.call import Call, Decision, Isolation, Outcome, Permit, Proofs, Receipt, Result
+from sandbox.decide import EnginePair, Facts
 from sandbox.errors import Fault, SandboxFailure
 from sandbox.events import emit
 from sandbox.execute.runner import Prepared, Runner
 from sandbox.ir import Contract, Tool
-from sandbox.state import Store
-from sandbox.step import denied, stopped
+from sandbox.state import Store, Transaction
+from sandbox.step import Landing, denied, stopped, take_success
 from sandbox.trail import Trail, one_line, outcome_body
 
 
@@ -29,15 +30,24 @@ class Way:
     isolation: Isolation
     prepared: Prepared
     session_digest: str
+    facts: Facts
 
 
 class Passage:
     """Takes permits to results, for one contract. Thread-safe; no transaction is open while a container runs."""
 
     def __init__(
-        self, contract: Contract, store: Store, trail: Trail, clock: Callable[[], int], proofs: Proofs
+        self,
+        contract: Contract,
+        engines: EnginePair,
+        store: Store,
+        trail: Trail,
+        *,
+        clock: Callable[[], int],
+        proofs: Proofs,
     ) -> None:
         self._contract = contract
+        self._engines = engines
         self._proofs = proofs
         self._store = store
         self._trail = trail
@@ -92,25 +102,40 @@ class Passage:
         """Settle and record a call that was interrupted; if that fails, the next gate finds it unfinished."""
         lost = Outcome("sandbox_failure", "sandbox_failure.interrupted", "interrupted while it ran")
         try:
-            self._settle(permit, lost)
+            self._settle(way, permit, lost)
             self._trail.append("outcome", outcome_body(lost, _receipt(way, permit, self._proofs)))
         except Exception as error:  # noqa: BLE001  # the interruption is what to report
             emit("gate.settle_failed", nonce=permit.nonce, reason=one_line(error))
 
-    def _settle(self, permit: Permit, outcome: Outcome) -> None:
+    def _settle(self, way: Way, permit: Permit, outcome: Outcome) -> Landing | None:
+        """Finish the reservation, and note the success of a call that ended `ok`: in one transaction, or neither."""
         if not outcome.started:
             self._cancel(permit)
-            return
+            return None
         with self._store.transaction() as transaction:
-            transaction.advance(permit.nonce, expect="running", to="settled" if outcome.status == "ok" else "failed")
+            ended_well = outcome.status == "ok"
+            transaction.advance(permit.nonce, expect="running", to="settled" if ended_well else "failed")
+            return self._succeed(way, transaction) if ended_well and way.tool.on_success else None
+
+    def _succeed(self, way: Way, transaction: Transaction) -> Landing:
+        """What the call enables is stored on the state as it is now; where that fails, nothing is enabled."""
+        now = self._clock()
+        stored = transaction.load(self._contract, now)
+        landing = take_success(self._engines, self._contract, stored, way.call, now, session=way.facts)
+        if landing.after is not None:
+            transaction.save(self._contract, landing.after)
+        return landing
 
     def _conclude(self, way: Way, decision: Decision, permit: Permit, outcome: Outcome) -> Result:
         """Settle, then record; the record is written even where the state could not be."""
         receipt = _receipt(way, permit, self._proofs)
+        landing = None
         try:
-            self._settle(permit, outcome)
+            landing = self._settle(way, permit, outcome)
         finally:
-            record = self._trail.append("outcome", outcome_body(outcome, receipt))
+            record = self._trail.append("outcome", outcome_body(outcome, receipt, landing))
+        if landing is not None and landing.reason_code:
+            emit("gate.success_not_noted", tool=way.tool.name, reason_code=landing.reason_code)
         emit("gate.outcome", tool=way.tool.name, status=outcome.status, duration_ms=outcome.duration_ms)
         bound = replace(receipt, record_sequence=record.sequence, record_digest=record.digest)
         return Result(decision, outcome, bound)

@@ -12,7 +12,7 @@ from sandbox.decide import NO_FACTS, EnginePair, Facts
 from sandbox.ir import Contract
 from sandbox.machine import StateValue, StoredState, effective, initial_state, tick
 from sandbox.parse import parse_call
-from sandbox.step import Step, denied, take_step
+from sandbox.step import Landing, Step, denied, take_step, take_success
 
 
 class Rehearsal:
@@ -40,10 +40,17 @@ class Rehearsal:
         return self._step(raw, now_ms).decision
 
     def advance(self, raw: bytes | str | Mapping[str, object], now_ms: int) -> Decision:
-        """As `judge`; an allowed call has moved the state when this returns, an asked or denied one has not."""
+        """As `judge`; an allowed call has moved the state when this returns, an asked or denied one has not.
+
+        The call counts as one that ended `ok` at once: its `on_success` has been noted too.
+        """
         step = self._step(raw, now_ms)
-        if step.after is not None and step.decision.verdict == "allow":
-            self._stored = step.after
+        if step.after is None or step.decision.verdict != "allow" or step.decision.call is None:
+            return step.decision
+        landing = self._landing(step.decision.call, step.after, now_ms)
+        if landing.reason_code.startswith("fault."):
+            return denied(step.decision.call, landing.reason_code, landing.reason)
+        self._stored = landing.after if landing.after is not None else step.after
         return step.decision
 
     def state(self, now_ms: int) -> dict[str, StateValue]:
@@ -56,6 +63,12 @@ class Rehearsal:
 
     def _ticked(self, now_ms: int) -> StoredState:
         return tick(self._contract, self._stored, now_ms)
+
+    def _landing(self, call: Call, stored: StoredState, now_ms: int) -> Landing:
+        try:
+            return take_success(self._engines, self._contract, stored, call, now_ms, session=self._session)
+        except Exception as error:  # noqa: BLE001  # fail closed, as below
+            return Landing(None, "fault.internal", f"the gate failed and so denies: {type(error).__name__}")
 
     def _step(self, raw: bytes | str | Mapping[str, object], now_ms: int) -> Step:
         call: Call | Rejected | None = None

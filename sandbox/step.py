@@ -1,7 +1,8 @@
-"""One step of the machine: a parsed call judged at a state and an instant, and the state that a permit would leave.
+"""The steps of the machine: a parsed call judged at a state and an instant, and the state that a permit would leave.
 
-Pure but for the engines that are asked. The gate takes the step inside its transaction; a rehearsal takes it on a
-state of its own. Both therefore spend in the same way, by the same lines.
+And, later, the state that the success of a permitted call leaves.
+Pure but for the engines that are asked. The gate takes a step inside its transaction; a rehearsal and a replay take it
+on a state of their own. All therefore spend and enable in the same way, by the same lines.
 """
 
 from __future__ import annotations
@@ -9,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from sandbox import machine
 from sandbox.call import Call, Decision, Rejected, Value
-from sandbox.decide import NO_FACTS, EnginePair, decide
+from sandbox.decide import NO_FACTS, EnginePair, decide, succeed
 from sandbox.ir import Contract
 from sandbox.machine import StateFullError, StoredState, apply_then, effective, tick
 
@@ -42,8 +44,7 @@ def take_step(
     missing = [fact.name for fact in contract.session if fact.name not in session]
     if missing:
         return Step(denied(call, "session.missing", f"the host did not supply the session fact `{missing[0]}`"))
-    facts = {"now": now.clock_ms, **{f"session.{name}": value for name, value in session.items()}}
-    judgement = decide(engines, call, effective(contract, now), facts)
+    judgement = decide(engines, call, effective(contract, now), facts_at(now.clock_ms, session))
     if judgement.decision.verdict == "deny":
         return Step(judgement.decision)
     try:
@@ -51,6 +52,50 @@ def take_step(
     except StateFullError:
         reason = "a budget holds as many recent amounts as it can; wait until some are older than its window"
         return Step(denied(call, "state_full", reason))
+
+
+@dataclass(frozen=True, slots=True)
+class Landing:
+    """The state after a success, present exactly where it differs; and what is wrong, where nothing could be stored.
+
+    `reason_code` is `state_full`, a `fault.*`, or '' for nothing wrong.
+    """
+
+    after: StoredState | None = None
+    reason_code: str = ""
+    reason: str = ""
+
+
+def take_success(
+    engines: EnginePair,
+    contract: Contract,
+    stored: StoredState,
+    call: Call,
+    now_ms: int,
+    *,
+    session: Mapping[str, Value] = NO_FACTS,
+) -> Landing:
+    """Note the success of a call that was permitted earlier, at `stored` as it is now, ticked to `now_ms`.
+
+    All assignments of `on_success` are made, or none. `session` has the facts that the call was judged with.
+    """
+    tool = contract.tool(call.tool)
+    if tool is None or not tool.on_success:
+        return Landing()
+    now = tick(contract, stored, now_ms)
+    success = succeed(engines, call, effective(contract, now), facts_at(now.clock_ms, session))
+    if success.reason_code:
+        return Landing(None, success.reason_code, success.reason)
+    try:
+        after = machine.succeed(contract, now, success.updates)
+    except StateFullError:
+        return Landing(None, "state_full", "the state holds as much as it can; what the call enables was not noted")
+    return Landing(after if after != now else None)
+
+
+def facts_at(clock_ms: int, session: Mapping[str, Value]) -> dict[str, Value]:
+    """What rules read beside the call and the state."""
+    return {"now": clock_ms, **{f"session.{name}": value for name, value in session.items()}}
 
 
 def denied(call: Call | None, reason_code: str, reason: str) -> Decision:

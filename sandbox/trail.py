@@ -22,6 +22,7 @@ from sandbox.errors import ApprovalNeeded, Denied, RecordBroken, SandboxError
 from sandbox.events import emit
 from sandbox.ir import Contract, Json
 from sandbox.state import Reservation
+from sandbox.step import Landing
 
 MAX_RECORDED_CALL: Final = 16 * 1024
 """Characters of a call that a record holds; of a longer one its digest and size stand there."""
@@ -151,8 +152,14 @@ def intent_body(contract: Contract, permit: Permit, decision: Decision, secret_k
     }
 
 
-def outcome_body(outcome: Outcome, receipt: Receipt) -> dict[str, Json]:
-    """What came of it, with the receipt. Output is recorded by size and digest, changes in full."""
+def outcome_body(outcome: Outcome, receipt: Receipt, landing: Landing | None = None) -> dict[str, Json]:
+    """What came of it, with the receipt. Output is recorded by size and digest, changes in full.
+
+    `landing` is what came of `on_success`: `stored`, `unchanged`, or the code of why nothing could be stored.
+    """
+    noted: dict[str, Json] = {}
+    if landing is not None:
+        noted["on_success"] = landing.reason_code or ("unchanged" if landing.after is None else "stored")
     bound = {k: v for k, v in asdict(receipt).items() if k not in {"record_sequence", "record_digest"}}
     return {
         "status": outcome.status,
@@ -166,6 +173,7 @@ def outcome_body(outcome: Outcome, receipt: Receipt) -> dict[str, Json]:
         "stderr": _summary(outcome.stderr),
         "changes": [asdict(change) for change in outcome.changes],
         "receipt": {**bound, "approved_by": list(receipt.approved_by)},
+        **noted,
     }
 
 

@@ -28,6 +28,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if not deep:
         config.hook.pytest_deselected(items=[item for item in items if item.get_closest_marker("deep")])
         items[:] = [item for item in items if not item.get_closest_marker("deep")]
+    if config.getoption("-m") != "adapters":
+        config.hook.pytest_deselected(items=[item for item in items if item.get_closest_marker("adapters")])
+        items[:] = [item for item in items if not item.get_closest_marker("adapters")]
     for item in items:
         if item.get_closest_marker("containers"):
             item.add_marker(pytest.mark.xdist_group("containers"))

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from sandbox.compile import budget, cost, folders
+from sandbox.compile import budget, cost, enabling, folders
 from sandbox.compile.types import Types
 from sandbox.compile.variables import Variables
 from sandbox.errors import SpecError
@@ -171,6 +171,7 @@ class _Compiler:
             arguments=arguments,
             rules=self._rules(spec.rules, scope, (*at, "rules")),
             then=self._then(spec.then, scope, arguments, (*at, "then")),
+            on_success=self._on_success(spec.on_success, scope, (*at, "on_success")),
             run=None if spec.run is None else self._run(spec.run, arguments, (*at, "run")),
             description=spec.description,
             effects=tuple(spec.effects),
@@ -234,16 +235,8 @@ class _Compiler:
     ) -> tuple[Assignment, ...]:
         assignments = []
         for name, source in then.items():
-            variable = self._variables.get(name)
-            if variable is None:
-                self._wrong(
-                    f"the state has no variable {shown(name)}{near_miss(name, self._variables)}", *path, name, key=True
-                )
-                continue
-            if isinstance(variable.sort, CollectionSort):
-                continue
-            value = self._expression(source, scope, variable.sort)
-            if value is None:
+            variable, value = self._assigned(name, source, scope, path)
+            if variable is None or value is None:
                 continue
             if variable.period is not None and variable.period.kind == "window":
                 facts = tuple(replace(fact, name=f"session.{fact.name}") for fact in self._session)
@@ -252,6 +245,32 @@ class _Compiler:
                     self._problems.add(source.problem(0, refusal))
             assignments.append(Assignment(name, value))
         return tuple(assignments)
+
+    def _on_success(self, written: dict[str, SourceText], scope: Scope, path: _Path) -> tuple[Assignment, ...]:
+        assignments = []
+        for name, source in written.items():
+            variable, value = self._assigned(name, source, scope, path)
+            if variable is None or value is None:
+                continue
+            refusal = enabling.refusal(variable, value)
+            if refusal:
+                self._problems.add(source.problem(0, refusal))
+                continue
+            assignments.append(Assignment(name, enabling.effective(variable, value)))
+        return tuple(assignments)
+
+    def _assigned(
+        self, name: str, source: SourceText, scope: Scope, path: _Path
+    ) -> tuple[Variable | None, Expr | None]:
+        """The variable that is written, and its next value; None of what is wrong, which has been noted."""
+        variable = self._variables.get(name)
+        if variable is None:
+            message = f"the state has no variable {shown(name)}{near_miss(name, self._variables)}"
+            self._wrong(message, *path, name, key=True)
+            return None, None
+        if isinstance(variable.sort, CollectionSort):
+            return None, None
+        return variable, self._expression(source, scope, variable.sort)
 
     # --- run -----------------------------------------------------------------------------------------
 

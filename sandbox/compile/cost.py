@@ -14,6 +14,7 @@ from sandbox.compile.measure import MAX_PARTS, Measures
 from sandbox.ir import (
     All,
     ArgvType,
+    Assignment,
     Contains,
     Contract,
     EndsWith,
@@ -90,7 +91,7 @@ def _check_written_out(contract: Contract, tool: Tool, note: Callable[..., None]
     sizes: list[tuple[int, tuple[str | int, ...]]] = [
         (written_out(rule.when, types), ("rules", at, rule.kind)) for at, rule in enumerate(tool.rules)
     ]
-    sizes += [(written_out(step.value, types), ("then", step.variable)) for step in tool.then]
+    sizes += [(written_out(step.value, types), (key, step.variable)) for key, step in _assignments(tool)]
     total = sum(size for size, _ in sizes)
     if total > MAX_TERMS:
         worst, path = max(sizes, key=lambda sized: sized[0])
@@ -124,9 +125,13 @@ def tool_terms(contract: Contract, tool: Tool) -> list[Term]:
         for number, rule in enumerate(tool.rules)
     ]
     return rules + [
-        Term((*at, "then", step.variable), f"`then` of `{step.variable}`", cost(step.value, types))
-        for step in tool.then
+        Term((*at, key, step.variable), f"`{key}` of `{step.variable}`", cost(step.value, types))
+        for key, step in _assignments(tool)
     ]
+
+
+def _assignments(tool: Tool) -> list[tuple[str, Assignment]]:
+    return [*(("then", step) for step in tool.then), *(("on_success", step) for step in tool.on_success)]
 
 
 def cost(expr: Expr, types: Types) -> int:

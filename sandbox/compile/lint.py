@@ -78,7 +78,7 @@ def _types(tool: Tool) -> dict[str, ArgType]:
 
 def _of_state(contract: Contract) -> Iterator[Problem]:
     place = Place(contract.file, 1, 1)
-    written = {step.variable for tool in contract.tools for step in tool.then}
+    written = {step.variable for tool in contract.tools for step in (*tool.then, *tool.on_success)}
     for variable in contract.variables:
         if variable.period is not None and variable.period.kind == "reset":
             message = (
@@ -86,7 +86,8 @@ def _of_state(contract: Contract) -> Iterator[Problem]:
             )
             yield Problem(place, message)
         if variable.name not in written:
-            yield Problem(place, f"no `then` ever changes `{variable.name}`; a cap on it caps nothing")
+            message = f"no `then` and no `on_success` ever changes `{variable.name}`; a cap on it caps nothing"
+            yield Problem(place, message)
 
 
 def _of_tool(tool: Tool) -> Iterator[Problem]:

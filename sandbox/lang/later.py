@@ -10,7 +10,7 @@ TYPES: Final = frozenset({"set", "map"})
 """Types of state."""
 
 SPEC_KEYS: Final = frozenset({"extends", "server"})
-TOOL_KEYS: Final = frozenset({"returns", "changes", "after", "on_success"})
+TOOL_KEYS: Final = frozenset({"returns", "changes", "after"})
 ARGUMENT_KEYS: Final = frozenset({"secret"})
 STATE_KEYS: Final = frozenset({"items", "key", "value", "max_size"})
 PROPERTY_KEYS: Final = frozenset({"needs", "within", "flow"})

@@ -84,7 +84,7 @@ def every_part() -> tuple[str, ...]:
 
 def _in_range(tool: Tool, subject: Property, variables: frozenset[str]) -> bool:
     if subject.kind == "always":
-        return any(each.variable in variables for each in tool.then)
+        return any(each.variable in variables for each in (*tool.then, *tool.on_success))
     return tool.name in subject.tools
 
 
@@ -92,7 +92,8 @@ def _arguments(tool: Tool, subject: Property, variables: frozenset[str]) -> froz
     declared = frozenset(each.name for each in tool.arguments)
     if subject.kind != "always":
         return arguments_in(subject.condition) & declared
-    written = (arguments_in(each.value) for each in tool.then if each.variable in variables)
+    assigned = (*tool.then, *tool.on_success)
+    written = (arguments_in(each.value) for each in assigned if each.variable in variables)
     return frozenset().union(*written) & declared
 
 

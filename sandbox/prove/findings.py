@@ -7,7 +7,7 @@ from typing import Final, Literal, TypeAlias, assert_never
 
 from sandbox.errors import Fault
 from sandbox.ir import Json
-from sandbox.prove.verdicts import Move, Moves
+from sandbox.prove.verdicts import Ends, Move, Moves
 
 SolverChoice: TypeAlias = Literal["z3", "cvc5", "both"]
 
@@ -101,13 +101,36 @@ def finding_from_json(message: Json) -> Finding:
 
 
 def _call(move: Move) -> Json:
-    return {"tool": move.tool, "args": dict(move.args), "now_ms": move.now_ms, "session": dict(move.session)}
+    return {
+        "tool": move.tool,
+        "args": dict(move.args),
+        "now_ms": move.now_ms,
+        "session": dict(move.session),
+        "ends": None if move.ends is None else [move.ends.after, move.ends.at_ms],
+    }
 
 
 def _move(message: Json) -> Move:
     match message:
-        case {"tool": str() as tool, "args": dict() as args, "now_ms": int() as now_ms, "session": dict() as session}:
-            return Move(tool, args, now_ms, session)
+        case {
+            "tool": str() as tool,
+            "args": dict() as args,
+            "now_ms": int() as now_ms,
+            "session": dict() as session,
+            "ends": ends,
+        }:
+            return Move(tool, args, now_ms, session, _ends(ends))
         case _:
             text = "a prover's child replied with what is no call"
+            raise Fault(text)
+
+
+def _ends(message: Json) -> Ends | None:
+    match message:
+        case None:
+            return None
+        case [int() as after, (int() | None) as at_ms]:
+            return Ends(after, at_ms)
+        case _:
+            text = "a prover's child replied with what is no ending of a call"
             raise Fault(text)

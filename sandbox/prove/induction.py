@@ -36,6 +36,8 @@ def growing_windows(ground: Ground, desk: Desk) -> frozenset[str]:
 
 
 def _only_grows(ground: Ground, desk: Desk, name: str) -> bool:
+    if any(each.variable == name for tool in ground.contract.tools for each in tool.on_success):
+        return False  # `compile` lets no success write a window
     writers = [tool for tool in ground.contract.tools if any(each.variable == name for each in tool.then)]
     queries = (
         obligations.contribution(ground, case, name) for tool in writers for case in cases(tool) if permits(case)
@@ -59,11 +61,13 @@ def kept(ground: Ground, desk: Desk, hypotheses: tuple[Expr, ...], goal: Expr) -
 
 
 def steps(ground: Ground, assumed: tuple[Expr, ...], goal: Expr) -> Iterator[Query]:
-    """The obligations of one goal: initially, by the passing of time, by every permit of every tool."""
+    """The obligations of one goal: initially, by the passing of time, by every permit and success of every tool."""
     yield obligations.initially(ground, goal)
     yield obligations.after_tick(ground, assumed, goal)
     for case in (case for tool in ground.contract.tools for case in cases(tool) if permits(case)):
         yield obligations.after_permit(ground, case, assumed, goal)
+        if case.tool.on_success:
+            yield obligations.after_succeed(ground, case, assumed, goal)
 
 
 def _failed(query: Query, answer: Answer) -> NotInductive:

@@ -34,8 +34,10 @@ from sandbox.encode import (
 )
 from sandbox.errors import Fault
 from sandbox.ir import (
+    TIMESTAMP_RANGE,
     VERDICTS,
     And,
+    Assignment,
     Contract,
     EnumSort,
     Expr,
@@ -54,6 +56,9 @@ from sandbox.prove.quiet import quiet, shortened
 
 if TYPE_CHECKING:
     from sandbox.call import Verdict
+
+PERMIT = "@permit"
+"""What tells the state in which a call was permitted from the one in which it succeeds."""
 
 NO_VALUE = -1
 """The position of a name that an enum does not have: equal to none of its values."""
@@ -169,8 +174,18 @@ def initial_terms(ground: Ground) -> dict[str, z3.ExprRef]:
 
 def following_terms(tool: Tool, env: Environment) -> dict[str, z3.ExprRef]:
     """The state after a permit: every assignment read on the old state, what is not named stays."""
+    return written_terms(tool, tool.then, env)
+
+
+def succeeded_terms(tool: Tool, env: Environment) -> dict[str, z3.ExprRef]:
+    """The state after a success, whatever it was when the call was permitted."""
+    return written_terms(tool, tool.on_success, env)
+
+
+def written_terms(tool: Tool, assignments: tuple[Assignment, ...], env: Environment) -> dict[str, z3.ExprRef]:
+    """The state after some assignments, each read on the state of the environment."""
     facts = {"tool": tool.name}
-    return {**env.state, **{each.variable: term(each.value, env, facts) for each in tool.then}}
+    return {**env.state, **{each.variable: term(each.value, env, facts) for each in assignments}}
 
 
 def known(ground: Ground, state: Mapping[str, z3.ExprRef]) -> list[z3.BoolRef]:
@@ -183,8 +198,8 @@ def known(ground: Ground, state: Mapping[str, z3.ExprRef]) -> list[z3.BoolRef]:
 
 
 def assigned(contract: Contract, variable: Variable) -> bool:
-    """Whether some tool's `then` names the variable; what none names is `initial` for ever."""
-    return any(each.variable == variable.name for tool in contract.tools for each in tool.then)
+    """Whether some tool's `then` or `on_success` names the variable; what none names is `initial` for ever."""
+    return any(each.variable == variable.name for tool in contract.tools for each in (*tool.then, *tool.on_success))
 
 
 # --- obligations of `always` -------------------------------------------------------------------------
@@ -210,6 +225,33 @@ def after_permit(ground: Ground, case: Case, hypotheses: tuple[Expr, ...], goal:
 
     env = symbols(ground.contract, case.tool, ground.ctx)
     return about_call(f"permit_{case.tool.name}_{case.rule}", ground, case.tool, env, said)
+
+
+def after_succeed(ground: Ground, case: Case, hypotheses: tuple[Expr, ...], goal: Expr) -> Query:
+    """Unsatisfiable iff no success of a call that this case permitted leads from the hypotheses away from the goal.
+
+    The call was permitted in an earlier state, of which the hypotheses hold too and nothing else is known: whatever
+    other calls and time may do lies between. The arguments and the session are those of the permit, the time is later.
+    """
+
+    def said(env: Environment) -> tuple[z3.BoolRef, ...]:
+        earlier = replace(env, state=permit_state, facts={**env.facts, "now": permit_now})
+        after = Environment(ground.ctx, state=succeeded_terms(case.tool, env))
+        return (
+            *known(ground, earlier.state),
+            *(term(hypothesis, earlier, {}) for hypothesis in hypotheses),
+            term(case.guard, earlier, facts_of(case)),
+            in_range(permit_now, *TIMESTAMP_RANGE, ground.ctx),
+            permit_now <= env.facts["now"],
+            *known(ground, env.state),
+            *(term(hypothesis, env, {}) for hypothesis in hypotheses),
+            z3.Not(term(goal, after, {})),
+        )
+
+    env = symbols(ground.contract, case.tool, ground.ctx)
+    permit_state = symbols(ground.contract, case.tool, ground.ctx, PERMIT).state
+    permit_now = z3.Int(f"now{PERMIT}", ground.ctx)
+    return about_call(f"succeed_{case.tool.name}_{case.rule}", ground, case.tool, env, said)
 
 
 def after_tick(ground: Ground, hypotheses: tuple[Expr, ...], goal: Expr) -> Query:

@@ -21,7 +21,7 @@ from sandbox.machine import StateValue, StoredState, effective, initial_state, t
 from sandbox.parse import parse_call
 from sandbox.prove.verdicts import Move, Moves, Replayed
 from sandbox.session import read_session
-from sandbox.step import take_step
+from sandbox.step import take_step, take_success
 
 if TYPE_CHECKING:
     from sandbox.call import Value
@@ -40,16 +40,28 @@ class Differs:
 
 
 @dataclass(slots=True)
+class _Running:
+    """A permitted call, by its number in the sequence; after which number, and when, it ends `ok`."""
+
+    number: int
+    after: int
+    at_ms: int | None
+    call: Call
+    session: Mapping[str, Value]
+
+
+@dataclass(slots=True)
 class _Play:
     stored: StoredState
     decisions: list[Decision]
     words: list[str]
+    running: list[_Running]
 
 
 def replay(contract: Contract, engines: EnginePair, subject: Property, moves: Moves) -> Replayed | Differs:
     """The sequence as the gate decides it, if it shows what it is said to show of the property."""
     start = moves.calls[0].now_ms if moves.calls else moves.until_ms
-    play = _Play(initial_state(contract, start), [], [])
+    play = _Play(initial_state(contract, start), [], [], [])
     leading = moves.calls if subject.kind == "always" else moves.calls[:-1]
     for move in leading:
         different = _permitted(contract, engines, play, move)
@@ -66,11 +78,30 @@ def _permitted(contract: Contract, engines: EnginePair, play: _Play, move: Move)
     call = parse_call(raw_of(move), contract)
     session = read_session(contract, move.session)
     step = take_step(engines, contract, play.stored, call, move.now_ms, session=session)
-    if step.after is None:
+    if step.after is None or isinstance(call, Rejected):
         return Differs(f"call {len(play.decisions) + 1} is denied: {step.decision.reason}")
     play.stored = step.after
     play.decisions.append(step.decision)
     play.words.append(_told(play, move, step.decision, _changes(contract, before, effective(contract, step.after))))
+    number = len(play.decisions)
+    if move.ends is not None:
+        play.running.append(_Running(number, number + move.ends.after, move.ends.at_ms, call, session))
+    return _ended(contract, engines, play, number, move.now_ms)
+
+
+def _ended(contract: Contract, engines: EnginePair, play: _Play, number: int, now_ms: int) -> Differs | None:
+    """Play the success of every call that ends after this many permits, in the order of their permits."""
+    for each in (each for each in play.running if each.after == number):
+        at_ms = now_ms if each.at_ms is None else each.at_ms
+        before = effective(contract, tick(contract, play.stored, at_ms))
+        landing = take_success(engines, contract, play.stored, each.call, at_ms, session=each.session)
+        if landing.reason_code:
+            return Differs(f"call {each.number} ends `ok`, and that is not noted: {landing.reason}")
+        if landing.after is not None:
+            play.stored = landing.after
+            changes = _changes(contract, before, effective(contract, landing.after))
+            when = f" at {rfc3339(at_ms)}" if at_ms != now_ms else ""
+            play.words.append(f"{each.number}. ends `ok`{when}; {changes}")
     return None
 
 

@@ -128,13 +128,18 @@ def replayed_to_json(replayed: Replayed) -> Json:
 
 
 def _call_to_json(move: Move) -> Json:
-    # `then` takes effect with the permit, so that no sequence rests on a call that had not succeeded.
+    """The call; `running` where it has not succeeded before the next one is judged, and when it does, if ever."""
+    ended = move.ends
+    late: dict[str, Json] = {}
+    if ended is not None and ended.at_ms is not None and (ended.after or ended.at_ms != move.now_ms):
+        late = {"ends_after": ended.after, "ends": rfc3339(ended.at_ms)}
     return {
         "tool": move.tool,
         "args": dict(move.args),
         "now": rfc3339(move.now_ms),
         "session": dict(move.session),
-        "outcome": "ok",
+        "outcome": "ok" if ended is not None and not ended.after else "running",
+        **late,
     }
 
 

@@ -1,15 +1,15 @@
 """All access to solvers. Only the literal `unsat` is an answer that a proof may rest on.
 
-Each query gets a solver, and a Z3 context, of its own: an incremental string solver is slow, and a context that ran
-out of its limit answers nothing sensible afterwards. The limit that counts is `rlimit`, which is reproducible; time
-is the outer bound.
+Each query gets a solver of its own, for an incremental string solver is slow, and after a query that was not decided a
+Z3 context of its own, for a context that ran out of its limit answers nothing sensible afterwards. The limit that
+counts is `rlimit`, which is reproducible; time is the outer bound.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, TypeAlias, assert_never
 
 import z3
@@ -22,7 +22,7 @@ from sandbox.prove.positive import positively
 from sandbox.prove.record import AnswerName
 from sandbox.prove.script import script_of
 from sandbox.prove.second import second_opinion
-from sandbox.prove.stringwise import by_string
+from sandbox.prove.stringwise import by_string, many_strings
 from sandbox.prove.tape import Tape
 
 QUERY_RLIMIT: Final = 60_000_000
@@ -84,6 +84,22 @@ Search: TypeAlias = Unsat | Model | Open
 
 
 @dataclass(slots=True)
+class Room:
+    """The Z3 context that queries are decided in, until one of them is not."""
+
+    ctx: z3.Context | None = None
+
+    def entered(self) -> z3.Context:
+        """The context of the next query."""
+        self.ctx = self.ctx or z3.Context()
+        return self.ctx
+
+    def leave(self) -> None:
+        """Nothing is decided in this context any more."""
+        self.ctx = None
+
+
+@dataclass(slots=True)
 class Desk:
     """Where queries are put: which solvers are asked, until when, and what it has cost so far.
 
@@ -97,6 +113,7 @@ class Desk:
     emit: Tape | None = None
     spent: int = 0
     spent_on_cores: int = 0
+    room: Room = field(default_factory=Room)
 
     def left(self) -> float:
         """Seconds until the deadline, never negative."""
@@ -136,20 +153,22 @@ class Desk:
             case "sat":
                 return Sat()
             case "unknown":
-                found = self._asked(query.terms, self.rlimit)
+                found = self._asked(query.terms, self.rlimit, wordy=bool(query.narrow))
                 return Sat() if isinstance(found, Model) else found
 
     def search(self, query: Query) -> Search:
         """A model of the query, by Z3 whatever the choice: a witness stands on its replay, not on a solver."""
         found = self.glance(query) if query.narrow else None
-        return found if isinstance(found, Model) else self._asked(query.terms, self.rlimit)
+        return found if isinstance(found, Model) else self._asked(query.terms, self.rlimit, wordy=bool(query.narrow))
 
     def glance(self, query: Query) -> Search:
         """A model in the narrower place, if a little effort finds one."""
-        return self._asked(query.narrow or query.terms, min(self.rlimit, GLANCE_RLIMIT))
+        return self._asked(query.narrow or query.terms, min(self.rlimit, GLANCE_RLIMIT), wordy=bool(query.narrow))
 
-    def _asked(self, terms: tuple[z3.BoolRef, ...], rlimit: int) -> Search:
-        """As they stand, with a little effort; then without negated memberships; then as they stand, to the limit."""
+    def _asked(self, terms: tuple[z3.BoolRef, ...], rlimit: int, *, wordy: bool) -> Search:
+        """By string, where a call has many; else as they stand, with little effort; positively; as they stand."""
+        if wordy and (found := self._by_string(terms)) is not None:
+            return found
         first = self._attempt(terms, min(rlimit, FIRST_RLIMIT), positive=False)
         if not isinstance(first, Open):
             return first
@@ -163,20 +182,23 @@ class Desk:
         if time_ms <= 0:
             return Open("out of time")
         z3.set_param("memory_max_size", MAX_Z3_MEMORY_MB)
-        ctx = z3.Context()
-        solver = z3.Solver(ctx=ctx)
-        solver.set("timeout", time_ms)
-        solver.set("rlimit", rlimit)
         try:
-            if not positive and (found := self._by_string(terms)) is not None:
-                return found
+            ctx = self.room.entered()
+            solver = z3.Solver(ctx=ctx)
+            solver.set("timeout", time_ms)
+            solver.set("rlimit", rlimit)
             solver.add(positively(terms, ctx) if positive else [term.translate(ctx) for term in terms])
+            before = units_of(solver)
             answer = solver.check()
-            self.spent += units_of(solver)
+            self.spent += units_of(solver) - before
             if answer == z3.sat:
                 return Model(solver.model(), terms)
-            return Unsat() if answer == z3.unsat else Open(f"z3 gave up: {solver.reason_unknown()}")
+            if answer == z3.unsat:
+                return Unsat()
+            self.room.leave()
+            return Open(f"z3 gave up: {solver.reason_unknown()}")
         except z3.Z3Exception as error:
+            self.room.leave()
             return Open(f"z3 failed: {error}")
 
     def _marked(self, terms: tuple[z3.BoolRef, ...], rlimit: int) -> Marked:
@@ -213,11 +235,18 @@ class Desk:
         return less
 
     def _by_string(self, terms: tuple[z3.BoolRef, ...]) -> Search | None:
-        """The answer of `stringwise`, where there are enough of them."""
+        """The answer of `stringwise`, where there are enough of them and it has one."""
+        time_ms = self._time_ms()
+        if time_ms <= 0 or not many_strings(terms):
+            return None
+        z3.set_param("memory_max_size", MAX_Z3_MEMORY_MB)
         solver = z3.Solver(ctx=z3.Context())
-        solver.set("timeout", self._time_ms())
+        solver.set("timeout", time_ms)
         solver.set("rlimit", self.rlimit)
-        found = by_string([term.translate(solver.ctx) for term in terms], solver)
+        try:
+            found = by_string([term.translate(solver.ctx) for term in terms], solver)
+        except z3.Z3Exception:
+            return None
         self.spent += units_of(solver)
         if found is None:
             return None

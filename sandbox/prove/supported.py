@@ -11,7 +11,7 @@ from sandbox.ir import Assignment, Contract, Period, Property, Rule, Tool, Varia
 
 IN_PROOFS: Final[dict[type, frozenset[str]]] = {
     Contract: frozenset({"name", "tools", "variables", "session"}),
-    Tool: frozenset({"name", "arguments", "rules", "then"}),
+    Tool: frozenset({"name", "arguments", "rules", "then", "on_success"}),
     Rule: frozenset({"id", "kind", "when"}),
     Variable: frozenset({"name", "sort", "initial", "period"}),
     Assignment: frozenset({"variable", "value"}),
@@ -57,6 +57,7 @@ def _nodes(contract: Contract) -> Iterator[object]:
         yield tool
         yield from tool.rules
         yield from tool.then
+        yield from tool.on_success
 
 
 def _default(each: Field[object]) -> object:

@@ -7,8 +7,9 @@ free times. A sequence that is found is made small, and counts only once it has 
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Final, TypeAlias
 
@@ -18,12 +19,21 @@ from sandbox.encode import Environment, domain, fact_domain, symbols
 from sandbox.ir import Const, Eq, Expr, Not, Tool
 from sandbox.machine import VERDICT_SORT, is_window, verdict_of
 from sandbox.prove.mentions import facts_in
-from sandbox.prove.models import Symbolic, arguments_of, number, session_of, shrunk
-from sandbox.prove.narrow import narrow_domain, narrow_fact_domain
-from sandbox.prove.obligations import Case, Ground, Query, following_terms, initial_terms, meeting, term
+from sandbox.prove.models import Ladder, Symbolic, arguments_of, is_true, number, session_of, shrunk
+from sandbox.prove.narrow import has_strings, narrow_domain, narrow_fact_domain
+from sandbox.prove.obligations import (
+    Case,
+    Ground,
+    Query,
+    following_terms,
+    initial_terms,
+    meeting,
+    succeeded_terms,
+    term,
+)
 from sandbox.prove.quiet import shortened
 from sandbox.prove.solve import Desk, Model, Open
-from sandbox.prove.verdicts import Move, Moves
+from sandbox.prove.verdicts import AT_ONCE, Ends, Move, Moves
 
 MAX_CALLS: Final = 24
 """Longer sequences are not searched for: a person would not read them, and the solver would not find them."""
@@ -74,11 +84,17 @@ class NotFound:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """One permitted call of a sequence: which of the writing tools it is, what each would be given, when."""
+    """One permitted call of a sequence: which of the writing tools it is, what each would be given, when.
+
+    `endings` has, by the position of an earlier turn (or of this one), whether that call ends `ok` before the next one
+    is permitted, which is then at the time `ended`.
+    """
 
     choice: z3.ArithRef
     calls: tuple[Symbolic, ...]
     now: z3.ArithRef
+    endings: Mapping[int, z3.BoolRef] = field(default_factory=dict)
+    ended: z3.ArithRef | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,12 +125,12 @@ def at_a_glance(ground: Ground, desk: Desk, targets: tuple[CallTarget, ...]) -> 
 
 def shortest(ground: Ground, desk: Desk, targets: tuple[Target, ...]) -> Found | NotFound:
     """The first target that can be shown, by as few permitted calls before it as possible."""
-    writers = tuple(tool for tool in ground.contract.tools if tool.then)
+    writers = tuple(tool for tool in ground.contract.tools if tool.then or tool.on_success)
     timed = (False, True) if time_matters(ground, writers, targets) else (False,)
     undecided = ""
     for before in range(MAX_CALLS if writers else 1):
-        for free in timed:
-            run = run_of(ground, writers, before, free=free)
+        for free, late in itertools.product(timed, (False, True) if may_end_late(writers, before) else (False,)):
+            run = run_of(ground, writers, before, free=free, late=late)
             for target in targets:
                 query, end = ending(ground, run, target, free=free)
                 answer = desk.search(query)
@@ -134,22 +150,30 @@ def time_matters(ground: Ground, writers: tuple[Tool, ...], targets: tuple[Targe
         return True
     read = [target.condition for target in targets if isinstance(target, CallTarget)]
     read += [rule.when for tool in ground.contract.tools for rule in tool.rules]
-    read += [assignment.value for tool in writers for assignment in tool.then]
+    read += [assignment.value for tool in writers for assignment in (*tool.then, *tool.on_success)]
     return any("now" in facts_in(expr) for expr in read)
+
+
+def may_end_late(writers: tuple[Tool, ...], calls: int) -> bool:
+    """Whether it can matter that a call ends only after another one was permitted."""
+    return calls > 1 and any(tool.on_success for tool in writers)
 
 
 # --- building a sequence -----------------------------------------------------------------------------
 
 
-def run_of(ground: Ground, writers: tuple[Tool, ...], calls: int, *, free: bool) -> Run:
-    """All sequences of this many permitted calls, at one instant or at free times."""
+def run_of(ground: Ground, writers: tuple[Tool, ...], calls: int, *, free: bool, late: bool = False) -> Run:
+    """All sequences of this many permitted calls, at one instant or at free times.
+
+    Each ends `ok` at once or not at all; with `late`, also after any later call was permitted.
+    """
     ctx = ground.ctx
     initial = initial_terms(ground)
     windows = {v.name for v in ground.contract.variables if is_window(v)}
     values = {name: value for name, value in initial.items() if name not in windows}
     run = Run((), (), (), values, dict.fromkeys(sorted(windows), ()), z3.IntVal(START_MS, ctx))
     for position in range(1, calls + 1):
-        run = extended(ground, run, writers, position, free=free)
+        run = succeeded(ground, extended(ground, run, writers, position, free=free), free=free, late=late)
     return run
 
 
@@ -179,6 +203,44 @@ def extended(ground: Ground, run: Run, writers: tuple[Tool, ...], position: int,
         {name: (*pairs, (now, amounts[name])) for name, pairs in run.events.items()},
         now,
     )
+
+
+def succeeded(ground: Ground, run: Run, *, free: bool, late: bool) -> Run:
+    """The run in which, after its last permit, calls that are running may end `ok`, each of them once."""
+    last, count = run.turns[-1], len(run.turns)
+    endings = {
+        at: z3.Bool(f"ends_{at + 1}@{count}", ground.ctx)
+        for at in range(0 if late else count - 1, count)
+        if any(call.tool.on_success for call in run.turns[at].calls)
+    }
+    if not endings:
+        return run
+    once = [
+        z3.Not(z3.And(ends, earlier.endings[at]))
+        for at, ends in endings.items()
+        for earlier in run.turns
+        if at in earlier.endings
+    ]
+    now, passing = instant(ground, run, f"e_{count}", free=free)
+    later = effective_at(ground, run, now)
+    noted = replace(run, values={name: later[name] for name in run.values}, clock=now)
+    for at, ends in endings.items():
+        noted = replace(noted, values=after_ending(ground, noted, at, ends))
+    said = (*passing, *once)
+    turns = (*run.turns[:-1], replace(last, endings=endings, ended=now))
+    return replace(noted, turns=turns, terms=(*run.terms, *said), narrow=(*run.narrow, *said))
+
+
+def after_ending(ground: Ground, run: Run, at: int, ends: z3.BoolRef) -> dict[str, z3.ExprRef]:
+    """What is stored once the call of turn `at` has ended, if it `ends`; windows are not among it."""
+    turn = run.turns[at]
+    before = effective_at(ground, run, run.clock)
+    after = [
+        succeeded_terms(call.tool, replace(call.env, state=before, facts={**call.env.facts, "now": run.clock}))
+        for call in turn.calls
+    ]
+    following = {name: picked(turn.choice, [each[name] for each in after]) for name in run.values}
+    return {name: z3.If(ends, following[name], run.values[name]) for name in run.values}
 
 
 def instant(ground: Ground, run: Run, name: str, *, free: bool) -> tuple[z3.ArithRef, list[z3.BoolRef]]:
@@ -269,25 +331,57 @@ def ending(ground: Ground, run: Run, target: Target, *, free: bool) -> tuple[Que
         case StateTarget(goal=goal):
             wanted = [z3.Not(term(goal, Environment(ground.ctx, state=state), {}))]
             label = f"after_{count}_calls"
-            narrow = (*run.narrow, *passing, *wanted)
-            return Query(label, (*run.terms, *passing, *wanted), narrow=narrow), End(now, None)
+            terms, narrow = (*run.terms, *passing, *wanted), (*run.narrow, *passing, *wanted)
+            return asked(label, terms, narrow, calls_of(run)), End(now, None)
         case CallTarget(case=case, condition=condition):
             call = symbolic(ground, case.tool, count + 1, state, now)
             label = f"call_{count + 1}_{case.tool.name}_{case.rule}"
             wished = partial(meeting, case, condition)
             terms = (*run.terms, *passing, *among_all(ground, call, wished))
             narrow = (*run.narrow, *passing, *among_few(ground, call, wished))
-            return Query(label, terms, narrow=narrow), End(now, call)
+            return asked(label, terms, narrow, (*calls_of(run), call)), End(now, call)
+
+
+def asked(
+    label: str, terms: tuple[z3.BoolRef, ...], narrow: tuple[z3.BoolRef, ...], calls: tuple[Symbolic, ...]
+) -> Query:
+    """The query, with its narrower part where that is one."""
+    return Query(label, terms, narrow=narrow if any(has_strings(call.tool, call.env) for call in calls) else ())
+
+
+def calls_of(run: Run) -> tuple[Symbolic, ...]:
+    """What each turn's call would be, for every tool."""
+    return tuple(call for turn in run.turns for call in turn.calls)
 
 
 def moves_of(ground: Ground, desk: Desk, label: str, found: Model, *, run: Run, end: End) -> Moves:
     """A small sequence out of a model."""
-    last = () if end.call is None else ((end.call, end.now),)
-    every = tuple(call for turn in run.turns for call in turn.calls) + tuple(call for call, _ in last)
-    model = shrunk(desk, label, found, every, (tuple(unasked(turn) for turn in run.turns),))
-    made = ((turn.calls[number(model, turn.choice)], turn.now) for turn in run.turns)
-    calls = tuple(move_of(ground, model, call, now) for call, now in (*made, *last))
-    return Moves(calls, number(model, end.now))
+    last = () if end.call is None else (end.call,)
+    every = (*calls_of(run), *last)
+    model = shrunk(desk, label, found, every, preferred(run))
+    made = [
+        replace(move_of(ground, model, turn.calls[number(model, turn.choice)], turn.now), ends=ends(model, run, at))
+        for at, turn in enumerate(run.turns)
+    ]
+    final = [] if end.call is None else [move_of(ground, model, end.call, end.now)]
+    return Moves((*made, *final), number(model, end.now))
+
+
+def preferred(run: Run) -> Ladder:
+    """What makes a sequence easy to follow: that nobody is asked, that every call ends at once; both, or either."""
+    people = tuple(unasked(turn) for turn in run.turns)
+    at_once = tuple(turn.endings[at] for at, turn in enumerate(run.turns) if at in turn.endings)
+    return ((*people, *at_once), people, at_once) if at_once else (people,)
+
+
+def ends(model: Model, run: Run, at: int) -> Ends | None:
+    """When the call of a turn ends `ok`, if it does; at once, where that makes no difference."""
+    if not run.turns[at].calls[number(model, run.turns[at].choice)].tool.on_success:
+        return AT_ONCE
+    for later, turn in enumerate(run.turns):
+        if turn.ended is not None and at in turn.endings and is_true(model, turn.endings[at]):
+            return Ends(later - at, number(model, turn.ended))
+    return None
 
 
 def move_of(ground: Ground, model: Model, call: Symbolic, now: z3.ArithRef) -> Move:

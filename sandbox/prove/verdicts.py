@@ -4,23 +4,36 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias, assert_never
+from typing import Final, Literal, TypeAlias, assert_never
 
 from sandbox.call import Decision
 from sandbox.ir import Json
 
 
 @dataclass(frozen=True, slots=True)
+class Ends:
+    """A call ends `ok`: after so many further calls were permitted, at this time (None: that of the last of them)."""
+
+    after: int
+    at_ms: int | None = None
+
+
+AT_ONCE: Final = Ends(0)
+
+
+@dataclass(frozen=True, slots=True)
 class Move:
     """One call of a sequence: raw JSON arguments in the form that `decide` accepts; its time in Unix milliseconds.
 
-    `session` has the facts that the host supplies with the call, as raw JSON.
+    `session` has the facts that the host supplies with the call, as raw JSON. `ends` is None where the call has not
+    ended when the sequence has.
     """
 
     tool: str
     args: Mapping[str, Json]
     now_ms: int
     session: Mapping[str, Json] = field(default_factory=dict)
+    ends: Ends | None = AT_ONCE
 
 
 @dataclass(frozen=True, slots=True)

@@ -351,6 +351,7 @@ class ToolSpec(Model):
     args: dict[fields.Identifier, ArgumentSpec] = {}
     rules: list[RuleSpec]
     then: dict[fields.Identifier, fields.Expression] = {}
+    on_success: dict[fields.Identifier, fields.Expression] = {}
     run: RunSpec | None = None
 
 

@@ -9,10 +9,11 @@ import itertools
 import random
 import time
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 
+from sandbox.compile.enabling import effective as effective_value
 from sandbox.decide import EnginePair, Evaluator
 from sandbox.evaluate import Env, Test, evaluate, truth
 from sandbox.ir import (
@@ -62,7 +63,7 @@ from sandbox.ir import (
     Variable,
     sort_of,
 )
-from sandbox.machine import StoredState, apply_then, effective, initial_state, rule_of, tick, verdict_of
+from sandbox.machine import StoredState, apply_then, effective, initial_state, rule_of, succeed, tick, verdict_of
 from sandbox.prove import unroll
 from sandbox.prove.attempt import attempt
 from sandbox.prove.crew import Reply
@@ -74,7 +75,7 @@ PERIOD_MS = 1_000
 STEP_MS = PERIOD_MS // 2
 MAX_STATES, MAX_RICH_STATES = 1_500, 200
 COLOURS = ("red", "green")
-CHUNKS, RICH_CHUNKS, PER_CHUNK = 10, 3, 25
+CHUNKS, RICH_CHUNKS, SUCCESS_CHUNKS, PER_CHUNK = 10, 3, 4, 25
 RECORD = RecordType((Argument("a", IntType(0, 1)), Argument("b", IntType(0, 1), optional=True)))
 RECORD_SORT = sort_of(RECORD)
 SESSION = (Argument("k", IntType(0, 1)), Argument("s", BoolType()))
@@ -141,6 +142,34 @@ class Random:
             return literal
         one = self.dice.choice(self.ints)
         return self.dice.choice((one, one, Add(one, literal), Add(one, self.dice.choice(self.ints)), Sub(one, literal)))
+
+
+def enabling_value(names: Random, variable: Variable) -> Expr:
+    """What `on_success` may assign."""
+    state = State(variable.name, variable.sort)
+    match variable.sort:
+        case BoolSort():
+            return Const(value=True, sort=BoolSort())
+        case EnumSort():
+            return effective_value(variable, Const(names.dice.choice(COLOURS), variable.sort))
+    chosen = names.dice.choice(
+        [Const(names.dice.randint(0, 3), IntSort()), *(each for each in names.ints if isinstance(each, Arg))]
+    )
+    return Ite(Lt(chosen, state), state, chosen)
+
+
+def random_succeeding_contract(dice: random.Random) -> Contract:
+    """Some tools write when they have succeeded: what has no period, so that a second time is like the first."""
+    spec = random_contract(dice)
+    written = [variable for variable in spec.variables if variable.period is None]
+    tools = []
+    for tool in spec.tools:
+        names = names_in(dice, tool.arguments, spec.variables)
+        chosen = dice.sample(written, dice.randint(0, len(written)))
+        assignments = tuple(Assignment(each.name, enabling_value(names, each)) for each in chosen)
+        then = tool.then if dice.random() < 0.4 else ()  # what only a success writes shows most
+        tools.append(replace(tool, then=then, on_success=assignments))
+    return replace(spec, tools=tuple(tools))
 
 
 def random_contract(dice: random.Random, *, rich: bool = False) -> Contract:
@@ -227,6 +256,16 @@ def random_property(dice: random.Random, contract: Contract) -> Property:
     return Property("p", kind, And((condition, decided)), (tool.name,), mentions_decision=True)
 
 
+def property_of_successes(dice: random.Random, contract: Contract) -> Property:
+    """Mostly an `always` that holds at first, so that it is steps which keep or break it."""
+    start = Env({}, effective(contract, initial_state(contract, 0)))
+    for _ in range(20):
+        subject = Property("p", "always", names_in(dice, (), contract.variables).condition())
+        if truth(subject.condition)(start) and dice.random() < 0.3:
+            return subject
+    return random_property(dice, contract)
+
+
 def over_every_tool(dice: random.Random, kind: str, contract: Contract) -> Property:
     """A property that says something else of each tool, under `tool == ...`."""
     names = EnumSort(tuple(tool.name for tool in contract.tools))
@@ -272,6 +311,10 @@ def records_of(fields: tuple[Argument, ...]) -> list[object]:
     ]
 
 
+Success = tuple[str, int]
+"""A call that was permitted, by its tool and its place among the tool's calls."""
+
+
 class Search:
     """Every reachable state, up to the passing of whole periods; None of it where there are too many."""
 
@@ -291,6 +334,7 @@ class Search:
                 evaluate(verdict_of(tool)),
                 evaluate(rule_of(tool)),
                 [(a.variable, evaluate(a.value)) for a in tool.then],
+                [(a.variable, evaluate(a.value)) for a in tool.on_success],
             )
             for tool in contract.tools
         }
@@ -304,14 +348,14 @@ class Search:
         return [{"now": now, **session} for now in times for session in self.sessions]
 
     def _reachable(self) -> list[tuple[dict[str, object], int]] | None:
-        first = [initial_state(self.contract, now) for now in ((0, STEP_MS) if self.timed else (0,))]
-        waiting, seen = list(first), {self._key(each) for each in first}
+        first = [(initial_state(self.contract, now), frozenset()) for now in ((0, STEP_MS) if self.timed else (0,))]
+        waiting, seen = list(first), {self._key(*each) for each in first}
         found = []
         while waiting:
-            stored = waiting.pop()
+            stored, permitted = waiting.pop()
             found.append((effective(self.contract, stored), stored.clock_ms))
-            for following in self._following(stored):
-                key = self._key(following)
+            for following in self._following(stored, permitted):
+                key = self._key(*following)
                 if key not in seen:
                     if len(seen) >= (MAX_RICH_STATES if self.contract.session else MAX_STATES):
                         return None
@@ -319,22 +363,31 @@ class Search:
                     waiting.append(following)
         return found
 
-    def _following(self, stored: StoredState) -> list[StoredState]:
-        later = [tick(self.contract, stored, stored.clock_ms + STEP_MS)] if self.timed else []
+    def _following(
+        self, stored: StoredState, permitted: frozenset[Success]
+    ) -> list[tuple[StoredState, frozenset[Success]]]:
+        """By time, by every permit, and by the success of every call that was ever permitted."""
+        later = [(tick(self.contract, stored, stored.clock_ms + STEP_MS), permitted)] if self.timed else []
         state = effective(self.contract, stored)
-        for calls, verdict, _, then in self.tools.values():
-            for args, facts in itertools.product(calls, self.facts(stored.clock_ms)):
-                env = Env(args, state, facts)
+        for tool, (calls, verdict, _, then, on_success) in self.tools.items():
+            for at, facts in itertools.product(range(len(calls)), self.facts(stored.clock_ms)):
+                env = Env(calls[at], state, facts)
                 if verdict(env) != "deny":
-                    later.append(apply_then(self.contract, stored, {name: value(env) for name, value in then}))
+                    after = apply_then(self.contract, stored, {name: value(env) for name, value in then})
+                    later.append((after, permitted | {(tool, at)} if on_success else permitted))
+        for tool, at in permitted:
+            calls, *_, on_success = self.tools[tool]
+            env = Env(calls[at], state, {})
+            noted = succeed(self.contract, stored, {name: value(env) for name, value in on_success})
+            later.append((noted, permitted))
         return later
 
-    def _key(self, stored: StoredState) -> object:
+    def _key(self, stored: StoredState, permitted: frozenset[Success]) -> object:
         values = tuple(sorted(stored.values.items()))
         events = tuple(
             (name, tuple((stored.clock_ms - at, n) for at, n in pairs)) for name, pairs in sorted(stored.events.items())
         )
-        return values, events, stored.clock_ms % PERIOD_MS
+        return values, events, stored.clock_ms % PERIOD_MS, permitted
 
     def breaks(self, subject: Property) -> bool:
         """Whether some reachable state (and call) shows it: against an `always`, and what the others speak of."""
@@ -351,7 +404,7 @@ class Search:
         )
 
     def _meets(self, subject: Property, condition: Test, tool: str, env: Env) -> bool:
-        _, verdict, rule, _ = self.tools[tool]
+        _, verdict, rule, *_ = self.tools[tool]
         decided = {"tool": tool, "decision": verdict(env), "rule": rule(env)}
         if subject.kind == "never" and not subject.mentions_decision and decided["decision"] == "deny":
             return False
@@ -393,12 +446,25 @@ def test_none_is_wrong_about_records_sessions_defaults_and_the_time(
     compare(random.Random(f"rich brute force {chunk}"), PER_CHUNK, monkeypatch, rich=True)  # noqa: S311 - not a secret
 
 
-def compare(dice: random.Random, specs: int, monkeypatch: pytest.MonkeyPatch, *, rich: bool) -> None:
+@pytest.mark.parametrize("chunk", range(SUCCESS_CHUNKS))
+def test_none_is_wrong_about_what_a_success_enables(chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    dice = random.Random(f"brute force of successes {chunk}")  # noqa: S311 - not a secret
+    compare(dice, PER_CHUNK, monkeypatch, rich=False, successes=True)
+
+
+def compare(
+    dice: random.Random,
+    specs: int,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    rich: bool,
+    successes: bool = False,
+) -> None:
     monkeypatch.setattr(unroll, "MAX_CALLS", 5 if rich else 7)  # what is true and not inductive is searched for in vain
     tally: Counter[str] = Counter()
     while tally["specs"] < specs:
-        contract = random_contract(dice, rich=rich)
-        subject = random_property(dice, contract)
+        contract = random_succeeding_contract(dice) if successes else random_contract(dice, rich=rich)
+        subject = (property_of_successes if successes else random_property)(dice, contract)
         search = Search(contract)
         if search.states is None:
             continue

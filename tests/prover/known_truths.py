@@ -61,7 +61,7 @@ from prover_specs import (
     word,
 )
 
-from sandbox.ir import Argument, Fact, StringSort, TimestampSort
+from sandbox.ir import Argument, Assignment, Fact, StringSort, TimestampSort, Variable
 
 
 @dataclass(frozen=True)
@@ -496,6 +496,53 @@ def enums_and_bools() -> list[Truth]:
     ]
 
 
+def succeeding(spec: Contract, name: str, *writes: Assignment) -> Contract:
+    """The spec in which the success of a tool writes something."""
+    return replace(
+        spec, tools=tuple(replace(each, on_success=writes) if each.name == name else each for each in spec.tools)
+    )
+
+
+def raised(declared: Variable, to: Expr) -> Assignment:
+    return then(declared, Ite(Lt(to, state(declared)), state(declared), to))
+
+
+def successes() -> list[Truth]:
+    yes = boolean(value=True)
+    done, begun = variable("done", initial=False), variable("begun", initial=False)
+    review, merge = tool("review", (), (allow(yes),)), tool("merge", (), (allow(state(done)),))
+    reviewing = succeeding(contract((review, merge), done), "review", then(done, yes))
+    first = tool("first", (), (allow(Not(state(begun))),))
+    second = tool("second", (), (allow(Not(state(done))),), then(begun, yes))
+    racing = succeeding(contract((first, second), done, begun), "first", then(done, yes))
+    build, tested = argument("build", IntType(0, 1_000)), variable("tested")
+    test = tool("test", (build,), (allow(Le(arg(build), number(9))), ask(Le(arg(build), number(10)))))
+    testing = succeeding(contract((test,), tested), "test", raised(tested, arg(build)))
+    latest, only = variable("latest", 0, TimestampSort()), Fact("now", TimestampSort())
+    noting = tool("note", (), (allow(Le(only, Const(1_800_000_000_000, TimestampSort()))),))
+    clock = succeeding(contract((noting,), latest), "note", raised(latest, only))
+    count = variable("count", 0, period=RESET)
+    daily = succeeding(contract((test,), count), "test", raised(count, arg(build)))
+    blocked = succeeding(contract((tool("test", (), (deny(yes),)),), done), "test", then(done, yes))
+    return [
+        Truth("merged after a review", reviewing, possible("merge"), "proved", 2),
+        Truth("merged only when reviewed", reviewing, never("merge", Not(state(done))), "proved"),
+        Truth("what a success writes is not idle", reviewing, always(Not(state(done))), "refuted", 1),
+        Truth("what is denied never succeeds", blocked, always(Not(state(done))), "proved"),
+        Truth("a call succeeds late", racing, always(Not(And((state(done), state(begun))))), "refuted", 2),
+        Truth("a success is of a call that was permitted", testing, always(Le(state(tested), number(10))), "proved"),
+        Truth("asked calls succeed too", testing, always(Le(state(tested), number(9))), "refuted", 1),
+        Truth(
+            "by its time, not that of the permit",
+            clock,
+            always(Le(state(latest), Const(1_800_000_000_000, TimestampSort()))),
+            "refuted",
+            1,
+        ),
+        Truth("a success after midnight", daily, always(Le(state(count), number(10))), "proved"),
+    ]
+
+
 def every_truth() -> list[Truth]:
     """All of them."""
     groups = (
@@ -513,5 +560,6 @@ def every_truth() -> list[Truth]:
         reachable,
         decimals_and_texts,
         enums_and_bools,
+        successes,
     )
     return [truth for group in groups for truth in group()]

@@ -93,7 +93,7 @@ def order(subject: Property = CAP, seconds: float = 30.0) -> Order:
 class LaterTool(Tool):
     """As a tool, of a language that can say more."""
 
-    on_success: tuple[str, ...] = ()
+    on_holidays: tuple[str, ...] = ()
 
 
 def finding_of(asked: Order) -> Finding:
@@ -106,9 +106,9 @@ def test_what_no_obligation_is_made_of_is_not_proved(monkeypatch: pytest.MonkeyP
     later = {name: getattr(pay, name) for name in ("name", "arguments", "rules", "then")}
     without = replace(paying(), tools=(LaterTool(**later),))
     assert isinstance(decided(without, CAP), Proved)
-    finding = finding_of(replace(order(), contract=replace(paying(), tools=(LaterTool(**later, on_success=("x",)),))))
+    finding = finding_of(replace(order(), contract=replace(paying(), tools=(LaterTool(**later, on_holidays=("x",)),))))
     assert finding == GaveUp(
-        "the attempt failed: Fault: `on_success` of a latertool is not in the prover's obligations"
+        "the attempt failed: Fault: `on_holidays` of a latertool is not in the prover's obligations"
     )
 
 

@@ -35,6 +35,18 @@ def without_permits(patch: Patch) -> None:
     patch.setattr(obligations, "after_permit", nothing_to_show)
 
 
+def without_successes(patch: Patch) -> None:
+    patch.setattr(obligations, "after_succeed", nothing_to_show)
+
+
+def every_call_ends_at_once(patch: Patch) -> None:
+    patch.setattr(unroll, "may_end_late", lambda *_: False)
+
+
+def no_call_ends(patch: Patch) -> None:
+    patch.setattr(unroll, "succeeded", lambda _, run, *, free, late: run)
+
+
 def without_the_first_tool(patch: Patch) -> None:
     whole = induction.steps
 
@@ -101,6 +113,9 @@ NOTICED: tuple[tuple[Callable[[Patch], None], str], ...] = (
     (without_tick, "a window runs out with time"),
     (without_beginning, "false from the start and kept by every step"),
     (without_permits, "budget checked before adding"),
+    (without_successes, "what a success writes is not idle"),
+    (every_call_ends_at_once, "a call succeeds late"),
+    (no_call_ends, "merged after a review"),
     (without_the_first_tool, "an approval is never used up"),
     (asking_is_denying, "what is asked can run"),
     (asked_calls_do_not_count, "asked is not denied"),

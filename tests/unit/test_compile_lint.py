@@ -52,7 +52,7 @@ tools:
         ("tools: {t: {rules: [{id: a, deny: false}]}, u: {rules: [{id: b, allow: true}]}}",
          ["no rule of `t` allows or asks, so that it is always denied", "rule `a` is never true", "rule `b` is always true"]),
         ("state: {v: {type: int, initial: 0, reset: 1h}}\ntools: {t: {args: {n: {type: int}}, rules: [{id: a, allow: state.v + args.n < 5}]}}",
-         ["`v` has a `reset`: up to twice its cap fits in a rolling period; `window` has no gap", "no `then` ever changes `v`; a cap on it caps nothing"]),
+         ["`v` has a `reset`: up to twice its cap fits in a rolling period; `window` has no gap", "no `then` and no `on_success` ever changes `v`; a cap on it caps nothing"]),
         ("tools: {t: {args: {p: {type: path}}, rules: [{id: a, allow: \"args.p.startsWith('/a')\"}, {id: b, allow: \"args.p.lowerAscii().startsWith('/a/')\"}]}}",
          ["the prefix `/a` in rule `a` has no slash at its end and begins `/a-other` too"]),
         ("tools: {t: {args: {s: {type: string}}, rules: [{id: a, allow: \"args.s.matches('a')\"}, {id: b, deny: \"args.s.matches('a')\"}, {id: c, ask: \"args.s.matches('^a$')\"}]}}",

@@ -1,0 +1,54 @@
+"""Every adapter against its real framework, each in an environment of its own that is made here and kept.
+
+`make test` runs the lightest in full, `make test-adapters` all of them.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+LIGHT = ("langchain", "openai-agents")
+HEAVY: tuple[str, ...] = ()
+FEWEST = 12
+"""Tests that every adapter has at the least: a run that collects nothing has shown nothing."""
+
+
+def check(name: str) -> None:
+    made = [sys.executable, ROOT / "scripts" / "adapter_env.py", name]
+    python = subprocess.run(made, capture_output=True, text=True, check=True).stdout.strip()
+    tests = ROOT / "tests" / "adapters" / f"test_{name.replace('-', '_')}.py"
+    command = [python, "-m", "pytest", "-q", "-o", "filterwarnings=", str(tests)]
+    environment = {**os.environ, "SANDBOX_ADAPTER": name}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    said = done.stdout[-6_000:] + done.stderr[-2_000:]
+    assert done.returncode == 0, said
+    passed = re.search(r"^(\d+) passed", said, re.MULTILINE)
+    assert passed is not None, said
+    assert int(passed[1]) >= FEWEST, said
+    assert "skipped" not in said, said
+
+
+@pytest.mark.parametrize("name", LIGHT)
+def test_an_adapter_keeps_what_all_adapters_keep(name: str) -> None:
+    check(name)
+
+
+@pytest.mark.adapters
+@pytest.mark.parametrize("name", HEAVY)
+def test_a_heavy_adapter_keeps_what_all_adapters_keep(name: str) -> None:
+    check(name)
+
+
+def test_every_adapter_and_every_pinned_framework_is_in_one_of_the_lists() -> None:
+    pinned = {path.stem for path in (ROOT / "tests" / "adapters" / "pins").glob("*.txt")}
+    tested = {
+        path.stem.removeprefix("test_").replace("_", "-") for path in (ROOT / "tests" / "adapters").glob("test_*.py")
+    }
+    assert pinned == tested == {*LIGHT, *HEAVY}

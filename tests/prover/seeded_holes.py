@@ -1,0 +1,431 @@
+"""Whole specs with state as an author writes them, each sound, and then with one slip: what is true of both.
+
+The slip is a replacement of one piece of the spec's text by another, so that nothing else can be the reason.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Seeded:
+    """A spec and its properties; `hole` replaces a piece of the spec, and then `p` is refuted by `calls` calls.
+
+    In the sound spec `p`, and whatever else stands in `properties`, is proved.
+    """
+
+    name: str
+    spec: str
+    properties: str
+    hole: tuple[str, str]
+    calls: int = 1
+
+    def sound(self) -> str:
+        """The sound spec's text."""
+        return f"sandbox: 1\nname: seeded\n{self.spec.strip()}\n"
+
+    def slipped(self) -> str:
+        """The spec with the slip in it."""
+        before, after = self.hole
+        if self.sound().count(before) != 1:
+            message = f"`{before}` stands not once in `{self.name}`"
+            raise ValueError(message)
+        return self.sound().replace(before, after)
+
+    def property_file(self) -> str:
+        """The property file's text."""
+        return f"proves: spec.yaml\nproperties:\n{self.properties.strip(chr(10))}\n"
+
+
+BUDGETS = (
+    Seeded(
+        "a cap on each payment is none on their sum",
+        """
+state:
+  sent: {type: decimal, scale: 2, initial: 0}
+tools:
+  pay:
+    args: {amount: {type: decimal, scale: 2, min: 0.01, max: 60}}
+    rules:
+      - {id: over, deny: state.sent + args.amount > 100.00}
+      - {id: rest, allow: args.amount <= 60.00}
+    then: {sent: state.sent + args.amount}
+""",
+        "  - {id: p, always: state.sent <= 100.00}",
+        ("state.sent + args.amount > 100.00", "args.amount > 60.00"),
+        calls=2,
+    ),
+    Seeded(
+        "the other currency's budget is asked",
+        """
+state:
+  euros: {type: int, initial: 0}
+  dollars: {type: int, initial: 0}
+tools:
+  euro:
+    args: {n: {type: int, min: 1, max: 9}}
+    rules: [{id: a, allow: state.euros + args.n <= 20}]
+    then: {euros: state.euros + args.n}
+  dollar:
+    args: {n: {type: int, min: 1, max: 9}}
+    rules: [{id: a, allow: state.dollars + args.n <= 20}]
+    then: {dollars: state.dollars + args.n}
+""",
+        "  - {id: p, always: state.euros <= 20 && state.dollars <= 20}",
+        ("allow: state.dollars + args.n <= 20", "allow: state.euros + args.n <= 20"),
+        calls=3,
+    ),
+    Seeded(
+        "what a person is asked for is in the budget too",
+        """
+state:
+  sent: {type: int, initial: 0, window: 24h}
+tools:
+  pay:
+    args: {n: {type: int, min: 1, max: 90}}
+    rules:
+      - {id: over, deny: state.sent + args.n > 100}
+      - {id: large, ask: args.n > 50}
+      - {id: small, allow: args.n <= 50}
+    then: {sent: state.sent + args.n}
+""",
+        "  - {id: p, always: state.sent <= 100}",
+        ("deny: state.sent + args.n > 100", "deny: args.n <= 50 && state.sent + args.n > 100"),
+        calls=2,
+    ),
+    Seeded(
+        "an approval alone lifts the cap",
+        """
+state:
+  sent: {type: int, initial: 0}
+tools:
+  pay:
+    args: {n: {type: int, min: 1, max: 10}}
+    rules:
+      - {id: over, deny: state.sent + args.n > 15}
+      - {id: any, allow: args.n > 0}
+    then: {sent: state.sent + args.n}
+""",
+        "  - {id: p, always: state.sent <= 15}",
+        ("id: over, deny:", "id: over, ask:"),
+        calls=2,
+    ),
+    Seeded(
+        "a reset re-opens what was to last",
+        """
+state:
+  given: {type: int, initial: 0}
+  ever: {type: bool, initial: false}
+tools:
+  give:
+    args: {n: {type: int, min: 1, max: 5}}
+    rules: [{id: a, allow: state.given + args.n <= 5}]
+    then: {given: state.given + args.n, ever: true}
+""",
+        "  - {id: p, always: '!state.ever || state.given > 0'}\n  - {id: q, always: state.given >= 0}",
+        ("given: {type: int, initial: 0}", "given: {type: int, initial: 0, reset: 24h}"),
+        calls=1,
+    ),
+    Seeded(
+        "a second tool forgets to count",
+        """
+state:
+  calls: {type: int, initial: 0}
+  total: {type: int, initial: 0}
+tools:
+  look:
+    rules: [{id: a, allow: state.calls < 3}]
+    then: {calls: state.calls + 1, total: state.total + 1}
+  peek:
+    rules: [{id: a, allow: state.calls < 3}]
+    then: {total: state.total + 1, calls: state.calls + 1}
+""",
+        "  - {id: p, always: state.total <= 3}\n  - {id: q, always: state.total <= state.calls && state.calls <= 3}",
+        ("then: {total: state.total + 1, calls: state.calls + 1}", "then: {total: state.total + 1}"),
+        calls=4,
+    ),
+    Seeded(
+        "goods are handed out once",
+        """
+state:
+  paid: {type: bool, initial: false}
+  payments: {type: int, initial: 0}
+  shipped: {type: int, initial: 0}
+tools:
+  pay:
+    rules: [{id: a, allow: '!state.paid'}]
+    then: {paid: true, payments: state.payments + 1}
+  ship:
+    rules: [{id: a, allow: state.paid}]
+    then: {paid: false, shipped: state.shipped + 1}
+""",
+        """
+  - {id: p, always: state.shipped <= state.payments}
+  - {id: q, always: 'state.paid ? state.shipped < state.payments : state.shipped <= state.payments'}
+""",
+        ("then: {paid: false, shipped: state.shipped + 1}", "then: {shipped: state.shipped + 1}"),
+        calls=3,
+    ),
+    Seeded(
+        "amounts below zero give back",
+        """
+state:
+  sent: {type: decimal, scale: 2, initial: 0}
+  largest: {type: decimal, scale: 2, initial: 0}
+tools:
+  pay:
+    args: {n: {type: decimal, scale: 2, min: 0, max: 100}}
+    rules: [{id: a, allow: state.sent + args.n <= 100.00}]
+    then:
+      sent: state.sent + args.n
+      largest: "args.n > state.largest ? args.n : state.largest"
+""",
+        "  - {id: p, always: state.largest <= state.sent}\n  - {id: q, always: state.sent >= 0}",
+        ("min: 0, max: 100", "min: -100, max: 100"),
+        calls=1,
+    ),
+    Seeded(
+        "an overwrite in place of a sum",
+        """
+state:
+  sent: {type: int, initial: 0}
+  count: {type: int, initial: 0}
+tools:
+  pay:
+    args: {n: {type: int, min: 2, max: 9}}
+    rules: [{id: a, allow: state.sent + args.n <= 9}]
+    then: {sent: state.sent + args.n, count: state.count + 1}
+""",
+        "  - {id: p, always: state.count <= 4}\n  - {id: q, always: state.count * 2 <= state.sent && state.sent <= 9}",
+        ("then: {sent: state.sent + args.n,", "then: {sent: args.n,"),
+        calls=5,
+    ),
+)
+
+PHASES = (
+    Seeded(
+        "no way back from closed",
+        """
+state:
+  phase: {type: enum, values: [open, closed], initial: open}
+  late: {type: bool, initial: false}
+tools:
+  close:
+    rules: [{id: a, ask: state.phase == 'open'}]
+    then: {phase: "'closed'"}
+  write:
+    rules: [{id: a, allow: state.phase == 'open'}]
+    then: {late: state.phase == 'closed'}
+  reopen:
+    rules: [{id: a, allow: state.phase == 'closed' && state.phase == 'open'}]
+    then: {phase: "'open'"}
+""",
+        "  - {id: p, never: tool == 'reopen' || (tool == 'write' && state.phase == 'closed')}",
+        ("state.phase == 'closed' && state.phase == 'open'", "state.phase == 'closed'"),
+        calls=2,
+    ),
+    Seeded(
+        "an hour between two calls",
+        """
+state:
+  last: {type: timestamp, initial: 2026-01-01T00:00:00Z}
+tools:
+  reboot:
+    rules: [{id: a, allow: "now >= state.last + duration('1h')"}]
+    then: {last: now}
+""",
+        "  - {id: p, never: \"now < state.last + duration('1h')\"}",
+        ("now >= state.last + duration('1h')", "now + duration('1h') >= state.last"),
+    ),
+    Seeded(
+        "the first login is remembered",
+        """
+state:
+  known: {type: bool, initial: false}
+  acts: {type: int, initial: 0}
+tools:
+  login:
+    rules: [{id: a, ask: '!state.known'}]
+    then: {known: 'true'}
+  logout:
+    rules: [{id: a, allow: state.known}]
+    then: {known: 'false', acts: '0'}
+  act:
+    rules: [{id: a, allow: state.known && state.acts < 2}]
+    then: {acts: state.acts + 1}
+""",
+        "  - {id: p, always: state.known || state.acts == 0}",
+        ("then: {known: 'false', acts: '0'}", "then: {known: 'false'}"),
+        calls=3,
+    ),
+    Seeded(
+        "once tainted, for ever",
+        """
+state:
+  tainted: {type: bool, initial: false}
+tools:
+  browse:
+    args: {own: {type: bool}}
+    rules: [{id: a, allow: 'true'}]
+    then: {tainted: state.tainted || !args.own}
+  send:
+    rules: [{id: a, allow: '!state.tainted'}]
+""",
+        "  - {id: p, never: tool == 'send' && state.tainted}",
+        ("allow: '!state.tainted'", "allow: '!state.tainted || true'"),
+        calls=2,
+    ),
+)
+
+CALLS = (
+    Seeded(
+        "two tools with one effect",
+        """
+tools:
+  transfer:
+    effects: [pays]
+    args: {amount: {type: int, min: 1, max: 999}}
+    rules: [{id: a, allow: args.amount <= 50}]
+  refund:
+    effects: [pays]
+    args: {amount: {type: int, min: 1, max: 999}}
+    rules: [{id: a, allow: args.amount <= 50}, {id: b, ask: args.amount > 50}]
+""",
+        "  - {id: p, effect: pays, never: decision == 'allow' && args.amount > 50}",
+        ("{id: b, ask: args.amount > 50}", "{id: b, allow: args.amount < 500}"),
+    ),
+    Seeded(
+        "a dot that is any character",
+        r"""
+tools:
+  open:
+    args: {host: {type: string, max_size: 64}}
+    rules:
+      - id: a
+        allow: >-
+          args.host.matches(r'^api\.bank\.example$')
+""",
+        "  - {id: p, never: args.host != 'api.bank.example'}",
+        (r"^api\.bank\.example$", r"^api\.bank.example$"),
+    ),
+    Seeded(
+        "an escape that is none in a raw string",
+        r"""
+tools:
+  become:
+    args: {who: {type: string, max_size: 20}}
+    rules: [{id: root, deny: "args.who == '\u0072oot'"}, {id: a, allow: 'true'}]
+""",
+        "  - {id: p, never: args.who == 'root'}",
+        (r"args.who == '\u0072oot'", r"args.who == r'\\u0072oot'"),
+    ),
+    Seeded(
+        "a quotient is rounded",
+        """
+tools:
+  pay:
+    args: {n: {type: int, min: 0, max: 999}}
+    rules: [{id: a, allow: args.n <= 50}]
+""",
+        "  - {id: p, never: args.n > 50}",
+        ("allow: args.n <= 50", "allow: args.n / 10 <= 5"),
+    ),
+    Seeded(
+        "a remainder has the sign of the dividend",
+        """
+tools:
+  pick:
+    args: {n: {type: int, min: -9, max: 9}}
+    rules: [{id: a, deny: args.n % 2 != 0}, {id: b, allow: 'true'}]
+""",
+        '  - {id: p, never: "args.n in [-9, -7, -5, -3, -1, 1, 3, 5, 7, 9]"}',
+        ("args.n % 2 != 0", "args.n % 2 == 1"),
+    ),
+    Seeded(
+        "fees of small amounts are rounded away",
+        """
+state:
+  moved: {type: int, initial: 0}
+  fees: {type: int, initial: 0}
+tools:
+  move:
+    args: {n: {type: int, min: 1, max: 100}}
+    rules: [{id: a, allow: 'true'}]
+    then: {moved: state.moved + args.n, fees: state.fees + (args.n + 9) / 10}
+""",
+        "  - {id: p, always: state.fees * 10 >= state.moved}",
+        ("(args.n + 9) / 10", "args.n / 10"),
+    ),
+    Seeded(
+        "not both is not neither",
+        """
+tools:
+  read:
+    args: {a: {type: bool}, b: {type: bool}}
+    rules: [{id: a, allow: "!(args.a || args.b)"}]
+""",
+        "  - {id: p, never: args.a || args.b}",
+        ("!(args.a || args.b)", "!args.a || !args.b"),
+    ),
+    Seeded(
+        "a limit that is absent",
+        """
+tools:
+  export:
+    args: {limit: {type: int, min: 1, max: 99999, optional: true}}
+    rules: [{id: a, deny: "!(has(args.limit) && args.limit <= 100)"}, {id: b, allow: 'true'}]
+""",
+        "  - {id: p, never: '!(has(args.limit) && args.limit <= 100)'}",
+        ("!(has(args.limit) && args.limit <= 100)", "has(args.limit) && args.limit > 100"),
+    ),
+    Seeded(
+        "a default that is large",
+        """
+tools:
+  export:
+    args: {limit: {type: int, min: 1, max: 99999, default: 10}, all: {type: bool, default: false}}
+    rules: [{id: a, allow: args.limit <= 100 && !args.all}]
+""",
+        "  - {id: p, never: args.all || args.limit > 100}",
+        ("args.limit <= 100 && !args.all", "args.limit <= 100 || !args.all"),
+    ),
+    Seeded(
+        "a name in another case",
+        """
+define: {secret: "/srv/secret"}
+tools:
+  read:
+    args: {path: {type: path}}
+    rules:
+      - {id: no, deny: "args.path.lowerAscii().startsWith(secret)"}
+      - {id: a, allow: "args.path.startsWith('/')"}
+""",
+        "  - {id: p, never: \"args.path.lowerAscii().startsWith('/srv/secret/')\"}",
+        ("args.path.lowerAscii().startsWith(secret)", "args.path.startsWith(secret)"),
+    ),
+    Seeded(
+        "a list whose first is looked at",
+        """
+tools:
+  mail:
+    args: {to: {type: list, items: {type: enum, values: [ann, bob, eve]}, min_size: 1, max_size: 3}}
+    rules: [{id: a, allow: "args.to.all(x, x != 'eve')"}]
+""",
+        "  - {id: p, never: \"'eve' in args.to\"}",
+        ("args.to.all(x, x != 'eve')", "args.to[0] != 'eve'"),
+    ),
+    Seeded(
+        "cents beside whole numbers",
+        """
+tools:
+  pay:
+    args: {n: {type: decimal, scale: 3, min: 0, max: 1000}, tip: {type: decimal, scale: 2, min: 0, max: 1000}}
+    rules: [{id: a, allow: args.n + args.tip <= 10.00}]
+""",
+        "  - {id: p, never: args.n + args.tip > 10}",
+        ("args.n + args.tip <= 10.00", "args.n + args.tip < 10.01"),
+    ),
+)
+
+SEEDED = (*BUDGETS, *PHASES, *CALLS)
