@@ -11,7 +11,7 @@ from typing import Final, NoReturn, TypeAlias, cast
 
 from sandbox.adapters.schema import arguments_schema
 from sandbox.adapters.telling import Answer, done, failed, refused, waiting
-from sandbox.adapters.ticket import Answered, new_ticket
+from sandbox.adapters.ticket import Answered, Ticket, new_ticket
 from sandbox.canonical import canonical_json
 from sandbox.errors import ApprovalNeeded, Denied, ToolError, UsageError
 from sandbox.gate import Gate, Raw, wall_clock
@@ -67,9 +67,10 @@ class Front:
         except (Denied, ApprovalNeeded, ToolError) as error:
             return self.__told(error, raw, session)
 
-    def asks(self, arguments: Arguments) -> bool:
-        """Whether the call, as things stand, waits for a person: some frameworks ask before they run a tool."""
-        return self.__gate.decide(self.__raw(arguments), current(self.__session)).verdict == "ask"
+    def ticket(self, arguments: Arguments) -> Ticket | None:
+        """The ticket of a call that, as things stand, waits for a person; None for any other. Runs nothing."""
+        decision = self.__gate.decide(self.__raw(arguments), current(self.__session))
+        return new_ticket(decision, wall_clock()) if decision.verdict == "ask" else None
 
     def __raw(self, arguments: Arguments) -> Raw:
         """The raw call. The arguments' text is not read here: the gate's parser refuses what is more than they."""

@@ -80,7 +80,7 @@ def waiting(tools: Sequence[FunctionTool], item: ToolApprovalItem) -> Ticket:
     tool = next((each for each in tools if each.name == item.tool_name), None)
     front = getattr(tool, _MARK, None)
     if isinstance(front, Front) and isinstance(arguments, str):
-        ticket = front.call(arguments).ticket
+        ticket = front.ticket(arguments)
         if ticket is not None:
             return ticket
     message = f"nothing of `{item.tool_name}` waits for a person"
@@ -90,14 +90,11 @@ def waiting(tools: Sequence[FunctionTool], item: ToolApprovalItem) -> Ticket:
 def _tool(front: Front, answers: Answers | None) -> FunctionTool:
     async def invoke(context: ToolContext[object], arguments: str) -> str:
         said = None if answers is None else answers.get(context.tool_call_id)
-        answer = await front.acall(arguments)
-        if answer.ticket is not None and said is not None:
-            answer = await front.acall(arguments, read_answer(said))
-        return answer.text
+        return (await front.acall(arguments, None if said is None else read_answer(said))).text
 
     async def asks(context: RunContextWrapper[object], arguments: Mapping[str, object], call_id: str) -> bool:
         _ = context, call_id
-        return front.asks(arguments)
+        return front.ticket(arguments) is not None
 
     tool = FunctionTool(
         name=front.name,

@@ -272,7 +272,7 @@ class AdapterSuite:
 
             async def cancelled() -> None:
                 task = asyncio.create_task(driver.start(tools, [[made()]]))
-                await asyncio.to_thread(started.wait, 30)
+                assert await asyncio.to_thread(started.wait, 30)
                 task.cancel()
                 go_on.set()
                 await asyncio.gather(task, return_exceptions=True)

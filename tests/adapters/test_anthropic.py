@@ -1,0 +1,198 @@
+"""Anthropic SDK behind the gate: its tool runner over a scripted API, and a loop of one's own."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import warnings
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import SimpleNamespace
+
+import httpx2 as httpx
+import pytest
+from anthropic import Anthropic, AsyncAnthropic
+from anthropic.lib.tools import BetaBuiltinFunctionTool, beta_async_tool, beta_tool
+from gatekit import STRANGER, SpyRunner, open_gate
+from suite import AdapterSuite, Driver, Heard, Made, made
+
+from sandbox.adapters.anthropic import execute, waiting, wrap, wrap_async
+from sandbox.errors import UsageError
+from sandbox.gate import Gate
+
+ASYNC = ("async", "async stream")
+
+
+class Script:
+    """The API: answers each request with the next turn, and keeps what the model was told."""
+
+    def __init__(self, turns: Sequence[Sequence[Made]]) -> None:
+        self.turns = [*turns, []]
+        self.heard: list[Heard] = []
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        body = json.loads(request.content)
+        last = body["messages"][-1]
+        if isinstance(last["content"], list):
+            self.heard += [
+                Heard(as_text(block["content"]), block.get("is_error", False))
+                for block in last["content"]
+                if block["type"] == "tool_result"
+            ]
+        number = len(self.heard)
+        calls = self.turns.pop(0)
+        blocks = [
+            {"type": "tool_use", "id": f"c{number}_{n}", "name": each.name, "input": json.loads(each.arguments)}
+            for n, each in enumerate(calls)
+        ] or [{"type": "text", "text": "done"}]
+        message = {
+            "id": "m",
+            "type": "message",
+            "role": "assistant",
+            "model": "x",
+            "content": blocks,
+            "stop_reason": "tool_use" if calls else "end_turn",
+            "stop_sequence": None,
+            "usage": {"input_tokens": 1, "output_tokens": 1},
+        }
+        if body.get("stream"):
+            return httpx.Response(200, headers={"content-type": "text/event-stream"}, content=events(message))
+        return httpx.Response(200, json=message)
+
+    async def answer(self, request: httpx.Request) -> httpx.Response:
+        return self(request)
+
+
+def as_text(content: object) -> str:
+    return content if isinstance(content, str) else "".join(block["text"] for block in content)
+
+
+def events(message: dict[str, object]) -> bytes:
+    """The same message as a stream."""
+    sent = [("message_start", {"message": {**message, "content": [], "stop_reason": None}})]
+    for n, block in enumerate(message["content"]):
+        if block["type"] == "tool_use":
+            start, delta = (
+                {**block, "input": {}},
+                {"type": "input_json_delta", "partial_json": json.dumps(block["input"])},
+            )
+        else:
+            start, delta = {**block, "text": ""}, {"type": "text_delta", "text": block["text"]}
+        sent += [
+            ("content_block_start", {"index": n, "content_block": start}),
+            ("content_block_delta", {"index": n, "delta": delta}),
+            ("content_block_stop", {"index": n}),
+        ]
+    ending = {"delta": {"stop_reason": message["stop_reason"], "stop_sequence": None}, "usage": {"output_tokens": 1}}
+    sent += [("message_delta", ending), ("message_stop", {})]
+    return "".join(f"event: {name}\ndata: {json.dumps({'type': name, **data})}\n\n" for name, data in sent).encode()
+
+
+class AnthropicDriver:
+    ways = ("sync", "async", "stream", "async stream")
+    keeps_text = False
+
+    def tools(self, gate: Gate, given: Sequence[object] | None = None) -> list[object]:
+        return list(wrap(gate, given))
+
+    def run(self, tools: Sequence[object], turns: Sequence[Sequence[Made]], way: str) -> list[Heard]:
+        if way in ASYNC:
+            return asyncio.run(self.start(tools, turns, stream=way == "async stream"))
+        script = Script(turns)
+        client = Anthropic(api_key="x", http_client=httpx.Client(transport=httpx.MockTransport(script)), max_retries=0)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            for message in client.beta.messages.tool_runner(**request(tools), stream=way == "stream"):
+                if way == "stream":
+                    message.get_final_message()
+        return script.heard
+
+    async def start(
+        self, tools: Sequence[object], turns: Sequence[Sequence[Made]], *, stream: bool = False
+    ) -> list[Heard]:
+        script = Script(turns)
+        transport = httpx.MockTransport(script.answer)
+        client = AsyncAnthropic(api_key="x", http_client=httpx.AsyncClient(transport=transport), max_retries=0)
+        tools = [tool.as_async() for tool in tools]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            async for message in client.beta.messages.tool_runner(**request(tools), stream=stream):
+                if stream:
+                    await message.get_final_message()
+        return script.heard
+
+    def own_tool(self, function: Callable[..., object], name: str) -> object:
+        return beta_tool(function, name=name)
+
+    def shown_schema(self, tool: object) -> dict[str, object]:
+        return tool.to_dict()["input_schema"]
+
+    def unseen(self) -> Sequence[tuple[object, str]]:
+        class Bash(BetaBuiltinFunctionTool):
+            def to_dict(self) -> dict[str, str]:
+                return {"type": "bash_20250124", "name": "bash"}
+
+            def call(self, input: object) -> str:  # noqa: A002
+                return ""
+
+        return [
+            ({"type": "web_search_20250305", "name": "web_search"}, "`web_search` is a raw definition"),
+            ({"type": "code_execution_20250825", "name": "code_execution"}, "`code_execution` is a raw definition"),
+            (Bash(), "`Bash` runs unconfined on the host"),
+        ]
+
+
+def request(tools: Sequence[object]) -> dict[str, object]:
+    return {"model": "x", "max_tokens": 9, "messages": [{"role": "user", "content": "go"}], "tools": list(tools)}
+
+
+class TestAnthropic(AdapterSuite):
+    @pytest.fixture
+    def driver(self) -> Driver:
+        return AnthropicDriver()
+
+
+def test_async_tools_are_wrapped_for_the_asynchronous_client(tmp_path: Path) -> None:
+    @beta_async_tool
+    async def send_money(recipient: str, amount: str, note: str = "") -> str:
+        """Sends money."""
+        raise AssertionError
+
+    with open_gate(tmp_path) as gate:
+        (tool,) = wrap_async(gate, [send_money])
+        assert tool.to_dict()["description"] == "Sends money."
+        with pytest.raises(UsageError, match="wrapped already"):
+            wrap_async(gate, [tool])
+
+
+# --- a loop of one's own -----------------------------------------------------------------------------
+
+
+def block(call: Made, identity: str = "c1", name: str = "send_money") -> SimpleNamespace:
+    return SimpleNamespace(id=identity, name=name, input=json.loads(call.arguments))
+
+
+def test_a_loop_of_ones_own_gets_a_tool_result_for_every_block(tmp_path: Path) -> None:
+    runner = SpyRunner()
+    with open_gate(tmp_path, runner=runner) as gate:
+        tools = wrap(gate)
+        ran, denied = execute(tools, block(made())), execute(tools, block(made(amount="6000")))
+        nothing = [execute(tools, block(made(), name="Send_money")), execute(tools, SimpleNamespace(name="send_money"))]
+        odd = execute(tools, SimpleNamespace(id="x", name="send_money", input=[1]))
+    assert ran == {"type": "tool_result", "tool_use_id": "c1", "content": '{"done": true}', "is_error": False}
+    assert all(each["is_error"] for each in (denied, odd, *nothing))
+    assert len(runner.permits) == 1
+
+
+def test_a_block_that_waits_for_a_person_is_answered_and_runs_once(tmp_path: Path) -> None:
+    runner = SpyRunner()
+    with open_gate(tmp_path, runner=runner) as gate:
+        tools, asked = wrap(gate), block(made(STRANGER))
+        assert waiting(tools, block(made())) is None
+        assert waiting(tools, block(made(), name="x")) is None
+        answers = {"c1": waiting(tools, asked).answer(approved_by=["ann"])}
+        assert execute(tools, asked)["is_error"]
+        assert not execute(tools, asked, answers=answers)["is_error"]
+        assert execute(tools, asked, answers=answers)["is_error"]
+        assert execute(tools, block(made(STRANGER, "11.00")), answers=answers)["is_error"]
+    assert [permit.approved_by for permit in runner.permits] == [("ann",)]
