@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-LIGHT = ("anthropic", "langchain", "openai-agents")
+LIGHT = ("anthropic", "langchain", "openai-agents", "pydantic-ai")
 HEAVY: tuple[str, ...] = ()
 FEWEST = 12
 """Tests that every adapter has at the least: a run that collects nothing has shown nothing."""
