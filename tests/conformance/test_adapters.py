@@ -9,12 +9,13 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-LIGHT = ("anthropic", "langchain", "openai-agents", "pydantic-ai")
+LIGHT = ("anthropic", "langchain", "openai-agents", "pydantic-ai", "smolagents")
 HEAVY: tuple[str, ...] = ()
 FEWEST = 12
 """Tests that every adapter has at the least: a run that collects nothing has shown nothing."""
@@ -52,3 +53,14 @@ def test_every_adapter_and_every_pinned_framework_is_in_one_of_the_lists() -> No
         path.stem.removeprefix("test_").replace("_", "-") for path in (ROOT / "tests" / "adapters").glob("test_*.py")
     }
     assert pinned == tested == {*LIGHT, *HEAVY}
+
+
+def test_the_table_of_adapters_names_the_versions_that_were_tested() -> None:
+    table = (ROOT / "docs" / "adapters" / "README.md").read_text()
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    for name in (*LIGHT, *HEAVY):
+        (wanted,) = extras[name]
+        package = re.split(r"[><=]", wanted)[0]
+        pins = (ROOT / "tests" / "adapters" / "pins" / f"{name}.txt").read_text()
+        found = re.search(rf"^{package}==(\S+)$", pins, re.MULTILINE)
+        assert found is None or f"{package} {found[1]}" in table, name
