@@ -1,0 +1,114 @@
+"""LlamaIndex: tools whose `call` and `acall` go through the gate.
+
+A `FunctionTool` shows its raw function as `.fn`, `.async_fn` and `.real_fn`; what is returned here is none, and has no
+such attribute. A refusal is an output that is marked as an error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from llama_index.core.tools import AsyncBaseTool, BaseTool, FunctionTool, ToolMetadata, ToolOutput
+
+from sandbox.adapters.front import Front, fronts, refuse_duplicates, stand_in
+from sandbox.adapters.telling import Answer
+from sandbox.errors import UsageError
+from sandbox.gate import Gate
+from sandbox.host import HostFunction
+from sandbox.ir import Json
+from sandbox.session import SessionSource
+
+
+@dataclass
+class SandboxedMetadata(ToolMetadata):
+    """What the model is shown: the spec's own schema."""
+
+    parameters: dict[str, Json] = field(default_factory=dict)
+
+    def get_parameters_dict(self) -> dict[str, Json]:
+        """The schema of the arguments."""
+        return self.parameters
+
+
+class SandboxedTool(AsyncBaseTool):
+    """One tool of a spec."""
+
+    def __init__(self, front: Front) -> None:
+        self._front = front
+        self._metadata = SandboxedMetadata(front.description, front.name, parameters=front.schema())
+
+    @property
+    def metadata(self) -> ToolMetadata:
+        """Name, description and schema."""
+        return self._metadata
+
+    def call(self, /, *values: object, **named: object) -> ToolOutput:
+        """Take the call the whole way, whatever came of it."""
+        arguments = self._named(values, named)
+        return self._output(self._front.call(arguments), arguments)
+
+    async def acall(self, /, *values: object, **named: object) -> ToolOutput:
+        """As `call`, in a thread."""
+        arguments = self._named(values, named)
+        return self._output(await self._front.acall(arguments), arguments)
+
+    def _named(self, values: tuple[object, ...], named: dict[str, object]) -> dict[str, object]:
+        """Positional values are the declared arguments, in order; one too many has a name that no spec has."""
+        declared = self._front.schema()["properties"]
+        names = [*(declared if isinstance(declared, dict) else ()), *(f"*{n}" for n in range(len(values)))]
+        return {**dict(zip(names, values, strict=False)), **named}
+
+    def _output(self, answer: Answer, arguments: dict[str, object]) -> ToolOutput:
+        return ToolOutput(
+            tool_name=self._front.name,
+            content=answer.text,
+            raw_input=arguments,
+            raw_output=answer.text if answer.is_error else answer.result,
+            is_error=answer.is_error,
+        )
+
+
+def wrap(gate: Gate, tools: Sequence[object] | None = None, *, session: SessionSource = None) -> list[SandboxedTool]:
+    """Tools for the gate's spec: all that it can run, or those named by `tools`.
+
+    A given tool stands for the spec's tool of its name: where the spec says `run: {host: ...}` it runs after the
+    permit, else it serves for its description only. Raises UsageError for what the gate could not see or judge.
+    """
+    if tools is None:
+        return [SandboxedTool(front) for front in fronts(gate, session)]
+    given = [_checked(tool) for tool in tools]
+    refuse_duplicates(tool.metadata.get_name() for tool in given)
+    return [SandboxedTool(_stand_in(gate, tool, session)) for tool in given]
+
+
+def _checked(tool: object) -> BaseTool:
+    if isinstance(tool, SandboxedTool):
+        message = f"`{tool.metadata.name}` is wrapped already"
+        raise UsageError(message)
+    if isinstance(tool, FunctionTool) and tool.requires_context:
+        message = f"`{tool.metadata.name}` takes a workflow's context, which the gate does not have; take it out"
+        raise UsageError(message)
+    if isinstance(tool, BaseTool):
+        return tool
+    message = (
+        f"`{getattr(tool, '__name__', type(tool).__name__)}` is no LlamaIndex tool; make it a `FunctionTool` first"
+    )
+    raise UsageError(message)
+
+
+def _stand_in(gate: Gate, tool: BaseTool, session: SessionSource) -> Front:
+    return stand_in(gate, tool.metadata.get_name(), tool.metadata.description, session, _host_of(tool))
+
+
+def _host_of(tool: BaseTool) -> Callable[[], HostFunction]:
+    """What the gate runs for a host tool: its own way in; its raw output is the result."""
+
+    def made() -> HostFunction:
+        def run(**arguments: object) -> object:
+            output: ToolOutput = tool(**arguments)
+            return output.raw_output
+
+        return run
+
+    return made

@@ -1,0 +1,117 @@
+"""LlamaIndex behind the gate: the suite in its own agent workflow, hand-offs, and what a tool does not show."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+from gatekit import SpyRunner, open_gate
+from llama_index.core.agent.workflow import AgentWorkflow, FunctionAgent
+from llama_index.core.agent.workflow.workflow_events import ToolCallResult
+from llama_index.core.base.llms.types import ChatMessage, TextBlock, ToolCallBlock
+from llama_index.core.llms.mock import MockFunctionCallingLLM
+from llama_index.core.tools import FunctionTool
+from llama_index.core.workflow import Context
+from suite import AdapterSuite, Driver, Heard, Made, made
+
+from sandbox.adapters.llama_index import wrap
+from sandbox.errors import UsageError
+from sandbox.gate import Gate
+
+
+def model_of(turns: Sequence[Sequence[Made]]) -> MockFunctionCallingLLM:
+    left = [*turns, []]
+
+    def answer(_messages: object, **_: object) -> ChatMessage:
+        number, calls = len(left), left.pop(0)
+        blocks = [
+            ToolCallBlock(tool_call_id=f"c{number}_{n}", tool_name=each.name, tool_kwargs=json.loads(each.arguments))
+            for n, each in enumerate(calls)
+        ]
+        return ChatMessage(role="assistant", blocks=blocks or [TextBlock(text="done")])
+
+    return MockFunctionCallingLLM(response_generator=answer)
+
+
+class LlamaDriver:
+    ways = ("async", "stream")
+    keeps_text = False
+
+    def tools(self, gate: Gate, given: Sequence[object] | None = None) -> list[object]:
+        return list(wrap(gate, given))
+
+    def run(self, tools: Sequence[object], turns: Sequence[Sequence[Made]], way: str) -> list[Heard]:
+        return asyncio.run(self.start(tools, turns, streaming=way == "stream"))
+
+    async def start(
+        self, tools: Sequence[object], turns: Sequence[Sequence[Made]], *, streaming: bool = False
+    ) -> list[Heard]:
+        agent = FunctionAgent(tools=list(tools), llm=model_of(turns), streaming=streaming)
+        handler = agent.run("go", max_iterations=99)
+        seen = [event async for event in handler.stream_events() if isinstance(event, ToolCallResult)]
+        await handler
+        order = {f"c{len(turns) + 1 - t}_{n}": (t, n) for t, calls in enumerate(turns) for n in range(len(calls))}
+        return [
+            Heard(each.tool_output.content, each.tool_output.is_error)
+            for each in sorted(seen, key=lambda event: order[event.tool_id])
+        ]
+
+    def own_tool(self, function: Callable[..., object], name: str) -> object:
+        return FunctionTool.from_defaults(function, name=name)
+
+    def shown_schema(self, tool: object) -> dict[str, object]:
+        return tool.metadata.to_openai_tool(skip_length_check=True)["function"]["parameters"]
+
+    def unseen(self) -> Sequence[tuple[object, str]]:
+        def needs(ctx: Context, x: int) -> int:
+            return x
+
+        needs.__annotations__ = {"ctx": Context, "x": int, "return": int}
+        return [(FunctionTool.from_defaults(needs), "takes a workflow's context"), ({}, "`dict` is no LlamaIndex tool")]
+
+
+class TestLlamaIndex(AdapterSuite):
+    @pytest.fixture
+    def driver(self) -> Driver:
+        return LlamaDriver()
+
+
+def test_a_tool_shows_no_function_and_does_not_become_another_frameworks(tmp_path: Path) -> None:
+    with open_gate(tmp_path) as gate:
+        (tool,) = wrap(gate)
+        for name in ("fn", "async_fn", "real_fn", "partial_params"):
+            assert not hasattr(tool, name)
+
+
+def test_positional_and_sync_calls_go_through_the_gate(tmp_path: Path) -> None:
+    runner, values = SpyRunner(), list(json.loads(made().arguments).values())
+    with open_gate(tmp_path, runner=runner) as gate:
+        (tool,) = wrap(gate)
+        assert tool(*values).raw_output == {"done": True}
+        assert tool.call(*values, "note", "one too many").is_error
+        assert asyncio.run(tool.acall(*values)).content == '{"done": true}'
+    assert len(runner.permits) == 2
+
+
+def test_agents_of_a_workflow_spend_one_budget(tmp_path: Path) -> None:
+    runner = SpyRunner()
+    with open_gate(tmp_path, runner=runner) as gate:
+        tools = wrap(gate)
+        handing = [[made(amount="1000")], [made(amount="1000")], [Made('{"to_agent": "b", "reason": "x"}', "handoff")]]
+        one = FunctionAgent(name="a", description="a", tools=tools, llm=model_of(handing), can_handoff_to=["b"])
+        turns = [[made(amount="1000")] for _ in range(4)]
+        two = FunctionAgent(name="b", description="b", tools=tools, llm=model_of(turns))
+
+        async def go() -> None:
+            await AgentWorkflow(agents=[one, two], root_agent="a").run("go", max_iterations=99)
+
+        asyncio.run(go())
+    assert len(runner.permits) == 5
+
+
+def test_a_whole_module_of_bare_functions_is_refused(tmp_path: Path) -> None:
+    with open_gate(tmp_path) as gate, pytest.raises(UsageError, match="is no LlamaIndex tool"):
+        wrap(gate, [json.dumps])
