@@ -24,7 +24,8 @@ Verdict: TypeAlias = Literal["allow", "ask", "deny"]
 EngineVerdict: TypeAlias = Literal["allow", "ask", "deny", "fault"]
 Status: TypeAlias = Literal["ok", "error", "timeout", "out_of_memory", "output_limit", "killed", "sandbox_failure"]
 ProofsStatus: TypeAlias = Literal["current", "unproved", "stale", "missing", "none"]
-Isolation: TypeAlias = Literal["container", "host"]
+Isolation: TypeAlias = Literal["container", "session", "host"]
+"""A container of the call's own; one that lives for a client's session (a real MCP server); or none."""
 
 
 @dataclass(frozen=True, slots=True)

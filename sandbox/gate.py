@@ -36,7 +36,7 @@ from sandbox.errors import EnvironmentLacking, Fault, SandboxError, SandboxFailu
 from sandbox.events import emit
 from sandbox.execute.runner import Runner
 from sandbox.host import HostFunction, HostRunner
-from sandbox.ir import Contract, Json, Property, RunHost
+from sandbox.ir import Contract, Json, Property, RunHost, Tool
 from sandbox.machine import tick
 from sandbox.nearest import Suggestion, nearest_allowed
 from sandbox.opening import check_engine, check_proofs, check_state, check_workspaces, tell_proofs
@@ -88,6 +88,7 @@ class Gate:
         engines: EnginePair,
         *,
         runner: Runner | None,
+        server: Runner | None = None,
         approvers: Sequence[Approver],
         clock: Clock,
         proofs: Proofs = NO_PROOFS,
@@ -98,6 +99,7 @@ class Gate:
         self._audit = audit
         self._engines = engines
         self._runner = runner
+        self._server = server
         self._cold: ColdRunner | None = None
         self._host = HostRunner()
         self._clock = clock
@@ -115,6 +117,7 @@ class Gate:
         *,
         state: str | None = None,
         runner: Runner | None = None,
+        server: Runner | None = None,
         approver: Approver | Sequence[Approver] | None = None,
         clock: Clock | None = None,
         engine: EngineSetting = "both",
@@ -124,8 +127,9 @@ class Gate:
 
         `state` is a URL (`sqlite:///relative`, `sqlite:////absolute`), by default $SANDBOX_STATE, else
         `.sandbox/state.db` beside the spec. `runner` is by default one cold container a call. Without an `approver`
-        nothing that is asked runs. `clock` returns Unix milliseconds. `engine="evaluator"` leaves out the solver's
-        second opinion per call; it needs `proved_digest`, the digest of the contract that was fully proved.
+        nothing that is asked runs. `server` runs tools that have no `run`, which else are only judged. `clock` returns
+        Unix milliseconds. `engine="evaluator"` leaves out the solver's second opinion per call; it needs
+        `proved_digest`, the digest of the contract that was fully proved.
 
         Raises SpecError for a wrong spec, UsageError for a wrong argument, Fault for a state or record that is damaged.
         """
@@ -144,6 +148,7 @@ class Gate:
                 audit,
                 engines,
                 runner=runner,
+                server=server,
                 approvers=_each(approver),
                 clock=moment,
                 proofs=proofs.proofs,
@@ -319,6 +324,8 @@ class Gate:
 
     def _prepare(self, call: Call, said: _Said) -> Way:
         tool = self._contract.tool(call.tool)
+        if tool is not None and tool.run is None and self._server is not None:
+            return self._prepare_served(call, tool, self._server, said)
         if tool is None or tool.run is None:
             reason = f"`{call.tool}` has no `run` in its spec: it is judged, and never run"
             raise self._trail.refuse(denied(call, "not_runnable", reason))
@@ -326,6 +333,14 @@ class Gate:
         runner = self._host if on_host else self._container_runner()
         prepared = runner.prepare(self._contract, tool)
         return Way(call, tool, runner, "host" if on_host else "container", prepared, said.digest, said.facts)
+
+    def _prepare_served(self, call: Call, tool: Tool, server: Runner, said: _Said) -> Way:
+        """What the session's server would run; one that is not as reviewed, or not there, is a denial on record."""
+        try:
+            prepared = server.prepare(self._contract, tool)
+        except EnvironmentLacking as error:
+            raise self._trail.refuse(denied(call, error.reason_code, one_line(error))) from error
+        return Way(call, tool, server, "session", prepared, said.digest, said.facts)
 
     def _obtain_permit(
         self, way: Way, facts: Facts, decision: Decision, given: Given | None

@@ -688,6 +688,16 @@ class RunHost:
     reason: str
 
 
+ContentKind: TypeAlias = Literal["text", "image", "audio", "structured"]
+
+
+@dataclass(frozen=True, slots=True)
+class RunServer:
+    """A real MCP server, for one client session: the command line names it, and its results hold these kinds only."""
+
+    content: tuple[ContentKind, ...] = ("text",)
+
+
 @dataclass(frozen=True, slots=True)
 class Workspace:
     """A folder of the host that a call sees as `/workspace`.
@@ -713,7 +723,7 @@ class NetworkGrant:
 class Run:
     """What runs and all that it is granted. Sizes in bytes, times in milliseconds, cpus in thousandths."""
 
-    what: RunTool | RunArgv | RunHost
+    what: RunTool | RunArgv | RunHost | RunServer
     image: str | None = None
     workspace: Workspace | None = None
     network: tuple[NetworkGrant, ...] = ()
@@ -750,7 +760,8 @@ class Tool:
 class Contract:
     """A compiled spec. Tools and variables are in the order of the file.
 
-    `session` are the facts that the host must supply with every call (scalars, never optional).
+    `session` are the facts that the host must supply with every call (scalars, never optional). `server` is what the
+    MCP server is granted that tools without `run` are forwarded to; no tool's own `run` is ever a `RunServer`.
     `file` is the absolute path of the spec; relative names in it are resolved from its folder.
     """
 
@@ -761,6 +772,7 @@ class Contract:
     owner: str = ""
     description: str = ""
     require_proofs: str | None = None
+    server: Run | None = None
     file: str = field(default="", compare=False, metadata={"digest": False})
 
     def tool(self, name: str) -> Tool | None:
@@ -882,6 +894,7 @@ _NODES: Final = {
         RunArgv,
         ArgWord,
         RunHost,
+        RunServer,
         Workspace,
         NetworkGrant,
         Run,

@@ -31,12 +31,12 @@ def check_engine(contract: Contract, engine: str, proved_digest: str | None) -> 
 def check_workspaces(contract: Contract, state_folder: Path) -> None:
     """A workspace may not be, hold or lie within the folder of the state: a call could rewrite its own budget."""
     state = state_folder.resolve()
-    for tool in contract.tools:
-        if tool.run is None or tool.run.workspace is None:
+    for name, run in (*((tool.name, tool.run) for tool in contract.tools), ("server", contract.server)):
+        if run is None or run.workspace is None:
             continue
-        source = (Path(contract.file).parent / tool.run.workspace.source).resolve()
+        source = (Path(contract.file).parent / run.workspace.source).resolve()
         if source == state or source in state.parents or state in source.parents:
-            message = f"the workspace `{source}` of `{tool.name}` and the state in `{state}` overlap; move one of them"
+            message = f"the workspace `{source}` of `{name}` and the state in `{state}` overlap; move one of them"
             raise UsageError(message)
 
 

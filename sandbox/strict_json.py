@@ -34,7 +34,7 @@ _BITS_PER_DIGIT: Final = 3.3219280948873626
 
 
 class JsonNumber(str):
-    """A JSON number as it was written."""
+    """A JSON number as it was written. Only this module makes them, so that a tree that it read can be read again."""
 
     __slots__ = ()
 
@@ -232,6 +232,9 @@ class _HostReader:
     def _float(self, value: float, _depth: int) -> Tree:
         return _number(repr(value)) if math.isfinite(value) else _constant(repr(value))
 
+    def _written(self, value: JsonNumber, _depth: int) -> Tree:
+        return value  # read by this module before, within these limits
+
     def _decimal(self, value: Decimal, _depth: int) -> Tree:
         _, digits, exponent = value.as_tuple()
         if not isinstance(exponent, int):
@@ -246,5 +249,6 @@ class _HostReader:
         str: _str,
         int: _int,
         float: _float,
+        JsonNumber: _written,
         Decimal: _decimal,
     }

@@ -24,6 +24,7 @@ COMMANDS: Final = {
     "doctor": "what this machine has and lacks",
     "explain": "why a call is denied, and the nearest that is not",
     "image": "the default container image",
+    "mcp": "an MCP server in front of an MCP server",
     "prove": "prove the property files",
     "run": "take one call the whole way",
     "schema": "JSON Schema of specs and property files, for editors",

@@ -30,6 +30,7 @@ from sandbox.ir import (
     Run,
     RunArgv,
     RunHost,
+    RunServer,
     RunTool,
     ScalarSort,
     ShellType,
@@ -45,7 +46,7 @@ from sandbox.lang.check import FUNCTIONS
 from sandbox.lang.source import Problems, shown
 from sandbox.lang.suggest import near_miss
 from sandbox.spec import Written, read_spec
-from sandbox.spec.model import RuleSpec, RunSpec, Spec, ToolSpec
+from sandbox.spec.model import GrantsSpec, RuleSpec, RunSpec, ServerSpec, Spec, ToolSpec
 
 DEFAULT_EXPIRY_MS: Final = 900_000
 """How long an approval is waited for where the rule says nothing: 15 minutes."""
@@ -131,6 +132,7 @@ class _Compiler:
             owner=spec.owner,
             description=spec.description,
             require_proofs=spec.require_proofs,
+            server=None if spec.server is None else self._server(spec.server),
             file=str(self._file),
         )
         if not self._problems:
@@ -283,24 +285,13 @@ class _Compiler:
             for key in _OF_CONTAINERS:
                 if key in spec.model_fields_set:
                     self._wrong(f"`{key}` means nothing on the host, where no container is; take it out", *path, key)
-        workspace = spec.workspace
-        return Run(
-            what=self._what(spec, arguments, path),
-            image=spec.image,
-            workspace=None
-            if workspace is None
-            else Workspace(workspace.source, workspace.mode, workspace.size, workspace.entries),
-            network=tuple(NetworkGrant(host, port) for host, port in spec.network),
-            timeout_ms=spec.timeout,
-            memory=spec.memory,
-            millicpus=spec.cpus,
-            pids=spec.pids,
-            output=spec.output,
-            files=spec.files,
-            file_size=spec.file_size,
-            tmpfs=spec.tmpfs,
-            min_isolation=spec.min_isolation,
-        )
+        return _granted(self._what(spec, arguments, path), spec)
+
+    def _server(self, spec: ServerSpec) -> Run:
+        for at, kind in enumerate(spec.content):
+            if kind in spec.content[:at]:
+                self._wrong(f"{shown(kind)} stands here already; keep one of them", "server", "content", at)
+        return _granted(RunServer(tuple(spec.content)), spec)
 
     def _what(self, spec: RunSpec, arguments: tuple[Argument, ...], path: _Path) -> RunTool | RunArgv | RunHost:
         if spec.host is not None:
@@ -327,6 +318,27 @@ class _Compiler:
         if "{args" in word:
             self._wrong("`{args.NAME}` is a whole word; make it a word of its own", *path)
         return word
+
+
+def _granted(what: RunTool | RunArgv | RunHost | RunServer, spec: GrantsSpec) -> Run:
+    workspace = spec.workspace
+    return Run(
+        what=what,
+        image=spec.image,
+        workspace=None
+        if workspace is None
+        else Workspace(workspace.source, workspace.mode, workspace.size, workspace.entries),
+        network=tuple(NetworkGrant(host, port) for host, port in spec.network),
+        timeout_ms=spec.timeout,
+        memory=spec.memory,
+        millicpus=spec.cpus,
+        pids=spec.pids,
+        output=spec.output,
+        files=spec.files,
+        file_size=spec.file_size,
+        tmpfs=spec.tmpfs,
+        min_isolation=spec.min_isolation,
+    )
 
 
 def _is_wordless(type_: ArgType) -> bool:

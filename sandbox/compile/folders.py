@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
-from sandbox.ir import Contract, RunTool
+from sandbox.ir import Contract, Run, RunTool
 
 STATE_FOLDER: Final = ".sandbox"
 """Beside the spec, where nothing else is said."""
@@ -23,14 +23,15 @@ _PACKAGE: Final = Path(__file__).parents[1]
 def check(contract: Contract, note: Callable[..., None]) -> None:
     """Notes every workspace whose folder touches the state, a tool's module, or the spec itself."""
     spec = Path(contract.file)
-    for tool in contract.tools:
-        workspace = tool.run.workspace if tool.run is not None else None
-        if workspace is None:
+    runs: list[tuple[Run | None, tuple[str, ...]]] = [
+        (tool.run, ("tools", tool.name, "run")) for tool in contract.tools
+    ]
+    for run, at in (*runs, (contract.server, ("server",))):
+        if run is None or run.workspace is None:
             continue
-        source = workspace_folder(contract, workspace.source)
-        message = _refusal(source, contract, spec)
+        message = _refusal(workspace_folder(contract, run.workspace.source), contract, spec)
         if message:
-            note(message, "tools", tool.name, "run", "workspace", "source")
+            note(message, *at, "workspace", "source")
 
 
 def workspace_folder(contract: Contract, source: str) -> Path:

@@ -80,13 +80,17 @@ class ColdRunner:
         if run.workspace is not None:
             _keep_apart(workspace_folder(contract, run.workspace), source, tool)
         engine = self.engine()
-        image = image or self._image(engine, run.image)
+        image = image or self._found(engine, run.image)
         body = f"{config.digest} {ir.digest(run)}"
         run_digest = hashlib.sha256(body.encode()).hexdigest()
         prepared = Prepared(run_digest, image.removeprefix("sha256:"), source.digest, engine.version)
         return Job(config, run, source, image, prepared)
 
-    def _image(self, engine: Engine, name: str | None) -> str:
+    def image(self, name: str | None) -> str:
+        """The id of the named image, else of the default one. Raises EnvironmentLacking."""
+        return self._found(self.engine(), name)
+
+    def _found(self, engine: Engine, name: str | None) -> str:
         """The image's id. An engine that answered once may be gone by now, and may be back at the next call."""
         try:
             return find_image(engine, name)

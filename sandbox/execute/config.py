@@ -140,7 +140,11 @@ def compile_config(contract: Contract, tool: Tool) -> ContainerConfig:
     Raises:
         UsageError: the tool has no `run`, runs on the host, or its limits are too small to start anything.
     """
-    run = _container_run(contract, tool)
+    return config_of(_container_run(contract, tool), f"`run` of tool `{tool.name}` in {contract.file or contract.name}")
+
+
+def config_of(run: Run, what: str) -> ContainerConfig:
+    """The configuration for these grants; UsageError, naming `what`, where they are too small to start anything."""
     try:
         return ContainerConfig(
             workspace=run.workspace.mode if run.workspace is not None else "none",
@@ -154,7 +158,7 @@ def compile_config(contract: Contract, tool: Tool) -> ContainerConfig:
             timeout_ms=run.timeout_ms,
         )
     except ValueError as error:
-        message = f"`run` of tool `{tool.name}` in {contract.file or contract.name}: {error}"
+        message = f"{what}: {error}"
         raise UsageError(message, "run.limits") from error
 
 

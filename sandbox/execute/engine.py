@@ -1,4 +1,4 @@
-"""The container engine, as far as it is used: create, inspect, attach, start, kill, remove. Nothing else.
+"""The container engine, as far as it is used: create, inspect, attach, start, pause, kill, remove. Nothing else.
 
 No exec into a container, no copying in or out of one: data travels on the attached stream only. Every
 request has a timeout, none is repeated. The engine must be on this machine, for folders are mounted.
@@ -232,6 +232,16 @@ class Engine:
         """Starts a created container."""
         with _engine_errors("start the container"):
             self.client.start(container)
+
+    def pause(self, container: str) -> None:
+        """Freezes every process of the container: until it goes on, nothing in there changes anything."""
+        with _engine_errors("pause the container"):
+            self.client.pause(container)
+
+    def unpause(self, container: str) -> None:
+        """Lets a paused container go on."""
+        with _engine_errors("unpause the container"):
+            self.client.unpause(container)
 
     def kill(self, container: str) -> None:
         """Kills every process of the container; one that has ended already is left as it is."""

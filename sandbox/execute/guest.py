@@ -66,7 +66,10 @@ def main() -> NoReturn:
     signer.send(HELLO, json.dumps(effects(libc)).encode())
     call = receive_call(float(sys.argv[1]))
     signer.key = bytes.fromhex(str(call.pop("key")))
-    supervise(worker, signer, call)
+    if call["kind"] == "server":
+        serve(worker, signer, call)
+    else:
+        supervise(worker, signer, call)
     os._exit(0)
 
 
@@ -169,6 +172,17 @@ def receive_call(wait_s: float) -> dict[str, object]:
     if size > CALL_LIMIT:
         sys.exit("the call is larger than a call can be")
     return dict(json.loads(read_exactly(size, time.monotonic() + CALL_READ_S)))
+
+
+def serve(worker: Worker, signer: Signer, call: dict[str, object]) -> None:
+    """For a server that lives for one session: the loop is a module of its own, beside this file."""
+    os.close(worker.call)  # the worker, which has got no call, ends
+    sys.path.insert(0, os.path.dirname(__file__))  # noqa: PTH120  # pathlib costs a start 10 ms
+    import guest_server  # type: ignore[import-not-found]  # noqa: PLC0415  # it lies beside this file in the container
+
+    words = [str(word) for word in list(call["argv"])]  # type: ignore[call-overload]  # a list of words, by `protocol`
+    code = guest_server.serve(words, signer.send, collect)
+    finish(signer, {"end": "exited", "exit": code})
 
 
 def supervise(worker: Worker, signer: Signer, call: dict[str, object]) -> None:

@@ -29,6 +29,7 @@ from sandbox.ir import (
     RecordType,
     RunArgv,
     RunHost,
+    RunServer,
     RunTool,
     TimestampType,
     Tool,
@@ -44,6 +45,9 @@ _SIGNED: Final = struct.Struct(">IBI")
 _CALL_HEADER: Final = struct.Struct(">I")
 
 KEY_SIZE: Final = 32
+INPUT_FRAME: Final = 64 * 1024
+"""Bytes of a server's input in one frame."""
+
 HELLO_LIMIT: Final = 256 * 1024
 """Bytes of the hello, which grows with the mounts; and of what an end adds to its result."""
 
@@ -133,9 +137,21 @@ def call_frame(call: Call, tool: Tool, key: bytes) -> bytes:
     return _CALL_HEADER.pack(len(body)) + body
 
 
+def server_frame(words: Words, key: bytes) -> bytes:
+    """The one frame that the guest is sent where it starts a server: the program's words. What follows is its input."""
+    body = json.dumps({"key": key.hex(), "kind": "server", "argv": words}, ensure_ascii=True).encode()
+    return _CALL_HEADER.pack(len(body)) + body
+
+
+def input_frames(data: bytes) -> bytes:
+    """Bytes for the server's standard input, in frames as the guest takes them."""
+    parts = (data[start : start + INPUT_FRAME] for start in range(0, len(data), INPUT_FRAME))
+    return b"".join(_CALL_HEADER.pack(len(part)) + part for part in parts)
+
+
 def call_message(call: Call, tool: Tool) -> dict[str, Json]:
     """What the worker is told, without the key."""
-    if tool.run is None or isinstance(tool.run.what, RunHost):
+    if tool.run is None or isinstance(tool.run.what, RunHost | RunServer):
         message = f"`{tool.name}` does not run in a container"
         raise SandboxFailure(message)
     arguments = canonical_arguments(call)

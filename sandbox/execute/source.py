@@ -38,7 +38,8 @@ BYTES_LIMIT: Final = 64 * 1024 * 1024
 SNAPSHOT_LIFE_S: Final = 7 * 24 * 3600
 """Copies are small, but every edit of a tool makes another one."""
 
-GUEST: Final = Path(__file__).with_name("guest.py")
+GUEST: Final = tuple(Path(__file__).with_name(name) for name in ("guest.py", "guest_server.py"))
+"""The programs that are ours inside the container."""
 SNAPSHOT_MODE: Final = 0o755
 """The container's user must read the copy; on the host it lies inside a folder that only we may enter."""
 
@@ -62,7 +63,7 @@ def resolve_source(contract: Contract, run: Run) -> ToolSource:
         UsageError: there is no such module where one may lie, or its package holds links or is too large.
     """
     if not isinstance(run.what, RunTool):
-        return ToolSource(None, (), _digest(()))
+        return ToolSource(None, (), source_digest(()))
     parts = run.what.module.split(".")
     if not all(part.isidentifier() for part in parts) or parts[0] in RESERVED:
         message = f"`{run.what.module}` is no module that a tool can live in"
@@ -98,14 +99,14 @@ def snapshot(source: ToolSource) -> Path:
     Raises:
         UsageError: the folder exists and does not hold what it should; says what to remove.
     """
-    guest = GUEST.read_bytes()
-    name = hashlib.sha256(f"{source.digest} {hashlib.sha256(guest).hexdigest()}".encode()).hexdigest()
-    files = (("guest.py", guest), *((f"source/{path}", data) for path, data in source.files))
+    guest = tuple((path.name, path.read_bytes()) for path in GUEST)
+    name = hashlib.sha256(f"{source.digest} {source_digest(guest)}".encode()).hexdigest()
+    files = (*guest, *((f"source/{path}", data) for path, data in source.files))
     folder = private_folder("snapshots") / name
     if not folder.exists():
         _write(folder, files)
     os.utime(folder)
-    if _digest(tuple(_walk(folder))) != _digest(files):
+    if source_digest(tuple(_walk(folder))) != source_digest(files):
         message = f"the copy of the tool's module at `{folder}` was changed: remove that folder"
         raise UsageError(message, "run.module")
     return folder
@@ -172,13 +173,13 @@ def _read(folder: Path, top: str) -> ToolSource:
     single = folder / f"{top}.py"
     if package.is_dir() and not package.is_symlink():
         files = tuple((f"{top}/{name}", data) for name, data in _walk(package))
-        return ToolSource(package, files, _digest(files))
+        return ToolSource(package, files, source_digest(files))
     data = _read_file(single)
     if data is None:
         message = f"`{single}` is a link; a tool's module must be a file of its own"
         raise UsageError(message, "run.module")
     files = ((single.name, data),)
-    return ToolSource(single, files, _digest(files))
+    return ToolSource(single, files, source_digest(files))
 
 
 def _walk(root: Path) -> Iterator[tuple[str, bytes]]:
@@ -219,7 +220,7 @@ def _read_file(path: Path) -> bytes | None:
         return file.read(BYTES_LIMIT + 1) if stat.S_ISREG(os.fstat(descriptor).st_mode) else None
 
 
-def _digest(files: tuple[tuple[str, bytes], ...]) -> str:
+def source_digest(files: tuple[tuple[str, bytes], ...]) -> str:
     """Over names and contents, each with its length, so that no two sets of files give the same bytes."""
     digest = hashlib.sha256()
     for name, data in sorted(files):

@@ -10,8 +10,9 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import shutil
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final, Literal
@@ -36,6 +37,7 @@ _DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 Stamp = tuple[int, int, int, int]
+Mark = tuple[str, int | Stamp]
 
 
 class TreeTooLarge(Exception):
@@ -82,6 +84,37 @@ def scan_tree(root: int, size: int) -> dict[str, Entry]:
             raise TreeTooLarge(message)
         found[path] = replace(entry, digest=read())
     return found
+
+
+def marks_of(root: int) -> dict[str, Mark]:
+    """What tells the tree below a descriptor from any later state of it, by path; no content is read.
+
+    What `copy_tree` leaves out is left out here.
+    """
+    return {
+        path: _mark(entry)
+        for path, entry, _ in _scan_folder(root, "", DEPTH_LIMIT)
+        if entry.kind != "special" and _is_utf8(path) and path.partition("/")[0] != JOURNAL_FOLDER
+    }
+
+
+def marks_in(entries: Mapping[str, Entry]) -> dict[str, Mark]:
+    """The marks that the tree of these entries has."""
+    return {path: _mark(entry) for path, entry in entries.items()}
+
+
+def _mark(entry: Entry) -> Mark:
+    return (entry.kind, entry.mode) if entry.kind == "directory" else (entry.kind, entry.stamp)
+
+
+def empty_folder(root: int) -> None:
+    """Removes everything below a descriptor, following no link."""
+    for name in os.listdir(root):
+        found = os.stat(name, dir_fd=root, follow_symlinks=False)
+        if stat.S_ISDIR(found.st_mode):
+            shutil.rmtree(name, dir_fd=root)
+        else:
+            os.unlink(name, dir_fd=root)
 
 
 def open_folder(root: int, path: str) -> int:

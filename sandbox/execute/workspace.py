@@ -127,10 +127,10 @@ def drop_abandoned_views() -> None:
 def _open(stack: contextlib.ExitStack, folder: Path, workspace: Workspace, config: ContainerConfig) -> Transaction:
     root = os.open(folder, _DIRECTORY)
     stack.callback(os.close, root)
-    _lock(root)
+    lock_workspace(root)
     stack.callback(fcntl.flock, root, fcntl.LOCK_UN)  # closing is not enough where a fork has a copy
     recover(root)
-    view = _mount(stack, workspace, config)
+    view = mount_view(stack, workspace, config)
     target = os.open(view, _DIRECTORY)
     try:
         before = copy_tree(root, target, user=config.user, group=config.group, entries=workspace.entries)
@@ -146,7 +146,8 @@ def _refused(outcome: Outcome, reason: str) -> Outcome:
     return replace(outcome, status="error", reason_code="changes.refused", reason=reason, result=None)
 
 
-def _lock(root: int) -> None:
+def lock_workspace(root: int) -> None:
+    """Waits for the calls before this one; SandboxFailure if they take too long."""
     deadline = time.monotonic() + LOCK_TIMEOUT_S
     while True:
         try:
@@ -160,7 +161,7 @@ def _lock(root: int) -> None:
             return
 
 
-def _mount(stack: contextlib.ExitStack, workspace: Workspace, config: ContainerConfig) -> Path:
+def mount_view(stack: contextlib.ExitStack, workspace: Workspace, config: ContainerConfig) -> Path:
     """A new tmpfs of the granted size, which belongs to the container's user."""
     owner = Owner.this()
     view = private_folder("views") / f"{owner.pid}.{owner.start}.{secrets.token_hex(8)}"

@@ -9,7 +9,11 @@ NOT_YET: Final = "not supported in this version"
 TYPES: Final = frozenset({"set", "map"})
 """Types of state."""
 
-SPEC_KEYS: Final = frozenset({"extends", "server"})
+SPEC_KEYS: Final = frozenset({"extends"})
+SERVER_KEYS: Final = frozenset(
+    {"resources", "prompts", "sampling", "elicitation", "roots", "completions", "logging", "tasks"}
+)
+"""What an MCP server may offer or ask for besides tools."""
 TOOL_KEYS: Final = frozenset({"returns", "changes", "after"})
 ARGUMENT_KEYS: Final = frozenset({"secret"})
 STATE_KEYS: Final = frozenset({"items", "key", "value", "max_size"})

@@ -319,12 +319,9 @@ class WorkspaceSpec(Model):
     entries: fields.Count = 10_000
 
 
-class RunSpec(Model):
-    """What runs and all that it is granted; exactly one of tool, argv, host."""
+class GrantsSpec(Model):
+    """All that a container is granted."""
 
-    tool: fields.Function | None = None
-    argv: list[fields.Prose] | None = None
-    host: fields.Prose | None = None
     image: fields.Image | None = None
     workspace: WorkspaceSpec | None = None
     network: list[fields.HostAndPort] = []
@@ -339,6 +336,28 @@ class RunSpec(Model):
     min_isolation: Annotated[
         Literal["container", "gvisor", "vm"], _keyword("container", "gvisor", "vm", what="isolation")
     ] = "container"
+
+
+class RunSpec(GrantsSpec):
+    """What runs and all that it is granted; exactly one of tool, argv, host."""
+
+    tool: fields.Function | None = None
+    argv: list[fields.Prose] | None = None
+    host: fields.Prose | None = None
+
+
+_Content = Annotated[
+    Literal["text", "image", "audio", "structured"],
+    _keyword("text", "image", "audio", "structured", what="kind of content"),
+]
+
+
+class ServerSpec(GrantsSpec):
+    """What the real MCP server behind `sandbox mcp` is granted, and the kinds of content its results may hold."""
+
+    keys_of_later: ClassVar[frozenset[str]] = later.SERVER_KEYS
+
+    content: list[_Content] = ["text"]
 
 
 class ToolSpec(Model):
@@ -375,6 +394,7 @@ class Spec(Model):
     session: dict[fields.Identifier, ArgumentSpec] = {}
     state: dict[fields.Identifier, VariableSpec] = {}
     require_proofs: fields.Prose | None = None
+    server: ServerSpec | None = None
     tools: dict[fields.ToolName, ToolSpec] = {}
 
 

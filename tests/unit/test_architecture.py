@@ -71,6 +71,7 @@ LAYERS: dict[str, int] = {
     "adapters": 5,
     "cli": 5,
     "decorator": 5,
+    "mcp": 5,
     "pytest_plugin": 5,
 }
 
@@ -112,6 +113,8 @@ SAME_LAYER: frozenset[tuple[str, str]] = frozenset(
         ("gate", "passage"),
         ("gate", "rehearsal"),  # advice is judged on a state of its own
         ("__main__", "cli"),
+        ("cli", "mcp"),
+        ("mcp", "adapters"),  # what a model is told, in the same words everywhere
     }
 )
 

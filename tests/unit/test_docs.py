@@ -232,7 +232,7 @@ def quoted(cell: str) -> list[str]:
 
 
 CODES = re.compile(
-    r"(?:approval|audit|changes|environment|fault|ledger|limit|parse|permit|proofs|property|run|sandbox_failure|spec"
+    r"(?:approval|audit|changes|environment|fault|ledger|limit|mcp|parse|permit|proofs|property|run|sandbox_failure|spec"
     r"|state|tool)\.[a-z_0-9]+"
 )
 BARE_CODES = re.compile(
@@ -298,6 +298,7 @@ def test_a_limit_in_the_table_is_the_constant(row: list[str]) -> None:
     [
         ("types", later.TYPES),
         ("keys of a spec", later.SPEC_KEYS),
+        ("keys of `server`", later.SERVER_KEYS),
         ("keys of a tool", later.TOOL_KEYS),
         ("keys of an argument", later.ARGUMENT_KEYS),
         ("keys of a state variable", later.STATE_KEYS),

@@ -93,7 +93,7 @@ def test_an_argument_fits(type_: str) -> None:
         "name: x\n",
         "sandbox: 2\nname: x\n",
         HEAD + "zzz: 1\n",
-        HEAD + "server: {}\n",
+        HEAD + "server: {tool: 'a:b'}\n",
         HEAD + "tools: {'a b': {rules: []}}\n",
         HEAD + "tools: {t: {}}\n",
         HEAD + "tools: {t: {rules: [], run: {tool: 'a:b', argv: [x]}}}\n",

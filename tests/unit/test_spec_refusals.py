@@ -106,10 +106,10 @@ FILES: list[tuple[str, Problems]] = [
         ],
     ),
     (
-        "sandbox: 1\nname: x\ntypes: {}\nsession: {}\nextends: a\nserver: {}\n",
+        "sandbox: 1\nname: x\ntypes: {}\nsession: {}\nextends: a\nserver: {sampling: true}\n",
         [
             (5, 1, "`extends` is not supported in this version"),
-            (6, 1, "`server` is not supported in this version"),
+            (6, 10, "`sampling` is not supported in this version"),
         ],
     ),
     ("sandbox: 1\nname: x\ntools: []\n", [(3, 8, "expected a mapping; write `key: value` lines, or `{}`")]),

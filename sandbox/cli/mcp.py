@@ -1,0 +1,202 @@
+"""`sandbox mcp`: an MCP server in front of an MCP server, which runs in a container; and `sandbox mcp pin`."""
+
+from __future__ import annotations
+
+import secrets
+import signal
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import TypeVar
+
+import click
+
+from sandbox.approve import Approver, TerminalApprover
+from sandbox.cli.output import json_option, print_document, show, state_option
+from sandbox.cli.session import session_option
+from sandbox.compile import load_contract
+from sandbox.errors import UsageError
+from sandbox.gate import Gate
+from sandbox.ir import Contract, Json
+from sandbox.mcp.gateway import Gateway
+from sandbox.mcp.pins import Definition, Pins, check_command, pin_file, read_pins, write_pins
+from sandbox.mcp.session import ServerSession
+from sandbox.mcp.stdio import StdioServer, read_descriptor, write_descriptor
+
+F = TypeVar("F", bound=Callable[..., object])
+
+_SERVE = "serve"
+
+
+class ServesByDefault(click.Group):
+    """`sandbox mcp pin ...` is a command of its own; anything else is the gateway itself."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """The words, with the name of the default command in front where no command is named."""
+        named = bool(args) and (args[0] in self.commands or args[0] in ctx.help_option_names)
+        return super().parse_args(ctx, args if named or not args else [_SERVE, *args])
+
+
+def _server_options(command: F) -> F:
+    spec = click.option("--spec", required=True, metavar="SPEC", help="The spec that judges the calls.")
+    words = click.argument("words", metavar="[-- COMMAND...]", nargs=-1, type=click.UNPROCESSED)
+    return spec(words(command))
+
+
+@click.group(
+    name="mcp",
+    cls=ServesByDefault,
+    epilog="Example: sandbox mcp --spec specs/files.yaml -- node server.js /workspace",
+)
+def command() -> None:
+    """An MCP server in front of an MCP server: `sandbox mcp --spec SPEC -- COMMAND...` serves a client on stdin.
+
+    COMMAND is the real server: it runs in a container with the grants of the spec's `server:`, for this session only.
+    Tools are those of the spec; each call goes the whole way through the gate. Without COMMAND only tools with a `run`
+    of their own are served. What the real server says of its tools has to be reviewed first: `sandbox mcp pin`.
+    """
+
+
+@command.command(name=_SERVE, hidden=True)
+@_server_options
+@click.option("--approve-on", metavar="TTY", help="The terminal of a person who answers what is asked.")
+@session_option
+@state_option
+def serve(
+    spec: str, *, words: tuple[str, ...], approve_on: str | None, session: dict[str, object], state: str | None
+) -> int:
+    """Serve one client on standard input and output."""
+    contract = load_contract(spec)
+    server = _session(contract, spec, words)
+    facts = _facts(contract, session)
+    with _terminal(approve_on) as approvers, Gate.open(spec, state=state, server=server, approver=approvers) as gate:
+        front = StdioServer(Gateway(gate, server, facts), read_descriptor(0), write_descriptor(1))
+        try:
+            with _ended_by_signals(front, server):
+                front.serve()
+        finally:
+            if server is not None:
+                server.close()
+    return 0
+
+
+@command.command(name="pin", epilog="Example: sandbox mcp pin --spec specs/files.yaml -- node server.js /workspace")
+@_server_options
+@click.option("--check", is_flag=True, help="Compare only; exit 1 where the server differs from its pins.")
+@json_option
+def pin(spec: str, *, words: tuple[str, ...], check: bool, as_json: bool) -> int:
+    """Write down what the real server says of its tools, for review, in a file beside the spec.
+
+    The gateway refuses every tool that the server describes in another way. Read the difference before you commit it.
+    """
+    if not words:
+        message = "name the real server behind `--`, as in `sandbox mcp pin --spec SPEC -- COMMAND`"
+        raise UsageError(message)
+    place = pin_file(Path(spec))
+    session = ServerSession(load_contract(spec), words, None)
+    try:
+        tools, name = session.listed(), session.server_name()
+    finally:
+        session.close()
+    before = _earlier(place)
+    changes = _changes(before.tools if before is not None else {}, tools)
+    if not check:
+        write_pins(place, Pins(words, name, tools))
+    if as_json:
+        listed: list[Json] = [{"change": change, "tool": tool} for change, tool in changes]
+        print_document({"file": str(place), "server": name, "tools": [*sorted(tools)], "changes": listed})
+    else:
+        _print(place, name, changes, tools, written=not check)
+    return 1 if check and (changes or before is None or before.command != words) else 0
+
+
+# --- private -----------------------------------------------------------------------------------------
+
+
+def _session(contract: Contract, spec: str, words: tuple[str, ...]) -> ServerSession | None:
+    """The session of the real server, as it was reviewed; None where no tool of the spec needs one."""
+    if words:
+        place = pin_file(Path(spec))
+        pins = read_pins(place)
+        check_command(pins, words, place)
+        return ServerSession(contract, words, pins)
+    if not any(tool.run is not None for tool in contract.tools):
+        message = f"no tool of `{spec}` has a `run`: name the real server behind `--`"
+        raise UsageError(message)
+    return None
+
+
+def _facts(contract: Contract, given: dict[str, object]) -> dict[str, object]:
+    """The session's facts; a declared `id` that was not given is new for this session."""
+    declared = any(fact.name == "id" for fact in contract.session)
+    return {"id": secrets.token_hex(16), **given} if declared else given
+
+
+@contextmanager
+def _terminal(path: str | None) -> Iterator[tuple[Approver, ...]]:
+    """Whoever sits at the named terminal; the client's own streams are the client's, and no person's."""
+    if path is None:
+        yield ()
+        return
+    try:
+        with open(path, encoding="utf-8") as reading, open(path, "w", encoding="utf-8") as writing:  # noqa: PTH123  # a device
+            if not (reading.isatty() and writing.isatty()):
+                message = f"`{path}` is no terminal; `tty` in the terminal of whoever approves prints its name"
+                raise UsageError(message)
+            yield (TerminalApprover(reading, writing),)
+    except OSError as error:
+        message = f"`{path}` cannot be opened: {error.strerror}"
+        raise UsageError(message) from error
+
+
+@contextmanager
+def _ended_by_signals(front: StdioServer, server: ServerSession | None) -> Iterator[None]:
+    """A signal to end ends the session at once: the container goes before this process, with the call that it is in."""
+
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        front.stop()
+        if server is not None:
+            threading.Thread(target=server.abort, daemon=True).start()  # the engine is not asked within a signal
+        raise KeyboardInterrupt
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _earlier(place: Path) -> Pins | None:
+    try:
+        return read_pins(place)
+    except UsageError as error:
+        if error.reason_code != "mcp.unpinned":
+            click.echo(show(str(error)), err=True)
+        return None
+
+
+def _changes(old: Mapping[str, Definition], new: Mapping[str, Definition]) -> list[tuple[str, str]]:
+    changes = []
+    for name in sorted(old.keys() | new.keys()):
+        if name not in old:
+            changes.append(("added", name))
+        elif name not in new:
+            changes.append(("removed", name))
+        elif old[name].digest != new[name].digest:
+            changes.append(("changed", name))
+    return changes
+
+
+def _print(
+    place: Path, server: str, changes: list[tuple[str, str]], tools: Mapping[str, Definition], *, written: bool
+) -> None:
+    click.echo(f"{show(server)}: {len(tools)} tools")
+    for change, name in changes:
+        text = tools[name].whole.get("description") if name in tools else ""
+        click.echo(f"  {change:8} {show(name)}: {show(' '.join(str(text or '').split())[:200])}")
+    if not changes:
+        click.echo("  nothing has changed")
+    click.echo(f"{'wrote' if written else 'compared with'} {show(str(place))}", err=True)

@@ -1,0 +1,297 @@
+"""The real server behind the gateway: a runner that forwards permitted calls to one container, for one client session.
+
+Calls take turns. Before each the server's list of tools is compared with the pins whenever it has told of a change;
+after a call that was late, or broke the protocol, the container is killed, and the next call starts another, a few
+times. A tool that is not as it was reviewed is not prepared, and so no permit for it ever exists.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+from sandbox import ir
+from sandbox.call import Outcome, Permit
+from sandbox.errors import EnvironmentLacking, SandboxError, SandboxFailure, UsageError
+from sandbox.events import emit
+from sandbox.execute.cold import ColdRunner, check_permit, not_started
+from sandbox.execute.config import Placement, config_of
+from sandbox.execute.owner import Owner
+from sandbox.execute.protocol import one_line
+from sandbox.execute.runner import Prepared
+from sandbox.execute.served import ServedContainer
+from sandbox.execute.session_workspace import SessionWorkspace
+from sandbox.execute.source import ToolSource, snapshot, source_digest
+from sandbox.ir import Contract, Run, RunServer, Tool
+from sandbox.mcp.arguments import server_arguments
+from sandbox.mcp.cleaning import Unfit, clean_result, clean_text, text_of
+from sandbox.mcp.pins import Definition, Pins
+from sandbox.mcp.upstream import ServerLost, ServerRefused, Upstream
+from sandbox.strict_json import Tree
+
+START_TIMEOUT_S: Final = 60
+"""From the container's hello to the server's list of tools; an interpreter with a framework takes seconds."""
+MAX_STARTS: Final = 8
+"""Containers in one session: a server that dies of every call is not started for ever."""
+OVERHEAD: Final = 1024 * 1024
+"""Bytes that a server may send for one request besides its result: lists of tools, progress, logging."""
+ESCAPED: Final = 6
+"""Bytes that one byte of a result may take on the way (`\\u0001`)."""
+
+
+@dataclass(slots=True)
+class _Live:
+    """A started server and what it says of its tools now."""
+
+    served: ServedContainer
+    upstream: Upstream
+    tools: Mapping[str, Definition]
+
+
+class ServerSession:
+    """A `Runner` for tools without `run`. Thread-safe; after `close` it cannot be used again."""
+
+    def __init__(self, contract: Contract, command: Sequence[str], pins: Pins | None) -> None:
+        """`pins` None is for listing only: nothing is prepared. UsageError where the spec has no `server`."""
+        if contract.server is None:
+            message = (
+                f"`{contract.file}` has no `server:`, the grants of the real server; `server: {{}}` grants nothing"
+            )
+            raise UsageError(message, "mcp.server")
+        self._contract = contract
+        self._grants = contract.server
+        self._command = tuple(command)
+        self._pins = pins
+        self._config = config_of(contract.server, f"`server` in {contract.file}")
+        self._engine = ColdRunner()
+        self._turn = threading.RLock()
+        self._live: _Live | None = None
+        self._workspace: SessionWorkspace | None = None
+        self._starts = 0
+        self._closed = False
+
+    # --- for the gateway -------------------------------------------------------------------------
+
+    def listed(self) -> Mapping[str, Definition]:
+        """What the server says of its tools now, started if it is not yet. Raises EnvironmentLacking."""
+        with self._turn:
+            return self._current().tools
+
+    def server_name(self) -> str:
+        """What the server calls itself, '' where it is not running."""
+        with self._turn:
+            return self._live.upstream.server if self._live is not None else ""
+
+    def is_as_reviewed(self, tool: str) -> bool:
+        """Whether the server lists this tool with exactly the pinned description and schema."""
+        pinned = self._pins.tools.get(tool) if self._pins is not None else None
+        listed = self.listed().get(tool)
+        return pinned is not None and listed is not None and pinned.digest == listed.digest
+
+    def close(self) -> None:
+        """Kills the server; its container and its view of the workspace are gone when this returns."""
+        with self._turn:
+            self._closed = True
+            self._end("closed")
+            if self._workspace is not None:
+                self._workspace.close()
+            self._engine.close()
+
+    def abort(self) -> None:
+        """Kills the server now, whatever call it is in; what was in flight ends as lost. Then `close` is quick."""
+        self._closed = True
+        live = self._live
+        if live is not None:
+            live.served.kill()
+
+    # --- the runner ------------------------------------------------------------------------------
+
+    def prepare(self, contract: Contract, tool: Tool) -> Prepared:
+        """What a permit for this tool binds: grants, command, image, and the reviewed definition.
+
+        Raises EnvironmentLacking where the server does not start, or the tool is not as it was reviewed.
+        """
+        _ = contract
+        with self._turn:
+            if not self.is_as_reviewed(tool.name):
+                message = (
+                    f"`{tool.name}` is not as it was reviewed: the server describes it in another way, or not at all; "
+                    "a person has to look at it and run `sandbox mcp pin`"
+                )
+                raise EnvironmentLacking(message, "mcp.changed")
+            return self._prepared(tool)
+
+    def run(self, permit: Permit, contract: Contract, tool: Tool, now_ms: int) -> Outcome:
+        """Forwards the permitted call once, and tells what came of it."""
+        began = time.monotonic()
+        with self._turn:
+            waited_ms = round((time.monotonic() - began) * 1000)
+            try:
+                prepared = self.prepare(contract, tool)
+                check_permit(permit, prepared, contract, tool, now_ms + waited_ms)
+                live = self._current()
+            except SandboxError as error:
+                return not_started(error)
+            started = time.monotonic()
+            outcome = self._forward(live, permit, tool)
+            return _timed(outcome, started)
+
+    # --- private: one call -----------------------------------------------------------------------
+
+    def _forward(self, live: _Live, permit: Permit, tool: Tool) -> Outcome:
+        live.served.stderr.clear()
+        try:
+            if self._workspace is None:
+                return self._ask(live, permit, tool)
+            with self._workspace.call(lambda: self._frozen(live.served)) as settle:
+                return settle(self._ask(live, permit, tool))
+        except (SandboxError, OSError, RecursionError) as error:
+            self._end("workspace")
+            code = error.reason_code if isinstance(error, SandboxFailure) else "sandbox_failure.workspace"
+            return Outcome("sandbox_failure", code, one_line(str(error)))
+        except BaseException:
+            self._end("interrupted")
+            raise
+
+    def _ask(self, live: _Live, permit: Permit, tool: Tool) -> Outcome:
+        arguments = server_arguments(permit.call, tool, live.tools[tool.name].whole.get("inputSchema"))
+        deadline = time.monotonic() + self._grants.timeout_ms / 1000
+        try:
+            answer = live.upstream.call(tool.name, arguments, deadline)
+        except ServerRefused as refused:
+            return Outcome("error", "tool.error", one_line(f"the server refused ({refused.code}): {refused}"))
+        except ServerLost as lost:
+            return self._lost(live, lost)
+        except SandboxFailure as failure:
+            self._end("failed")
+            return Outcome("sandbox_failure", failure.reason_code, one_line(str(failure)))
+        return self._judged(answer)
+
+    def _judged(self, answer: Tree) -> Outcome:
+        what = self._grants.what
+        kinds = what.content if isinstance(what, RunServer) else ()
+        try:
+            passed, failed = clean_result(answer, kinds, self._grants.output)
+        except Unfit as unfit:
+            return Outcome("output_limit", "limit.result", str(unfit))
+        if failed:
+            return Outcome("error", "tool.error", one_line(text_of(passed)), stderr="", result=passed)
+        return Outcome("ok", "ok", "", result=passed, exit_code=0)
+
+    def _lost(self, live: _Live, lost: ServerLost) -> Outcome:
+        """What became of a call under which the conversation ended; the container does not outlive it."""
+        ended, words = live.served.ended, live.served.last_words()
+        self._end(lost.reason_code)
+        stderr = clean_text(words)
+        match lost.reason_code:
+            case "limit.time":
+                reason = f"the call took longer than {self._grants.timeout_ms} ms; the server was stopped"
+                return Outcome("timeout", "limit.time", reason, stderr=stderr)
+            case "limit.output" | "limit.result":
+                return Outcome("output_limit", lost.reason_code, f"{lost}; it was stopped", stderr=stderr)
+            case "mcp.server_gone":
+                return Outcome("error", "mcp.server_gone", f"the server ended during the call: {ended}", stderr=stderr)
+            case _:
+                return Outcome("error", lost.reason_code, f"{lost}; it was stopped", stderr=stderr)
+
+    @contextlib.contextmanager
+    def _frozen(self, served: ServedContainer) -> Iterator[None]:
+        served.pause()
+        try:
+            yield
+        finally:
+            served.unpause()
+
+    # --- private: the server ---------------------------------------------------------------------
+
+    def _current(self) -> _Live:
+        """The server, alive and with its present list of tools."""
+        if self._live is not None:
+            try:
+                self._live.upstream.drain()
+                if self._live.upstream.changed:
+                    emit("gateway.tools_changed")
+                    self._live.tools = self._live.upstream.list_tools(time.monotonic() + START_TIMEOUT_S)
+            except (ServerLost, SandboxFailure) as error:
+                emit("gateway.server_lost", reason=one_line(str(error)))
+                self._end("lost")
+        if self._live is None:
+            self._live = self._start()
+        return self._live
+
+    def _start(self) -> _Live:
+        if self._closed:
+            message = "the session is over"
+            raise EnvironmentLacking(message, "mcp.closed")
+        if self._starts >= MAX_STARTS:
+            message = f"the server was started {MAX_STARTS} times in this session and ended each time"
+            raise EnvironmentLacking(message, "mcp.server_gone")
+        self._starts += 1
+        served: ServedContainer | None = None
+        try:
+            served = self._container()
+            upstream = Upstream(served, ESCAPED * self._grants.output + OVERHEAD)
+            deadline = time.monotonic() + START_TIMEOUT_S
+            upstream.open(deadline)
+            return _Live(served, upstream, upstream.list_tools(deadline))
+        except (ServerLost, SandboxFailure) as error:
+            said = f": {served.last_words()}" if served is not None and served.stderr else ""
+            if served is not None:
+                _discard(served)
+            message = one_line(f"the server did not start ({error}){said}")
+            raise EnvironmentLacking(message, "mcp.server_gone") from error
+
+    def _container(self) -> ServedContainer:
+        run = available(self._grants)
+        if self._workspace is None and run.workspace is not None:
+            self._workspace = SessionWorkspace.open(self._contract, run.workspace, self._config)
+        source = ToolSource(None, (), source_digest(()))
+        labels = Owner.this().labels(self._command_digest())
+        view = None if self._workspace is None else self._workspace.view
+        placement = Placement(self._image(), snapshot(source), view, labels)
+        return ServedContainer.start(self._engine.engine(), self._config, placement, self._command)
+
+    def _image(self) -> str:
+        return self._engine.image(self._grants.image)
+
+    def _prepared(self, tool: Tool) -> Prepared:
+        bound = f"{self._config.digest} {ir.digest(self._grants)} {self._command_digest()}"
+        pinned = self._pins.tools[tool.name].digest if self._pins is not None else ""
+        run_digest = hashlib.sha256(bound.encode()).hexdigest()
+        return Prepared(run_digest, self._image().removeprefix("sha256:"), pinned, self._engine.engine().version)
+
+    def _command_digest(self) -> str:
+        return hashlib.sha256("\0".join(self._command).encode("utf-8", "surrogateescape")).hexdigest()
+
+    def _end(self, reason: str) -> None:
+        live, self._live = self._live, None
+        if live is not None:
+            emit("gateway.server_ended", reason=reason)
+            _discard(live.served)
+
+
+def available(run: Run) -> Run:
+    """The server's grants, if all that they grant and demand can be had."""
+    if run.network:
+        message = "`server` is granted network, and there is no broker for servers yet: take `network` out"
+        raise EnvironmentLacking(message, "environment.network")
+    if run.min_isolation != "container":
+        message = f"`server` demands min_isolation `{run.min_isolation}`; only `container` is there yet"
+        raise EnvironmentLacking(message, "environment.isolation")
+    return run
+
+
+def _discard(served: ServedContainer) -> None:
+    try:
+        served.close()
+    except SandboxFailure as error:
+        emit("gateway.not_removed", reason=one_line(str(error)))
+
+
+def _timed(outcome: Outcome, started: float) -> Outcome:
+    return replace(outcome, duration_ms=round((time.monotonic() - started) * 1000))
