@@ -9,7 +9,7 @@ Each constant string predicate is a regular-language atom of its own, and call d
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, TypeAlias, assert_never
 
@@ -169,25 +169,20 @@ class MapTerm:
 
 
 Term: TypeAlias = z3.ExprRef | ListTerm | RecordTerm | SetTerm | MapTerm
+Keys: TypeAlias = Callable[[Bound], tuple[z3.ExprRef, ...]]
 
 
 @dataclass(frozen=True, slots=True)
 class Environment:
     """The terms that names stand for. `bound` is filled by quantifiers only.
 
-    `keys` has, for the variable of each `AllKeys` by its name in the IR, the keys at which the body is said. No
-    quantifier reaches the solver: what `encode` returns is the conjunction over these keys, which `AllKeys` implies
-    and which says no more. It is therefore
-
-    - as a hypothesis (under no negation) weaker than what it stands for: any keys are sound, and those that matter are
-      the goal's own and those of the call;
-    - as a goal that is refuted (under one negation) the same as what it stands for exactly where the key is a constant
-      that stands nowhere else (Skolem's), in the domain of the variable's `key` type; any other key makes a stronger
-      claim, and an unsatisfiable one proves nothing;
-    - at ground values what it stands for exactly where every kept key is among them.
-
-    One expression in which an `AllKeys` stands under both polarities has to be taken apart first. Without an entry here
-    an `AllKeys` is a Fault.
+    `keys` is asked anew each time that an `AllKeys` is encoded: for the keys that its body is said at, since no
+    quantifier reaches the solver. The conjunction over them is what `AllKeys` means exactly where every kept key is
+    among them, as at ground values and in a sequence from the initial state. Of a map of which nothing is known, one
+    key must be a constant that was made for this very asking (Skolem's). Where the body fails at some kept key, let
+    the constant be that key, and the conjunction fails; where it fails at none, the conjunction holds whatever the
+    keys. So whatever is true of a real map has a model, under negation or not, and unsatisfiable is a proof. Every
+    further key makes a hypothesis say more, and changes nothing else.
     """
 
     ctx: z3.Context
@@ -196,7 +191,7 @@ class Environment:
     state: Mapping[str, Term] = field(default_factory=dict)
     facts: Mapping[str, z3.ExprRef] = field(default_factory=dict)
     bound: Mapping[str, Term] = field(default_factory=dict)
-    keys: Mapping[str, tuple[z3.ExprRef, ...]] = field(default_factory=dict)
+    keys: Keys | None = None
 
 
 def encode(expr: Expr, env: Environment) -> Term:  # noqa: PLR0915 - one arm an operator, as in the twin
@@ -342,9 +337,11 @@ def single(term: Term) -> z3.ExprRef:
 
 
 def choice(condition: z3.BoolRef, then: Term, otherwise: Term) -> Term:
-    """One of two values of one sort: scalars, or sets."""
+    """One of two values of one sort: scalars, sets, or maps of one variable."""
     if isinstance(then, SetTerm) and isinstance(otherwise, SetTerm):
         return SetTerm(z3.If(condition, then.members, otherwise.members))
+    if isinstance(then, MapTerm) and isinstance(otherwise, MapTerm):
+        return MapTerm(z3.If(condition, then.values, otherwise.values), then.initial)
     return z3.If(condition, single(then), single(otherwise))
 
 
@@ -407,13 +404,12 @@ def instances(variable: Bound, over: Expr, body: Expr, env: Environment) -> list
 
 def at_keys(variable: Bound, over: Expr, body: Expr, env: Environment) -> list[tuple[z3.BoolRef, z3.BoolRef]]:
     """The body of an `AllKeys` at each key of the environment, with the condition that the key is kept."""
-    if variable.name not in env.keys:
+    if env.keys is None:
         message = "no keys are given for what is said of all keys of a map"
         raise Fault(message, "fault.unsupported")
     kept = entries(over, env).kept
     return [
-        (kept(key), scalar(body, replace(env, bound={**env.bound, variable.name: key})))
-        for key in env.keys[variable.name]
+        (kept(key), scalar(body, replace(env, bound={**env.bound, variable.name: key}))) for key in env.keys(variable)
     ]
 
 

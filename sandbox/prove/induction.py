@@ -9,6 +9,7 @@ from sandbox.ir import Expr, Property
 from sandbox.machine import is_window
 from sandbox.prove import obligations
 from sandbox.prove.obligations import Case, Ground, Query, cases, tool_of
+from sandbox.prove.scopes import scopes_of, ways_apart
 from sandbox.prove.solve import Answer, Desk, Open, Unsat
 
 
@@ -65,9 +66,10 @@ def steps(ground: Ground, assumed: tuple[Expr, ...], goal: Expr) -> Iterator[Que
     yield obligations.initially(ground, goal)
     yield obligations.after_tick(ground, assumed, goal)
     for case in (case for tool in ground.contract.tools for case in cases(tool) if permits(case)):
-        yield obligations.after_permit(ground, case, assumed, goal)
-        if case.tool.on_success:
-            yield obligations.after_succeed(ground, case, assumed, goal)
+        for apart in ways_apart(scopes_of(ground.contract, goal)):
+            yield obligations.after_permit(ground, case, assumed, goal, apart)
+            if case.tool.on_success:
+                yield obligations.after_succeed(ground, case, assumed, goal, apart)
 
 
 def _failed(query: Query, answer: Answer) -> NotInductive:

@@ -5,13 +5,16 @@ A tool is split into its cases: each rule as the deciding one, and the default. 
 
 Time is abstracted from above. The state that a rule reads at a later time is one of: for each reset period, either
 what it was or, for all variables of that period together, `initial`; for each window, any sum between 0 and what it
-was, since what leaves a window are amounts shown to be >= 0 (else: anything at all). Real clocks reach fewer states,
-so what holds of all of these holds.
+was, since what leaves a window are amounts shown to be >= 0 (else: anything at all). Of a map with a window this holds
+at each key. Real clocks reach fewer states, so what holds of all of these holds.
+
+Sets and maps are arrays, free ones in a state of which nothing is known. `keys` says how all keys of a map are looked
+at without a quantifier, `scopes` what is looked at where principals or sessions have variables of their own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
@@ -20,6 +23,10 @@ import z3
 from sandbox.encode import (
     Environment,
     ListTerm,
+    MapTerm,
+    Term,
+    assigned,
+    choice,
     constant,
     domain,
     fact_domain,
@@ -38,9 +45,11 @@ from sandbox.ir import (
     VERDICTS,
     And,
     Assignment,
+    CollectionSort,
     Contract,
     EnumSort,
     Expr,
+    MapSort,
     Not,
     Or,
     Property,
@@ -50,9 +59,11 @@ from sandbox.ir import (
     sort_of,
 )
 from sandbox.machine import is_window
+from sandbox.prove.keys import Said, at_every_key, of_type, read_keys
 from sandbox.prove.mentions import facts_in
 from sandbox.prove.narrow import has_strings, narrow_domain, narrow_fact_domain, parts
 from sandbox.prove.quiet import quiet, shortened
+from sandbox.prove.scopes import OTHER, Apart, differing_keys, seen_by, ways_apart
 
 if TYPE_CHECKING:
     from sandbox.call import Verdict
@@ -114,17 +125,17 @@ def about_call(
     ground: Ground,
     tool: Tool,
     env: Environment,
-    said: Callable[[Environment], Iterable[z3.BoolRef]],
+    said: Said,
     *,
     expected: Literal["unsat", "sat", "either"] = "unsat",
 ) -> Query:
     """What is said, of every call of the tool that can be parsed, at every time and in every session."""
-    contract, terms = ground.contract, tuple(said(env))
+    contract, terms = ground.contract, at_every_key(env, said)
     whole = (*domain(tool, quiet(tool, env, terms)), *fact_domain(contract, env), *terms)
     if not has_strings(tool, env):
         return Query(label, whole, expected, tool=tool.name)
     few = shortened(tool, env)
-    narrow = (*narrow_domain(tool, few), *narrow_fact_domain(contract, few), *said(few))
+    narrow = (*narrow_domain(tool, few), *narrow_fact_domain(contract, few), *at_every_key(few, said))
     return Query(label, whole, expected, narrow, tool.name)
 
 
@@ -162,44 +173,95 @@ def facts_of(case: Case) -> dict[str, str]:
     return {"tool": case.tool.name, "decision": case.verdict, "rule": case.rule}
 
 
-def state_symbols(ground: Ground) -> dict[str, z3.ExprRef]:
-    """A free constant for each state variable."""
-    return {v.name: single(state_symbol(v, ground.ctx)) for v in ground.contract.variables}
+def call_symbols(ground: Ground, tool: Tool, suffix: str = "") -> Environment:
+    """As `encode.symbols`, in a state of which nothing is known."""
+    return replace(symbols(ground.contract, tool, ground.ctx, suffix), state=state_symbols(ground, suffix))
 
 
-def initial_terms(ground: Ground) -> dict[str, z3.ExprRef]:
+def state_symbols(ground: Ground, suffix: str = "") -> dict[str, Term]:
+    """A free constant for each state variable; sets and maps that nothing assigns are at `initial` for ever."""
+    return {
+        v.name: initial_literal(v, ground.ctx)
+        if isinstance(v.sort, CollectionSort) and not is_written(ground.contract, v)
+        else state_symbol(v, ground.ctx, suffix)
+        for v in ground.contract.variables
+    }
+
+
+def initial_terms(ground: Ground) -> dict[str, Term]:
     """Each state variable at `initial`."""
-    return {v.name: single(initial_literal(v, ground.ctx)) for v in ground.contract.variables}
+    return {v.name: initial_literal(v, ground.ctx) for v in ground.contract.variables}
 
 
-def following_terms(tool: Tool, env: Environment) -> dict[str, z3.ExprRef]:
-    """The state after a permit: every assignment read on the old state, what is not named stays."""
-    return written_terms(tool, tool.then, env)
-
-
-def succeeded_terms(tool: Tool, env: Environment) -> dict[str, z3.ExprRef]:
-    """The state after a success, whatever it was when the call was permitted."""
-    return written_terms(tool, tool.on_success, env)
-
-
-def written_terms(tool: Tool, assignments: tuple[Assignment, ...], env: Environment) -> dict[str, z3.ExprRef]:
-    """The state after some assignments, each read on the state of the environment."""
-    facts = {"tool": tool.name}
-    return {**env.state, **{each.variable: term(each.value, env, facts) for each in assignments}}
-
-
-def known(ground: Ground, state: Mapping[str, z3.ExprRef]) -> list[z3.BoolRef]:
-    """What holds of every reachable state: its sorts, what nothing assigns, what grows, what is proved."""
-    env = Environment(ground.ctx, state=state)
-    initial = initial_terms(ground)
-    idle = [state[v.name] == initial[v.name] for v in ground.contract.variables if not assigned(ground.contract, v)]
-    growing = [state[name] >= 0 for name in sorted(ground.growing)]
-    return [*state_domain(ground.contract, env), *idle, *growing, *(term(i, env, {}) for i in ground.invariants)]
-
-
-def assigned(contract: Contract, variable: Variable) -> bool:
-    """Whether some tool's `then` or `on_success` names the variable; what none names is `initial` for ever."""
+def is_written(contract: Contract, variable: Variable) -> bool:
+    """Whether some tool's `then` or `on_success` names the variable."""
     return any(each.variable == variable.name for tool in contract.tools for each in (*tool.then, *tool.on_success))
+
+
+def following_terms(ground: Ground, tool: Tool, env: Environment) -> dict[str, Term]:
+    """The state after a permit: every assignment read on the old state, what is not named stays."""
+    return written_terms(ground, tool, tool.then, env)
+
+
+def succeeded_terms(ground: Ground, tool: Tool, env: Environment) -> dict[str, Term]:
+    """The state after a success, whatever it was when the call was permitted."""
+    return written_terms(ground, tool, tool.on_success, env)
+
+
+def written_terms(ground: Ground, tool: Tool, steps: tuple[Assignment, ...], env: Environment) -> dict[str, Term]:
+    """The state after some assignments, each read on the state of the environment."""
+    read = (expr for each in steps for expr in (each.value, each.key) if expr is not None)
+    named = {name: given for expr in read for name, given in fact_terms(expr, {"tool": tool.name}, env.ctx).items()}
+    return assigned(ground.contract, steps, replace(env, facts={**env.facts, **named}))
+
+
+def storable(ground: Ground, tool: Tool, env: Environment) -> list[z3.BoolRef]:
+    """What else a permit demands: keys that are assigned are of their type, and no entry is assigned twice."""
+    terms: list[z3.BoolRef] = []
+    seen: dict[str, list[z3.ExprRef]] = {}
+    for each in tool.then:
+        variable = ground.contract.variable(each.variable)
+        if each.key is not None and variable is not None:
+            key = term(each.key, env, {"tool": tool.name})
+            earlier = seen.setdefault(each.variable, [])
+            terms += [*of_type(key, variable.key, env.ctx), *(key != other for other in earlier)]
+            earlier.append(key)
+    return terms
+
+
+def known(ground: Ground, env: Environment) -> list[z3.BoolRef]:
+    """What holds of the environment's state if it is reachable: its sorts, what nothing assigns, grows, is proved."""
+    idle = [
+        single(env.state[v.name]) == single(initial_literal(v, env.ctx))
+        for v in ground.contract.variables
+        if not isinstance(v.sort, CollectionSort) and not is_written(ground.contract, v)
+    ]
+    growing = [value >= 0 for name in sorted(ground.growing) for value in numbers(env, env.state[name])]
+    return [
+        *state_domain(ground.contract, env),
+        *key_domains(ground, env),
+        *idle,
+        *growing,
+        *(term(invariant, env, {}) for invariant in ground.invariants),
+    ]
+
+
+def numbers(env: Environment, value: Term) -> list[z3.ArithRef]:
+    """The value of a number; of a map those at every key that is read."""
+    if isinstance(value, MapTerm):
+        return [value.get(key) for key in read_keys(env, value.values.domain())]
+    return [single(value)]
+
+
+def key_domains(ground: Ground, env: Environment) -> list[z3.BoolRef]:
+    """What a map keeps is of the type of its keys."""
+    terms: list[z3.BoolRef] = []
+    for variable in ground.contract.variables:
+        value = env.state[variable.name]
+        if isinstance(value, MapTerm):
+            for key in read_keys(env, value.values.domain()):
+                terms += [z3.Implies(value.kept(key), typed) for typed in of_type(key, variable.key, env.ctx)]
+    return terms
 
 
 # --- obligations of `always` -------------------------------------------------------------------------
@@ -208,26 +270,46 @@ def assigned(contract: Contract, variable: Variable) -> bool:
 def initially(ground: Ground, goal: Expr) -> Query:
     """Unsatisfiable iff the goal holds of the initial state."""
     env = Environment(ground.ctx, state=initial_terms(ground))
-    return Query("initial", (z3.Not(term(goal, env, {})),))
+    return Query("initial", at_every_key(env, lambda env: [z3.Not(term(goal, env, {}))]))
 
 
-def after_permit(ground: Ground, case: Case, hypotheses: tuple[Expr, ...], goal: Expr) -> Query:
-    """Unsatisfiable iff no permit by this case leads from a state of the hypotheses to one without the goal."""
+def after_permit(ground: Ground, case: Case, hypotheses: tuple[Expr, ...], goal: Expr, apart: Apart = ()) -> Query:
+    """Unsatisfiable iff no permit by this case leads from a state of the hypotheses to one without the goal.
+
+    The hypotheses are about everybody. The goal is about who calls, or somebody else in the scopes in which it is
+    looked at `apart`.
+    """
 
     def said(env: Environment) -> tuple[z3.BoolRef, ...]:
-        after = Environment(ground.ctx, state=following_terms(case.tool, env))
+        after = following_terms(ground, case.tool, env)
         return (
-            *known(ground, env.state),
-            *(term(hypothesis, env, {}) for hypothesis in hypotheses),
+            *(each for view in views(ground, env, apart) for each in supposed(ground, view, hypotheses)),
+            *differing_keys(ground.contract, env, apart),
             term(case.guard, env, facts_of(case)),
-            z3.Not(term(goal, after, {})),
+            *storable(ground, case.tool, env),
+            z3.Not(term(goal, replace(env, state=seen(ground, after, apart)), {})),
         )
 
-    env = symbols(ground.contract, case.tool, ground.ctx)
-    return about_call(f"permit_{case.tool.name}_{case.rule}", ground, case.tool, env, said)
+    label = "_".join(("permit", case.tool.name, case.rule, *(f"other_{scope}" for scope in apart)))
+    return about_call(label, ground, case.tool, call_symbols(ground, case.tool), said)
 
 
-def after_succeed(ground: Ground, case: Case, hypotheses: tuple[Expr, ...], goal: Expr) -> Query:
+def supposed(ground: Ground, env: Environment, hypotheses: tuple[Expr, ...]) -> list[z3.BoolRef]:
+    """What is known of the environment's state, and the hypotheses."""
+    return [*known(ground, env), *(term(hypothesis, env, {}) for hypothesis in hypotheses)]
+
+
+def seen(ground: Ground, own: Mapping[str, Term], apart: Apart) -> Mapping[str, Term]:
+    """The state that somebody else sees, given the one that the caller sees."""
+    return seen_by(ground.contract, own, state_symbols(ground, OTHER), apart)
+
+
+def views(ground: Ground, env: Environment, apart: Apart) -> list[Environment]:
+    """The state before a call as the caller sees it, as somebody else does, and the mixtures."""
+    return [replace(env, state=seen(ground, env.state, each)) for each in ways_apart(apart)]
+
+
+def after_succeed(ground: Ground, case: Case, hypotheses: tuple[Expr, ...], goal: Expr, apart: Apart = ()) -> Query:
     """Unsatisfiable iff no success of a call that this case permitted leads from the hypotheses away from the goal.
 
     The call was permitted in an earlier state, of which the hypotheses hold too and nothing else is known: whatever
@@ -236,67 +318,83 @@ def after_succeed(ground: Ground, case: Case, hypotheses: tuple[Expr, ...], goal
 
     def said(env: Environment) -> tuple[z3.BoolRef, ...]:
         earlier = replace(env, state=permit_state, facts={**env.facts, "now": permit_now})
-        after = Environment(ground.ctx, state=succeeded_terms(case.tool, env))
+        after = succeeded_terms(ground, case.tool, env)
         return (
-            *known(ground, earlier.state),
-            *(term(hypothesis, earlier, {}) for hypothesis in hypotheses),
+            *supposed(ground, earlier, hypotheses),
             term(case.guard, earlier, facts_of(case)),
+            *storable(ground, case.tool, earlier),
             in_range(permit_now, *TIMESTAMP_RANGE, ground.ctx),
             permit_now <= env.facts["now"],
-            *known(ground, env.state),
-            *(term(hypothesis, env, {}) for hypothesis in hypotheses),
-            z3.Not(term(goal, after, {})),
+            *(each for view in views(ground, env, apart) for each in supposed(ground, view, hypotheses)),
+            *differing_keys(ground.contract, env, apart),
+            z3.Not(term(goal, replace(env, state=seen(ground, after, apart)), {})),
         )
 
-    env = symbols(ground.contract, case.tool, ground.ctx)
-    permit_state = symbols(ground.contract, case.tool, ground.ctx, PERMIT).state
+    permit_state = state_symbols(ground, PERMIT)
     permit_now = z3.Int(f"now{PERMIT}", ground.ctx)
-    return about_call(f"succeed_{case.tool.name}_{case.rule}", ground, case.tool, env, said)
+    label = "_".join(("succeed", case.tool.name, case.rule, *(f"other_{scope}" for scope in apart)))
+    return about_call(label, ground, case.tool, call_symbols(ground, case.tool), said)
 
 
 def after_tick(ground: Ground, hypotheses: tuple[Expr, ...], goal: Expr) -> Query:
     """Unsatisfiable iff the passing of time alone never leads from the hypotheses to a state without the goal."""
-    before = Environment(ground.ctx, state=state_symbols(ground))
-    later, passing = ticked(ground, before.state)
-    after = Environment(ground.ctx, state=later)
-    return Query(
-        "tick",
-        (
-            *known(ground, before.state),
-            *(term(hypothesis, before, {}) for hypothesis in hypotheses),
+
+    def said(env: Environment) -> tuple[z3.BoolRef, ...]:
+        later, passing = ticked(ground, env)
+        return (
+            *supposed(ground, env, hypotheses),
             *passing,
-            z3.Not(term(goal, after, {})),
-        ),
-    )
+            z3.Not(term(goal, replace(env, state=later), {})),
+        )
+
+    return Query("tick", at_every_key(Environment(ground.ctx, state=state_symbols(ground)), said))
 
 
-def ticked(ground: Ground, state: Mapping[str, z3.ExprRef]) -> tuple[dict[str, z3.ExprRef], list[z3.BoolRef]]:
+def ticked(ground: Ground, env: Environment) -> tuple[dict[str, Term], list[z3.BoolRef]]:
     """The state at some later time, and what is known of it; see the module's docstring."""
-    initial = initial_terms(ground)
-    later, passing = dict(state), []
+    later, passing = dict(env.state), []
     for variable in ground.contract.variables:
         name, period = variable.name, variable.period
         if period is None:
             continue
         if is_window(variable):
-            later[name] = single(state_symbol(variable, ground.ctx, "@later"))
-            passing += [later[name] >= 0, later[name] <= state[name]] if name in ground.growing else []
+            later[name] = state_symbol(variable, ground.ctx, "@later")
+            pairs = zip(numbers(env, later[name]), numbers(env, env.state[name]), strict=True)
+            passing += [z3.And(new >= 0, new <= old) for new, old in pairs] if name in ground.growing else []
         else:
             turns = z3.Bool(f"turn_{period.length_ms}", ground.ctx)
-            later[name] = z3.If(turns, initial[name], state[name])
+            later[name] = choice(turns, initial_literal(variable, ground.ctx), env.state[name])
     return later, passing
 
 
 def contribution(ground: Ground, case: Case, variable: str) -> Query:
-    """Unsatisfiable iff a permit by this case never lowers the variable. No invariant is used."""
+    """Unsatisfiable iff a permit by this case never lowers the variable, at any key. No invariant is used."""
 
     def said(env: Environment) -> tuple[z3.BoolRef, ...]:
-        lowered = following_terms(case.tool, env)[variable] < env.state[variable]
-        return (*state_domain(ground.contract, env), term(case.guard, env, facts_of(case)), lowered)
+        before, after = env.state[variable], following_terms(ground, case.tool, env)[variable]
+        if isinstance(before, MapTerm) and isinstance(after, MapTerm):
+            lowered = after.get(key) < before.get(key)
+        else:
+            lowered = single(after) < single(before)
+        return (
+            *state_domain(ground.contract, env),
+            term(case.guard, env, facts_of(case)),
+            *storable(ground, case.tool, env),
+            lowered,
+        )
 
-    env = symbols(ground.contract, case.tool, ground.ctx)
+    key = some_key(ground, variable)
     label = f"adds_{variable}_{case.tool.name}_{case.rule}"
-    return replace(about_call(label, ground, case.tool, env, said, expected="either"), lemma=variable)
+    query = about_call(label, ground, case.tool, call_symbols(ground, case.tool), said, expected="either")
+    return replace(query, lemma=variable)
+
+
+def some_key(ground: Ground, variable: str) -> z3.ExprRef | None:
+    """A free key of a map; of what is no map there is none."""
+    declared = ground.contract.variable(variable)
+    if declared is None or not isinstance(declared.sort, MapSort):
+        return None
+    return constant("key@any", declared.sort.key, ground.ctx)
 
 
 # --- obligations of `never` and `possible` -----------------------------------------------------------
@@ -304,13 +402,12 @@ def contribution(ground: Ground, case: Case, variable: str) -> Query:
 
 def meets(ground: Ground, case: Case, condition: Expr) -> Query:
     """Unsatisfiable iff no call decided by this case, in no state of what is known, meets the condition."""
-    env = symbols(ground.contract, case.tool, ground.ctx)
     return about_call(
         f"meets_{case.tool.name}_{case.rule}",
         ground,
         case.tool,
-        env,
-        lambda env: (*known(ground, env.state), *meeting(case, condition, env)),
+        call_symbols(ground, case.tool),
+        lambda env: (*known(ground, env), *meeting(case, condition, env)),
     )
 
 
@@ -336,8 +433,8 @@ def consistent(ground: Ground, tool: Tool, condition: Expr) -> Query:
 
     env = free_facts(ground, tool, condition)
     few = shortened(tool, env)
-    narrow = () if few is env else (*narrow_domain(tool, few), *said(few))
-    return Query(f"consistent_{tool.name}", said(env), "sat", narrow, tool.name)
+    narrow = () if few is env else (*narrow_domain(tool, few), *at_every_key(few, said))
+    return Query(f"consistent_{tool.name}", at_every_key(env, said), "sat", narrow, tool.name)
 
 
 def typed(ground: Ground, tool: Tool, condition: Expr) -> Query:
@@ -358,10 +455,13 @@ def inhabited(ground: Ground, tool: Tool) -> Query:
 
 def eased_by_deny(ground: Ground, tool: Tool, condition: Expr) -> Query:
     """Unsatisfiable iff turning another verdict into deny never makes the condition true."""
-    env = free_facts(ground, tool, condition)
-    at = {verdict: term(condition, env, {"tool": tool.name, "decision": verdict}) for verdict in VERDICTS}
-    eased = z3.And(at["deny"], z3.Not(z3.And(at["ask"], at["allow"])))
-    return Query(f"rules_only_{tool.name}", (*by_sort(ground, tool, env), eased), "either", tool=tool.name)
+
+    def said(env: Environment) -> tuple[z3.BoolRef, ...]:
+        at = {verdict: term(condition, env, {"tool": tool.name, "decision": verdict}) for verdict in VERDICTS}
+        return (*by_sort(ground, tool, env), at["deny"], z3.Not(z3.And(at["ask"], at["allow"])))
+
+    terms = at_every_key(free_facts(ground, tool, condition), said)
+    return Query(f"rules_only_{tool.name}", terms, "either", tool=tool.name)
 
 
 def free_facts(ground: Ground, tool: Tool, condition: Expr) -> Environment:

@@ -202,19 +202,22 @@ class Desk:
             return Open(f"z3 failed: {error}")
 
     def _marked(self, terms: tuple[z3.BoolRef, ...], rlimit: int) -> Marked:
-        """As `cores.decided`, with a solver of its own; `unknown` where there is no time, or too much to be marked."""
+        """As `cores.decided`; `unknown` where there is no time, or too much to be marked."""
         parts, time_ms = conjuncts(terms), self._time_ms()
         if time_ms <= 0 or len(parts) > MAX_PARTS:
             return Marked("unknown")
         z3.set_param("memory_max_size", MAX_Z3_MEMORY_MB)
-        solver = z3.Solver(ctx=z3.Context())
-        solver.set("timeout", time_ms)
-        solver.set("rlimit", min(rlimit, self.rlimit))
         try:
+            solver = z3.Solver(ctx=self.room.entered())
+            solver.set("timeout", time_ms)
+            solver.set("rlimit", min(rlimit, self.rlimit))
+            before = units_of(solver)
             found = decided(parts, solver)
-            self.spent += units_of(solver)
+            self.spent += units_of(solver) - before
         except z3.Z3Exception:
-            return Marked("unknown")
+            found = Marked("unknown")
+        if found.answer == "unknown":
+            self.room.leave()
         return found
 
     def _core(self, terms: tuple[z3.BoolRef, ...]) -> Core | None:

@@ -22,9 +22,9 @@ from sandbox.prove.focus import for_tool
 from sandbox.prove.mentions import facts_in
 from sandbox.prove.obligations import (
     Ground,
-    assigned,
     following_terms,
     initial_terms,
+    is_written,
     state_symbols,
     term,
     ticked,
@@ -68,9 +68,9 @@ class Naming:
         tool = tool_of(self.contract, name) if name else None
         if tool is not None:
             env = symbols(self.contract, tool, ground.ctx)
-            yield from _sourced(self._asked(tool, env), QUESTION)
+            yield from _sourced(self._asked(ground, tool, env), QUESTION)
         if self.subject.kind == "always":
-            later = Environment(ground.ctx, state=ticked(ground, env.state)[0])
+            later = Environment(ground.ctx, state=ticked(ground, env)[0])
             goals = [term(self.subject.condition, env, {}), z3.Not(term(self.subject.condition, later, {}))]
             yield from _sourced(goals, QUESTION)
         for position, other in enumerate(self.others):
@@ -80,10 +80,10 @@ class Naming:
             yield from _of_arguments(self.contract, tool, env)
             yield from _of_rules(tool, env)
 
-    def _asked(self, tool: Tool, env: Environment) -> Iterator[z3.BoolRef]:
+    def _asked(self, ground: Ground, tool: Tool, env: Environment) -> Iterator[z3.BoolRef]:
         """The question in every form in which an obligation about the tool has it."""
         if self.subject.kind == "always":
-            after = Environment(env.ctx, state=following_terms(tool, env))
+            after = Environment(env.ctx, state=following_terms(ground, tool, env))
             yield z3.Not(term(self.subject.condition, after, {}))
             return
         if tool.name not in self.subject.tools:
@@ -102,7 +102,7 @@ class Naming:
                 continue
             if is_window(variable):
                 yield value >= 0, Source("window", variable.name)
-            elif not assigned(self.contract, variable):
+            elif not is_written(self.contract, variable):
                 yield value == first, Source("unwritten", variable.name)
 
 

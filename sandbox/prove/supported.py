@@ -13,8 +13,8 @@ IN_PROOFS: Final[dict[type, frozenset[str]]] = {
     Contract: frozenset({"name", "tools", "variables", "session"}),
     Tool: frozenset({"name", "arguments", "rules", "then", "on_success"}),
     Rule: frozenset({"id", "kind", "when"}),
-    Variable: frozenset({"name", "sort", "initial", "period"}),
-    Assignment: frozenset({"variable", "value"}),
+    Variable: frozenset({"name", "sort", "initial", "period", "key"}),
+    Assignment: frozenset({"variable", "value", "key"}),
     Period: frozenset({"kind", "length_ms"}),
     Property: frozenset({"id", "kind", "condition", "tools", "mentions_decision"}),
 }
@@ -27,16 +27,18 @@ NO_MATTER: Final = frozenset(
         "effects",
         "expires_ms",
         "file",
+        "max_size",
         "owner",
         "place",
         "reason",
         "require_proofs",
         "run",
+        "server",
         "text",
         "why",
     }
 )
-"""Fields that change neither a verdict nor the state."""
+"""Fields that change neither a verdict nor the state, or (`max_size`) only turn a verdict into deny."""
 
 
 def check_supported(contract: Contract, subject: Property) -> None:

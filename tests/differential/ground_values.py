@@ -7,11 +7,10 @@ from collections.abc import Mapping
 import z3
 
 from sandbox.call import Value
-from sandbox.encode import Environment, ListTerm, RecordTerm, Term, encode, literal, plain, state_literal
+from sandbox.encode import Environment, Keys, ListTerm, RecordTerm, Term, encode, literal, plain, state_literal
 from sandbox.evaluate import Env, evaluate
 from sandbox.ground import SIMPLIFIER_PASSES
-from sandbox.ir import AllKeys, CollectionSort, Expr, ListSort, MapSort, RecordSort, Sort, Variable
-from sandbox.prove.mentions import walk
+from sandbox.ir import Bound, CollectionSort, Expr, ListSort, MapSort, RecordSort, Sort, Variable
 
 CTX = z3.Context()
 
@@ -46,7 +45,7 @@ def encoded(
         {name: z3.BoolVal(name in args, CTX) for name in sorts},
         {name: state_literal(variables[name], value, CTX) for name, value in (state or {}).items()},
         {name: literal(value, (fact_sorts or {})[name], CTX) for name, value in (facts or {}).items()},
-        keys=kept_keys(expr, variables, state or {}),
+        keys=kept_keys(variables, state or {}),
     )
     found = encode(expr, env)
     for _ in range(SIMPLIFIER_PASSES):
@@ -56,17 +55,15 @@ def encoded(
     return found.as_long() if z3.is_int_value(found) else found
 
 
-def kept_keys(
-    expr: Expr, variables: Mapping[str, Variable], state: Mapping[str, Value]
-) -> dict[str, tuple[z3.ExprRef, ...]]:
-    """For the variable of each `AllKeys`, the kept keys of every map whose keys have its sort."""
-    found: dict[str, tuple[z3.ExprRef, ...]] = {}
-    for node in walk(expr):
-        if isinstance(node, AllKeys):
-            maps = [v for v in variables.values() if isinstance(v.sort, MapSort) and v.sort.key == node.variable.sort]
-            keys = sorted({key for each in maps for key in state[each.name]})
-            found[node.variable.name] = tuple(literal(key, node.variable.sort, CTX) for key in keys)
-    return found
+def kept_keys(variables: Mapping[str, Variable], state: Mapping[str, Value]) -> Keys:
+    """For the variable of an `AllKeys`, the kept keys of every map whose keys have its sort."""
+
+    def keys(bound: Bound) -> tuple[z3.ExprRef, ...]:
+        maps = [v for v in variables.values() if isinstance(v.sort, MapSort) and v.sort.key == bound.sort]
+        kept = sorted({key for each in maps for key in state[each.name]})
+        return tuple(literal(key, bound.sort, CTX) for key in kept)
+
+    return keys
 
 
 def term(value: Value | None, sort: Sort) -> Term:

@@ -39,15 +39,10 @@ from prover_specs import (
 
 from sandbox.errors import EnginesDisagree, Fault
 from sandbox.ir import (
-    Assignment,
     Contract,
     EnumSort,
     IntSort,
-    MapSort,
     Property,
-    SetSort,
-    StringSort,
-    StringType,
     Tool,
     Variable,
 )
@@ -112,7 +107,7 @@ def test_what_no_obligation_is_made_of_is_not_proved(monkeypatch: pytest.MonkeyP
     )
 
 
-NOT_PROVED_ABOUT = {Variable: {"scope", "key", "max_size"}, Assignment: {"key"}}
+NOT_PROVED_ABOUT = {Variable: {"scope"}}
 
 
 def test_every_field_of_today_is_in_proofs_or_does_not_matter_or_is_refused() -> None:
@@ -125,13 +120,11 @@ def test_every_field_of_today_is_in_proofs_or_does_not_matter_or_is_refused() ->
 @pytest.mark.parametrize(
     ("said", "field"),
     [
-        (Variable("s", SetSort(StringSort()), (), key=StringType(None, 0, 9), max_size=5), "key"),
-        (Variable("m", MapSort(StringSort(), IntSort()), 0, key=StringType(None, 0, 9)), "key"),
         (Variable("n", IntSort(), 0, scope="principal"), "scope"),
         (Variable("n", IntSort(), 0, scope="session"), "scope"),
     ],
 )
-def test_sets_maps_and_scopes_are_refused_by_name(said: Variable, field: str) -> None:
+def test_scopes_are_refused_by_name(said: Variable, field: str) -> None:
     spec = paying()
     finding = finding_of(replace(order(), contract=replace(spec, variables=(*spec.variables, said))))
     assert finding == GaveUp(f"the attempt failed: Fault: `{field}` of a variable is not in the prover's obligations")

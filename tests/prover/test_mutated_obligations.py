@@ -10,7 +10,7 @@ import z3
 from known_truths import every_truth
 from prover_specs import decided
 
-from sandbox.prove import attempt, induction, obligations, unroll
+from sandbox.prove import attempt, induction, obligations, sequence, unroll
 from sandbox.prove.obligations import Query
 from sandbox.prove.verdicts import name_of
 
@@ -44,7 +44,7 @@ def every_call_ends_at_once(patch: Patch) -> None:
 
 
 def no_call_ends(patch: Patch) -> None:
-    patch.setattr(unroll, "succeeded", lambda _, run, *, free, late: run)
+    patch.setattr(sequence, "succeeded", lambda _, run, *, free, late: run)
 
 
 def without_the_first_tool(patch: Patch) -> None:
@@ -70,14 +70,14 @@ def only_the_default_case(patch: Patch) -> None:
 
 
 def one_assignment_after_the_other(patch: Patch) -> None:
-    def following(tool: object, env: object) -> object:
-        state = dict(env.state)
-        for each in tool.then:
-            state[each.variable] = obligations.term(each.value, replace(env, state=state), {"tool": tool.name})
-        return state
+    whole = obligations.written_terms
 
-    patch.setattr(obligations, "following_terms", following)
-    patch.setattr(unroll, "following_terms", following)
+    def written(ground: object, tool: object, steps: tuple, env: object) -> object:  # type: ignore[type-arg]
+        for each in steps:
+            env = replace(env, state=whole(ground, tool, (each,), env))
+        return env.state
+
+    patch.setattr(obligations, "written_terms", written)
 
 
 def without_domains(patch: Patch) -> None:
@@ -89,16 +89,17 @@ def nothing_is_known_of_the_state(patch: Patch) -> None:
 
 
 def every_variable_is_idle(patch: Patch) -> None:
-    patch.setattr(obligations, "assigned", lambda *_: False)
+    patch.setattr(obligations, "is_written", lambda *_: False)
 
 
 def time_stands_still(patch: Patch) -> None:
     whole = unroll.instant
-    patch.setattr(unroll, "instant", lambda *args, free: whole(*args, free=False))
+    for module in (sequence, unroll):
+        patch.setattr(module, "instant", lambda *args, free: whole(*args, free=False))
 
 
 def periods_never_turn(patch: Patch) -> None:
-    patch.setattr(obligations, "ticked", lambda _, state: (dict(state), []))
+    patch.setattr(obligations, "ticked", lambda _, env: (dict(env.state), []))
 
 
 def vacuity_is_not_looked_at(patch: Patch) -> None:

@@ -8,8 +8,8 @@ import sandbox
 from sandbox.prove import ledger
 
 MODELS_AND_REPORTS = {
-    "__init__", "child", "coverage", "crew", "findings", "ledger", "models", "narrow", "record", "replay", "report",
-    "sources", "standing", "tape", "unroll", "verdicts", "worker",
+    "__init__", "child", "coverage", "crew", "findings", "held", "ledger", "models", "narrow", "record", "replay",
+    "report", "sequence", "sources", "standing", "tape", "unroll", "verdicts", "worker",
 }  # fmt: skip
 
 
