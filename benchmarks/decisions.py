@@ -12,9 +12,10 @@ from figures import Figure, per_call, related
 from pydantic import BaseModel, ConfigDict, Field
 
 from sandbox.compile import load_contract
-from sandbox.engines import engine_pair
+from sandbox.engines import close_engines, engine_pairs
 from sandbox.ir import Contract
 from sandbox.parse import parse_call
+from sandbox.policy import Policy
 from sandbox.rehearsal import Rehearsal
 
 SPEC = Path(__file__).with_name("transfer.yaml")
@@ -45,9 +46,10 @@ class Message(BaseModel):
 def figures() -> list[Figure]:
     """Times of one call, parsed and judged; pydantic only validates, the CEL engine gets arguments that are parsed."""
     contract = load_contract(SPEC)
-    alone = Rehearsal(contract, engine_pair(contract, solver=False), NOW_MS)
-    pair = engine_pair(contract)
-    both = Rehearsal(contract, pair, NOW_MS)
+    policy = Policy.of(contract)
+    alone = Rehearsal(policy, engine_pairs(policy, solver=False), NOW_MS)
+    pairs = engine_pairs(policy)
+    both = Rehearsal(policy, pairs, NOW_MS)
     rules = cel_rules(contract)
     if not alone.judge(RAW, NOW_MS).verdict == both.judge(RAW, NOW_MS).verdict == rules() == "allow":
         message = "the engines do not agree on what is measured"
@@ -59,8 +61,7 @@ def figures() -> list[Figure]:
         "parse and evaluator": per_call(lambda: alone.judge(RAW, NOW_MS)),
         "parse, evaluator and solver": per_call(lambda: both.judge(RAW, NOW_MS)),
     }
-    if pair.solver is not None:
-        pair.solver.close()
+    close_engines(pairs)
     return related("one decision", times, "pydantic, strict")
 
 

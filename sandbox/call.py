@@ -62,8 +62,9 @@ class Engines:
 class Decision:
     """The gate's verdict on one raw call, before any human.
 
-    `rule` is the first in file order of the deciding kind ('' for the default and for what did not parse),
-    `fired` every rule that was true. `call` is None for what did not parse.
+    `rule` is the first in file order of the deciding kind ('' for the default and for what did not parse), `spec` the
+    name of the spec that it stands in; `fired` is every rule that was true, as `spec/rule` where the gate has several
+    specs. `call` is None for what did not parse.
     """
 
     verdict: Verdict
@@ -75,6 +76,7 @@ class Decision:
     engines: Engines = field(default_factory=Engines)
     approvers: int = 0
     expires_ms: int = 0
+    spec: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +85,7 @@ class Permit:
 
     Digests are SHA-256 in hex, times Unix milliseconds. `nonce` was written in the transaction that made the
     reservation and is consumed by the execution. `epoch` is the kill switch's at the time of the decision.
+    `contract_digest` is that of the spec whose `run` runs, `contracts` the name and digest of every spec of the gate.
     """
 
     nonce: str
@@ -95,6 +98,7 @@ class Permit:
     expires_at_ms: int
     epoch: int
     approved_by: tuple[str, ...] = ()
+    contracts: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +151,10 @@ NO_PROOFS: Final = Proofs("none")
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """What was bound to what, for the record and for the caller. Digests are SHA-256 in hex."""
+    """What was bound to what, for the record and for the caller. Digests are SHA-256 in hex.
+
+    `contract_digest` is that of the spec whose `run` ran, `contracts` has the digest of every spec of the gate by name.
+    """
 
     call_digest: str
     contract_digest: str
@@ -161,6 +168,7 @@ class Receipt:
     record_digest: str
     approved_by: tuple[str, ...] = ()
     proofs: Proofs = NO_PROOFS
+    contracts: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,11 +22,12 @@ from pathlib import Path, PurePath
 from types import FunctionType
 from typing import Final, ParamSpec, TypeVar, cast
 
-from sandbox.compile import load_contract
+from sandbox.compile import SpecPaths, load_policy
 from sandbox.errors import UsageError
 from sandbox.execute.source import resolve_source
 from sandbox.gate import Gate
 from sandbox.ir import Contract, RunArgv, RunHost, RunTool, Tool
+from sandbox.policy import Policy
 from sandbox.session import Session, SessionSource, current
 
 P = ParamSpec("P")
@@ -42,23 +43,23 @@ _NAMED: Final = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYW
 
 
 def sandboxed(
-    gate: Gate | str | Path, *, tool: str | None = None, session: SessionSource = None
+    gate: Gate | SpecPaths, *, tool: str | None = None, session: SessionSource = None
 ) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Make the decorated function (sync or async) a call of `tool` through the gate; by default the tool of its name.
 
-    Given a path, the spec is loaded now and its gate opened at the first call. `session` has the session's facts, or
-    returns them at the time of a call.
+    Given a path (or several), the specs are loaded now and their gate opened at the first call. `session` has the
+    session's facts, or returns them at the time of a call.
 
     Raises UsageError at decoration: no such tool, parameters that are not the spec's arguments, a body that would
     never run, a generator; and SpecError for a wrong spec.
     """
-    contract = gate.contract if isinstance(gate, Gate) else load_contract(gate)
+    policy = gate.policy if isinstance(gate, Gate) else load_policy(gate)
     opener = _Opener(gate)
 
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
-        declared = _declared(contract, function, tool)
+        declared = _declared(policy, function, tool)
         signature = _checked_signature(function, declared)
-        _check_body(function, declared, contract)
+        _check_body(function, declared, policy)
         if declared.run is not None and isinstance(declared.run.what, RunHost):
             opener.attach(declared.name, function)
         call = _Maker(declared.name, signature, session)
@@ -71,7 +72,7 @@ def sandboxed(
 class _Opener:
     """The gate, opened once and when first needed; host callables wait here only until then."""
 
-    def __init__(self, gate: Gate | str | Path) -> None:
+    def __init__(self, gate: Gate | SpecPaths) -> None:
         self._gate = gate
         self._waiting: list[tuple[str, Callable[..., object]]] = []
         self._lock = threading.Lock()
@@ -145,12 +146,12 @@ def _raw_value(value: object) -> object:
             return value
 
 
-def _declared(contract: Contract, function: Callable[..., object], name: str | None) -> Tool:
+def _declared(policy: Policy, function: Callable[..., object], name: str | None) -> Tool:
     wanted = name or str(getattr(function, "__name__", ""))
-    declared = contract.tool(wanted)
+    declared = policy.tool(wanted)
     if declared is None:
-        known = ", ".join(f"`{tool.name}`" for tool in contract.tools) or "none"
-        message = f"`{contract.name}` has no tool `{wanted}` (it has {known}); name one with `tool=`"
+        known = ", ".join(f"`{tool.name}`" for tool in policy.tools) or "none"
+        message = f"{policy.named()} has no tool `{wanted}` (it has {known}); name one with `tool=`"
         raise UsageError(message)
     return declared
 
@@ -190,12 +191,14 @@ def _check_names(name: str, signature: inspect.Signature, tool: Tool) -> None:
             raise UsageError(message)
 
 
-def _check_body(function: Callable[..., object], tool: Tool, contract: Contract) -> None:
+def _check_body(function: Callable[..., object], tool: Tool, policy: Policy) -> None:
     """Refuse a body that reads as if it ran and never would."""
     what = tool.run.what if tool.run is not None else None
     if isinstance(what, RunHost):
         return
-    if isinstance(what, RunTool) and _is_that_function(function, what, contract, tool):
+    shared = policy.shared(tool.name)
+    owner = shared.owner if shared is not None else None
+    if isinstance(what, RunTool) and owner is not None and _is_that_function(function, what, owner, tool):
         return
     if _is_stub(cast("FunctionType", function)):
         return

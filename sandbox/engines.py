@@ -27,6 +27,7 @@ from sandbox.decide import Claim, Confirmation, EnginePair, Evaluator, Facts, So
 from sandbox.errors import Fault
 from sandbox.ir import Contract, Json, Tool, sort_of
 from sandbox.machine import SUCCEED
+from sandbox.policy import Policy
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -160,6 +161,18 @@ def engine_pair(contract: Contract, *, solver: bool = True, always_ask: bool = F
     """Both engines for a contract; with `solver=False` the evaluator alone."""
     second: Solver | None = SolverWorker(contract) if solver else None
     return EnginePair(Evaluator(contract), second, always_ask)
+
+
+def engine_pairs(policy: Policy, *, solver: bool = True, always_ask: bool = False) -> dict[str, EnginePair]:
+    """Both engines for each spec of a gate, by its name; each solver is a process of its own."""
+    return {each.name: engine_pair(each, solver=solver, always_ask=always_ask) for each in policy.contracts}
+
+
+def close_engines(engines: Mapping[str, EnginePair]) -> None:
+    """End the solvers' processes."""
+    for pair in engines.values():
+        if isinstance(pair.solver, SolverWorker):
+            pair.solver.close()
 
 
 def with_text_sizes(tool: Tool, args: Mapping[str, Value]) -> dict[str, Value]:

@@ -19,33 +19,33 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Literal, NoReturn, Self, TypeAlias, cast
 
-from sandbox import ir
 from sandbox.approve import Approval, Approver, Given, check_given
 from sandbox.audit import AuditLog
-from sandbox.call import NO_PROOFS, Call, Decision, Permit, Proofs, Rejected, Result
+from sandbox.call import NO_PROOFS, Call, Decision, Isolation, Permit, Proofs, Rejected, Result
 from sandbox.canonical import json_digest
-from sandbox.compile import load_contract
+from sandbox.compile import SpecPaths, load_policy
 from sandbox.consent import Consent, is_enough
 from sandbox.decide import EnginePair, Facts
-from sandbox.engines import SolverWorker, engine_pair
+from sandbox.engines import close_engines, engine_pairs
 from sandbox.errors import EnvironmentLacking, Fault, SandboxError, SandboxFailure, ToolError, UsageError
 from sandbox.events import emit
 from sandbox.execute.runner import Runner
 from sandbox.host import HostFunction, HostRunner
-from sandbox.ir import Contract, Json, Property, RunHost, Tool
-from sandbox.machine import tick
+from sandbox.ir import Contract, Json, Property, RunHost
+from sandbox.joint import Engines, judges_of, take_joint_step
+from sandbox.machine import StoredState, tick
 from sandbox.nearest import Suggestion, nearest_allowed
-from sandbox.opening import check_engine, check_proofs, check_state, check_workspaces, tell_proofs
+from sandbox.opening import check_all_proofs, check_engine, check_state, check_workspaces, tell_proofs
 from sandbox.parse import parse_call
 from sandbox.passage import Passage, Way
+from sandbox.policy import Policy, SharedTool
 from sandbox.rehearsal import Rehearsal
 from sandbox.session import Session, read_session
-from sandbox.state import Reservation, Store
-from sandbox.step import denied, stopped, take_step
+from sandbox.state import Reservation, Store, Transaction
+from sandbox.step import denied, stopped
 from sandbox.trail import Trail, interrupted_body, is_fault, names, one_line
 
 if TYPE_CHECKING:
@@ -75,17 +75,17 @@ class _Said:
 
 
 class Gate:
-    """Judges raw calls against one contract, and runs those that are allowed. Safe to share between threads.
+    """Judges raw calls by the specs it was opened on, and runs those that are allowed. Safe to share between threads.
 
     A context manager, sync and async. `decide` judges and never raises; `call` goes the whole way.
     """
 
     def __init__(
         self,
-        contract: Contract,
+        policy: Policy,
         store: Store,
         audit: AuditLog,
-        engines: EnginePair,
+        engines: Engines,
         *,
         runner: Runner | None,
         server: Runner | None = None,
@@ -93,8 +93,8 @@ class Gate:
         clock: Clock,
         proofs: Proofs = NO_PROOFS,
     ) -> None:
-        self._contract = contract
-        self._digest = ir.digest(contract)
+        self._policy = policy
+        self._digests = policy.digests()
         self._store = store
         self._audit = audit
         self._engines = engines
@@ -103,9 +103,9 @@ class Gate:
         self._cold: ColdRunner | None = None
         self._host = HostRunner()
         self._clock = clock
-        self._trail = Trail(audit, contract)
+        self._trail = Trail(audit, policy)
         self._consent = Consent(approvers, self._trail, clock)
-        self._passage = Passage(contract, engines, store, self._trail, clock=clock, proofs=proofs)
+        self._passage = Passage(policy, engines, store, self._trail, clock=clock, proofs=proofs)
         self._idle = threading.Condition()
         self._running: set[object] = set()
         self._closed = False
@@ -113,7 +113,7 @@ class Gate:
     @classmethod
     def open(
         cls,
-        spec: str | Path,
+        spec: SpecPaths,
         *,
         state: str | None = None,
         runner: Runner | None = None,
@@ -121,29 +121,31 @@ class Gate:
         approver: Approver | Sequence[Approver] | None = None,
         clock: Clock | None = None,
         engine: EngineSetting = "both",
-        proved_digest: str | None = None,
+        proved_digest: str | Sequence[str] | None = None,
     ) -> Self:
-        """A gate on the spec at this path.
+        """A gate on the spec at this path, or on several: a call is judged by each that describes its tool.
 
         `state` is a URL (`sqlite:///relative`, `sqlite:////absolute`), by default $SANDBOX_STATE, else
-        `.sandbox/state.db` beside the spec. `runner` is by default one cold container a call. Without an `approver`
-        nothing that is asked runs. `server` runs tools that have no `run`, which else are only judged. `clock` returns
-        Unix milliseconds. `engine="evaluator"` leaves out the solver's second opinion per call; it needs
-        `proved_digest`, the digest of the contract that was fully proved.
+        `.sandbox/state.db` beside the (first) spec. `runner` is by default one cold container a call. Without an
+        `approver` nothing that is asked runs. `server` runs tools that have no `run`, which else are only judged.
+        `clock` returns Unix milliseconds. `engine="evaluator"` leaves out the solver's second opinion per call; it
+        needs `proved_digest`, the digest of the contract that was fully proved (of each of them, where there are
+        several).
 
         Raises SpecError for a wrong spec, UsageError for a wrong argument, Fault for a state or record that is damaged.
         """
-        contract = load_contract(spec)
-        check_engine(contract, engine, proved_digest)
-        proofs, invariants = check_proofs(contract)
+        policy = load_policy(spec)
+        check_engine(policy, engine, proved_digest)
+        proofs = check_all_proofs(policy)
         moment = clock or wall_clock
-        store = Store.open(state, contract.file)
+        store = Store.open(state, policy.first.file)
         try:
-            check_workspaces(contract, store.audit_path.parent)
+            for each in policy.contracts:
+                check_workspaces(each, store.audit_path.parent)
             audit = AuditLog(store.audit_path, moment)
-            engines = engine_pair(contract, solver=engine == "both")
+            engines = engine_pairs(policy, solver=engine == "both")
             gate = cls(
-                contract,
+                policy,
                 store,
                 audit,
                 engines,
@@ -151,19 +153,25 @@ class Gate:
                 server=server,
                 approvers=_each(approver),
                 clock=moment,
-                proofs=proofs.proofs,
+                proofs=proofs.told,
             )
-            gate._recover(invariants)  # the first thing that a new gate does
-            tell_proofs(proofs)
+            gate._recover(proofs.invariants)  # the first thing that a new gate does
+            for found in proofs.standings:
+                tell_proofs(found)
         except BaseException:
             store.close()
             raise
         return gate
 
     @property
+    def policy(self) -> Policy:
+        """The compiled specs, with those that they extend."""
+        return self._policy
+
+    @property
     def contract(self) -> Contract:
-        """The compiled spec."""
-        return self._contract
+        """The compiled spec; of several, the first that was named."""
+        return self._policy.first
 
     # --- what users call -------------------------------------------------------------------------
 
@@ -173,7 +181,7 @@ class Gate:
         `session` are the facts that the host supplies; a declared one that is missing, or of a wrong type, denies.
         """
         try:
-            decision = self._judge(self._parse(raw), read_session(self._contract, session))
+            decision = self._judge(self._parse(raw), read_session(self._policy, session))
         except UsageError as error:
             return denied(None, error.reason_code, str(error))
         except Exception as error:  # noqa: BLE001  # whatever went wrong, the answer is no
@@ -205,7 +213,7 @@ class Gate:
         """As `call`, but an outcome that is not `ok` is returned and not raised."""
         if given is not None:
             check_given(given)
-        said = _Said(_session_digest(session), read_session(self._contract, session))
+        said = _Said(_session_digest(session), read_session(self._policy, session))
         with self._in_flight():
             try:
                 return self._go(raw, said, given)
@@ -225,16 +233,16 @@ class Gate:
         Empty where nothing near is, where the call cannot be read, and wherever something goes wrong: it is advice.
         """
         try:
-            return self._nearest(raw, read_session(self._contract, session))
+            return self._nearest(raw, read_session(self._policy, session))
         except Exception as error:  # noqa: BLE001  # advice that cannot be had is left out
             emit("gate.nearest_failed", reason=one_line(error))
             return ()
 
     def attach(self, tool: str, function: HostFunction) -> None:
         """Make `function` what runs for a tool that the spec marks `run: {host: REASON}`. Once per tool."""
-        declared = self._contract.tool(tool)
+        declared = self._policy.tool(tool)
         if declared is None:
-            message = f"`{tool}` is no tool of `{self._contract.name}`"
+            message = f"`{tool}` is no tool of {self._policy.named()}"
             raise UsageError(message)
         self._host.attach(declared, function)
 
@@ -244,8 +252,7 @@ class Gate:
             already, self._closed = self._closed, True
             self._idle.wait_for(lambda: not self._running)
         if not already:
-            if isinstance(self._engines.solver, SolverWorker):
-                self._engines.solver.close()
+            close_engines(self._engines)
             if self._cold is not None:
                 self._cold.close()
             self._store.close()
@@ -286,15 +293,19 @@ class Gate:
         return self._passage.take(way, decision, permit)
 
     def _parse(self, raw: Raw) -> Call | Rejected:
-        return parse_call(raw, self._contract)
+        return parse_call(raw, self._policy)
 
     def _judge(self, call: Call | Rejected, facts: Facts) -> Decision:
         now = self._clock()
         with self._store.transaction() as transaction:
             if transaction.stopped():
                 return stopped(call if isinstance(call, Call) else None)
-            stored = transaction.load(self._contract, now)
-        return take_step(self._engines, self._contract, stored, call, now, session=facts).decision
+            stored = self._load(transaction, call, now)
+        return take_joint_step(self._engines, self._policy, stored, call, now, session=facts).decision
+
+    def _load(self, transaction: Transaction, call: Call | Rejected, now_ms: int) -> dict[str, StoredState]:
+        """The state of every spec that judges this call."""
+        return {each.name: transaction.load(each, now_ms) for each in judges_of(self._policy, call)}
 
     def _safely_judge(self, call: Call | Rejected, facts: Facts) -> Decision:
         try:
@@ -304,18 +315,17 @@ class Gate:
 
     def _nearest(self, raw: Raw, facts: Facts) -> tuple[Suggestion, ...]:
         call = self._parse(raw)
-        tool = self._contract.tool(call.tool) if isinstance(call, Call) else None
-        if isinstance(call, Rejected) or tool is None:
+        if isinstance(call, Rejected):
             return ()
         now = self._clock()
         with self._store.transaction() as transaction:
-            stored = transaction.load(self._contract, now)
-        contract, evaluator = self._contract, EnginePair(self._engines.evaluator, None)
-        probe = Rehearsal(contract, evaluator, now, stored, session=facts)
-        judge = Rehearsal(contract, self._engines, now, stored, session=facts)
+            stored = self._load(transaction, call, now)
+        evaluators = {name: EnginePair(pair.evaluator, None) for name, pair in self._engines.items()}
+        probe = Rehearsal(self._policy, evaluators, now, stored, session=facts)
+        judge = Rehearsal(self._policy, self._engines, now, stored, session=facts)
         return nearest_allowed(
             call,
-            tool,
+            self._policy.with_rules(call.tool),
             probe=lambda changed: probe.judge(changed, now).verdict == "allow",
             judge=lambda changed: judge.judge(changed, now).verdict == "allow",
         )
@@ -323,24 +333,29 @@ class Gate:
     # --- from a verdict to a permit --------------------------------------------------------------
 
     def _prepare(self, call: Call, said: _Said) -> Way:
-        tool = self._contract.tool(call.tool)
-        if tool is not None and tool.run is None and self._server is not None:
-            return self._prepare_served(call, tool, self._server, said)
-        if tool is None or tool.run is None:
+        shared = self._policy.shared(call.tool)
+        if shared is not None and shared.owner is None and self._server is not None:
+            return self._prepare_served(call, shared, self._server, said)
+        contract = None if shared is None else shared.owner
+        tool = None if contract is None else contract.tool(call.tool)
+        if shared is None or contract is None or tool is None or tool.run is None:
             reason = f"`{call.tool}` has no `run` in its spec: it is judged, and never run"
             raise self._trail.refuse(denied(call, "not_runnable", reason))
         on_host = isinstance(tool.run.what, RunHost)
         runner = self._host if on_host else self._container_runner()
-        prepared = runner.prepare(self._contract, tool)
-        return Way(call, tool, runner, "host" if on_host else "container", prepared, said.digest, said.facts)
+        prepared = runner.prepare(contract, tool)
+        isolation: Isolation = "host" if on_host else "container"
+        return Way(call, shared, contract, tool, runner, isolation, prepared, said.digest, said.facts)
 
-    def _prepare_served(self, call: Call, tool: Tool, server: Runner, said: _Said) -> Way:
+    def _prepare_served(self, call: Call, shared: SharedTool, server: Runner, said: _Said) -> Way:
         """What the session's server would run; one that is not as reviewed, or not there, is a denial on record."""
+        contract = next((each for each in shared.judges if each.server is not None), shared.judges[0])
+        tool = contract.tool(call.tool) or shared.tool
         try:
-            prepared = server.prepare(self._contract, tool)
+            prepared = server.prepare(contract, tool)
         except EnvironmentLacking as error:
             raise self._trail.refuse(denied(call, error.reason_code, one_line(error))) from error
-        return Way(call, tool, server, "session", prepared, said.digest, said.facts)
+        return Way(call, shared, contract, tool, server, "session", prepared, said.digest, said.facts)
 
     def _obtain_permit(
         self, way: Way, facts: Facts, decision: Decision, given: Given | None
@@ -352,7 +367,7 @@ class Gate:
         nonce = secrets.token_hex(16) if given is None else given.nonce
         for _ in range(MAX_ROUNDS):
             if decision.verdict == "ask":
-                approvals = self._consent.obtain(way.call, way.tool, decision, approvals)
+                approvals = self._consent.obtain(way.call, way.shared.tool, decision, approvals)
             decision, permit = self._reserve(way, facts, approvals, nonce)
             if permit is not None:
                 return decision, permit
@@ -373,15 +388,14 @@ class Gate:
                         way.call, "approval.used", "what was approved elsewhere has led to a run already"
                     ), None
                 now = self._clock()
-                before = transaction.load(self._contract, now)
-                step = take_step(self._engines, self._contract, before, way.call, now, session=facts)
+                before = self._load(transaction, way.call, now)
+                step = take_joint_step(self._engines, self._policy, before, way.call, now, session=facts)
                 if step.after is None or not is_enough(step.decision, approvals, now):
                     return step.decision, None
                 permit = self._permit(way, approvals, now, transaction.kill_epoch(), nonce)
-                transaction.save(self._contract, step.after)
-                transaction.reserve(
-                    Reservation(permit.nonce, self._contract.name, way.tool.name, way.call.digest, before, now)
-                )
+                for each in way.shared.judges:
+                    transaction.save(each, step.after[each.name])
+                transaction.reserve(Reservation(permit.nonce, way.tool.name, way.call.digest, before, now))
         except Exception as error:  # noqa: BLE001  # no permit left this function: nothing runs
             return _failed(way.call, error), None
         return step.decision, permit
@@ -390,7 +404,8 @@ class Gate:
         return Permit(
             nonce=nonce,
             call=way.call,
-            contract_digest=self._digest,
+            contract_digest=dict(self._digests)[way.contract.name],
+            contracts=self._digests,
             session_digest=way.session_digest,
             run_digest=way.prepared.run_digest,
             image_digest=way.prepared.image_digest,
@@ -402,15 +417,16 @@ class Gate:
 
     # --- opening and closing ---------------------------------------------------------------------
 
-    def _recover(self, invariants: tuple[Property, ...]) -> None:
+    def _recover(self, invariants: Mapping[str, tuple[Property, ...]]) -> None:
         """Mark what a dead process left unfinished as interrupted; its budget stays spent, its containers go."""
         with self._store.transaction() as transaction:
             now = self._clock()
-            stored = transaction.load(self._contract, now)  # a state that does not fit the spec refuses to open
-            ticked = tick(self._contract, stored, now)
-            check_state(self._contract, invariants, ticked)
-            if self._contract.require_proofs is not None and ticked != stored:
-                transaction.save(self._contract, ticked)  # what was checked stays, should the clock be set back
+            for each in self._policy.contracts:
+                stored = transaction.load(each, now)  # a state that does not fit the spec refuses to open
+                ticked = tick(each, stored, now)
+                check_state(each, invariants[each.name], ticked)
+                if each.require_proofs is not None and ticked != stored:
+                    transaction.save(each, ticked)  # what was checked stays, should the clock be set back
             lost = transaction.unfinished()
             for reservation in lost:
                 self._trail.append("interrupted", interrupted_body(reservation))

@@ -762,6 +762,7 @@ class Contract:
 
     `session` are the facts that the host must supply with every call (scalars, never optional). `server` is what the
     MCP server is granted that tools without `run` are forwarded to; no tool's own `run` is ever a `RunServer`.
+    `extends` is the path of its ceiling, as written: a second spec that judges every call too.
     `file` is the absolute path of the spec; relative names in it are resolved from its folder.
     """
 
@@ -772,6 +773,7 @@ class Contract:
     owner: str = ""
     description: str = ""
     require_proofs: str | None = None
+    extends: str | None = None
     server: Run | None = None
     file: str = field(default="", compare=False, metadata={"digest": False})
 

@@ -2,30 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from sandbox import ir
+from sandbox.call import Proofs
 from sandbox.compile import load_properties
 from sandbox.errors import UsageError
 from sandbox.evaluate import Env, truth
 from sandbox.events import emit, warn
 from sandbox.ir import Contract, Property
 from sandbox.machine import StateValue, StoredState, effective, initial_value
-from sandbox.prove.standing import Standing, found_for, standing
+from sandbox.policy import Policy
+from sandbox.prove.standing import Standing, found_for, proofs_of_all, standing
 
 
-def check_engine(contract: Contract, engine: str, proved_digest: str | None) -> None:
-    """`engine="evaluator"` rests on the proofs alone, so the caller must name the very contract that was proved."""
+def check_engine(policy: Policy, engine: str, proved: str | Sequence[str] | None) -> None:
+    """`engine="evaluator"` rests on the proofs alone, so the caller must name the very contracts that were proved."""
     if engine == "both":
         return
     if engine != "evaluator":
         message = f"engine is `both` or `evaluator`, not `{engine}`"
         raise UsageError(message)
-    digest = ir.digest(contract)
-    if proved_digest != digest:
-        message = f"engine `evaluator` needs proved_digest=`{digest}`, given from outside by whoever proved it"
-        raise UsageError(message)
+    named = {proved} if isinstance(proved, str) else set(proved or ())
+    for _, digest in policy.digests():
+        if digest not in named:
+            message = f"engine `evaluator` needs proved_digest=`{digest}`, given from outside by whoever proved it"
+            raise UsageError(message)
 
 
 def check_workspaces(contract: Contract, state_folder: Path) -> None:
@@ -38,6 +42,22 @@ def check_workspaces(contract: Contract, state_folder: Path) -> None:
         if source == state or source in state.parents or state in source.parents:
             message = f"the workspace `{source}` of `{name}` and the state in `{state}` overlap; move one of them"
             raise UsageError(message)
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """The proofs of every spec of a gate: told as one, one by one, and each spec's required `always` by its name."""
+
+    told: Proofs
+    standings: tuple[Standing, ...]
+    invariants: Mapping[str, tuple[Property, ...]]
+
+
+def check_all_proofs(policy: Policy) -> Checked:
+    """`check_proofs` of every spec of a gate."""
+    checked = {each.name: check_proofs(each) for each in policy.contracts}
+    standings = tuple(found for found, _ in checked.values())
+    return Checked(proofs_of_all(standings), standings, {name: required for name, (_, required) in checked.items()})
 
 
 def check_proofs(contract: Contract) -> tuple[Standing, tuple[Property, ...]]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import Final, TypeAlias
+from typing import Final, Protocol, TypeAlias
 
 from sandbox import strict_json
 from sandbox.call import Call, Rejected, Value
@@ -29,7 +29,6 @@ from sandbox.ir import (
     Argument,
     ArgvType,
     BoolType,
-    Contract,
     DecimalType,
     DurationType,
     EmailType,
@@ -71,16 +70,29 @@ _WORD: Final = StringType(None, 0, MAX_WORD)
 _Parsed: TypeAlias = Value | Rejected
 
 
-def parse_call(raw: bytes | str | Mapping[str, object], contract: Contract) -> Call | Rejected:
-    """The call of `contract` that `raw` is, with canonical arguments; else why it is none."""
+class Toolbox(Protocol):
+    """What has tools: a contract, or a policy of several."""
+
+    @property
+    def tools(self) -> tuple[Tool, ...]:
+        """All of them."""
+        ...
+
+    def tool(self, name: str) -> Tool | None:
+        """The tool of exactly this name, or None."""
+        ...
+
+
+def parse_call(raw: bytes | str | Mapping[str, object], toolbox: Toolbox) -> Call | Rejected:
+    """The call of one of these tools that `raw` is, with canonical arguments; else why it is none."""
     try:
         tree = strict_json.read(raw)
-        return tree if isinstance(tree, Rejected) else _call(tree, contract)
+        return tree if isinstance(tree, Rejected) else _call(tree, toolbox)
     except Exception as error:  # noqa: BLE001  # the edge: whatever goes wrong inside is a refusal, never a pass
         return Rejected("fault.internal", f"internal error `{type(error).__name__}` while the call was parsed")
 
 
-def _call(tree: Tree, contract: Contract) -> Call | Rejected:
+def _call(tree: Tree, toolbox: Toolbox) -> Call | Rejected:
     if type(tree) is not dict:
         return Rejected("parse.shape", f"{_what(tree)} stands where an object with `tool` and `args` is accepted")
     for field in tree:
@@ -96,9 +108,9 @@ def _call(tree: Tree, contract: Contract) -> Call | Rejected:
         return Rejected("parse.shape", f"`tool` is {_what(name)}; a string is accepted")
     if type(raw_args) is not dict:
         return Rejected("parse.shape", f"`args` is {_what(raw_args)}; an object is accepted")
-    tool = contract.tool(name)
+    tool = toolbox.tool(name)
     if tool is None:
-        return Rejected("unknown_tool", f"unknown tool {quoted(name)}; {_choices('the tools are', contract.tools)}")
+        return Rejected("unknown_tool", f"unknown tool {quoted(name)}; {_choices('the tools are', toolbox.tools)}")
     args = _arguments(raw_args, tool)
     return args if isinstance(args, Rejected) else _canonical_call(tool, args)
 

@@ -10,21 +10,28 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from sandbox.call import Call, Decision, Isolation, Outcome, Permit, Proofs, Receipt, Result
-from sandbox.decide import EnginePair, Facts
+from sandbox.decide import Facts
 from sandbox.errors import Fault, SandboxFailure
 from sandbox.events import emit
 from sandbox.execute.runner import Prepared, Runner
 from sandbox.ir import Contract, Tool
+from sandbox.joint import Engines, JointLanding, take_joint_success
+from sandbox.policy import Policy, SharedTool
 from sandbox.state import Store, Transaction
-from sandbox.step import Landing, denied, stopped, take_success
+from sandbox.step import denied, stopped
 from sandbox.trail import Trail, one_line, outcome_body
 
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """One call on its way: what was asked, what will run it, and what its permit will bind."""
+    """One call on its way: what was asked, what will run it, and what its permit will bind.
+
+    `shared` is what a person is shown; `contract` the spec whose `run` runs, and `tool` its declaration of the tool.
+    """
 
     call: Call
+    shared: SharedTool
+    contract: Contract
     tool: Tool
     runner: Runner
     isolation: Isolation
@@ -34,20 +41,21 @@ class Way:
 
 
 class Passage:
-    """Takes permits to results, for one contract. Thread-safe; no transaction is open while a container runs."""
+    """Takes permits to results, for one gate. Thread-safe; no transaction is open while a container runs."""
 
     def __init__(
         self,
-        contract: Contract,
-        engines: EnginePair,
+        policy: Policy,
+        engines: Engines,
         store: Store,
         trail: Trail,
         *,
         clock: Callable[[], int],
         proofs: Proofs,
     ) -> None:
-        self._contract = contract
+        self._policy = policy
         self._engines = engines
+        self._digests = policy.digests()
         self._proofs = proofs
         self._store = store
         self._trail = trail
@@ -70,6 +78,9 @@ class Passage:
 
     def consume(self, permit: Permit) -> None:
         """Use the permit up; a second use of the same nonce is a Fault."""
+        if permit.contracts != self._digests:
+            reason = "the permit is for other specs than this gate's"
+            raise self._trail.refuse(denied(permit.call, "permit.changed", reason))
         with self._store.transaction() as transaction:
             if transaction.stopped() or transaction.kill_epoch() != permit.epoch:
                 raise self._trail.refuse(stopped(permit.call))
@@ -82,7 +93,7 @@ class Passage:
         """Give back what a call spent that never started; if that fails, it stays spent."""
         try:
             with self._store.transaction() as transaction:
-                restored = transaction.cancel(self._contract, permit.nonce)
+                restored = transaction.cancel(self._policy.contracts, permit.nonce)
             self._trail.append("cancelled", {"nonce": permit.nonce, "restored": restored})
         except Exception as error:  # noqa: BLE001  # the error that led here is the one to report
             emit("gate.cancel_failed", nonce=permit.nonce, reason=one_line(error))
@@ -90,7 +101,7 @@ class Passage:
     def _execute(self, way: Way, permit: Permit) -> Outcome:
         """The runner's outcome; where it raised, a container may have started, and so the budget stays spent."""
         try:
-            return way.runner.run(permit, self._contract, way.tool, self._clock())
+            return way.runner.run(permit, way.contract, way.tool, self._clock())
         except Exception as error:  # noqa: BLE001  # whatever it was, it has to be settled and recorded
             code = error.reason_code if isinstance(error, SandboxFailure) else "sandbox_failure.internal"
             return Outcome("sandbox_failure", code, f"the runner failed: {one_line(error)}")
@@ -107,7 +118,7 @@ class Passage:
         except Exception as error:  # noqa: BLE001  # the interruption is what to report
             emit("gate.settle_failed", nonce=permit.nonce, reason=one_line(error))
 
-    def _settle(self, way: Way, permit: Permit, outcome: Outcome) -> Landing | None:
+    def _settle(self, way: Way, permit: Permit, outcome: Outcome) -> JointLanding | None:
         """Finish the reservation, and note the success of a call that ended `ok`: in one transaction, or neither."""
         if not outcome.started:
             self._cancel(permit)
@@ -115,15 +126,16 @@ class Passage:
         with self._store.transaction() as transaction:
             ended_well = outcome.status == "ok"
             transaction.advance(permit.nonce, expect="running", to="settled" if ended_well else "failed")
-            return self._succeed(way, transaction) if ended_well and way.tool.on_success else None
+            return self._succeed(way, transaction) if ended_well and way.shared.enabling else None
 
-    def _succeed(self, way: Way, transaction: Transaction) -> Landing:
+    def _succeed(self, way: Way, transaction: Transaction) -> JointLanding:
         """What the call enables is stored on the state as it is now; where that fails, nothing is enabled."""
         now = self._clock()
-        stored = transaction.load(self._contract, now)
-        landing = take_success(self._engines, self._contract, stored, way.call, now, session=way.facts)
-        if landing.after is not None:
-            transaction.save(self._contract, landing.after)
+        stored = {each.name: transaction.load(each, now) for each in way.shared.judges}
+        landing = take_joint_success(self._engines, self._policy, stored, way.call, now, session=way.facts)
+        for each in way.shared.judges:
+            if each.name in landing.after:
+                transaction.save(each, landing.after[each.name])
         return landing
 
     def _conclude(self, way: Way, decision: Decision, permit: Permit, outcome: Outcome) -> Result:
@@ -156,4 +168,5 @@ def _receipt(way: Way, permit: Permit, proofs: Proofs) -> Receipt:
         record_digest="",
         approved_by=permit.approved_by,
         proofs=proofs,
+        contracts=dict(permit.contracts),
     )

@@ -14,7 +14,7 @@ from typing import Final
 from sandbox.errors import RecordBroken
 from sandbox.ir import Json
 
-BOUND: Final = ("contract_digest", "run_digest", "image_digest", "source_digest", "approved_by")
+BOUND: Final = ("contract_digest", "contracts", "run_digest", "image_digest", "source_digest", "approved_by")
 """What an intent and its receipt both name."""
 
 

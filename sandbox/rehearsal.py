@@ -5,34 +5,37 @@ Nothing runs and nothing is kept: this is what `sandbox decide` and `sandbox exp
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from sandbox.call import Call, Decision, Rejected
-from sandbox.decide import NO_FACTS, EnginePair, Facts
+from sandbox.decide import NO_FACTS, Facts
 from sandbox.ir import Contract
-from sandbox.machine import StateValue, StoredState, effective, initial_state, tick
+from sandbox.joint import Engines, JointLanding, JointStep, States, take_joint_step, take_joint_success
+from sandbox.machine import StateValue, effective, initial_state, tick
 from sandbox.parse import parse_call
-from sandbox.step import Landing, Step, denied, take_step, take_success
+from sandbox.policy import Policy
+from sandbox.step import denied
 
 
 class Rehearsal:
-    """A contract, both engines, and a throw-away state that allowed calls move. Not thread-safe.
+    """The specs of a gate, their engines, and a throw-away state that allowed calls move. Not thread-safe.
 
-    `stored` is where the state begins (None: as a new one does), `session` the facts that hold for every call.
+    `stored` is where the state of each spec begins (where it is missing: as a new one does), `session` the facts that
+    hold for every call.
     """
 
     def __init__(
         self,
-        contract: Contract,
-        engines: EnginePair,
+        policy: Policy,
+        engines: Engines,
         start_ms: int,
-        stored: StoredState | None = None,
+        stored: States | None = None,
         *,
         session: Facts = NO_FACTS,
     ) -> None:
-        self._contract = contract
+        self._policy = policy
         self._engines = engines
-        self._stored = stored if stored is not None else initial_state(contract, start_ms)
+        self._stored = {each.name: initial_state(each, start_ms) for each in policy.contracts} | dict(stored or {})
         self._session = session
 
     def judge(self, raw: bytes | str | Mapping[str, object], now_ms: int) -> Decision:
@@ -47,34 +50,32 @@ class Rehearsal:
         step = self._step(raw, now_ms)
         if step.after is None or step.decision.verdict != "allow" or step.decision.call is None:
             return step.decision
-        landing = self._landing(step.decision.call, step.after, now_ms)
+        stored = {**self._stored, **step.after}
+        landing = self._landing(step.decision.call, stored, now_ms)
         if landing.reason_code.startswith("fault."):
             return denied(step.decision.call, landing.reason_code, landing.reason)
-        self._stored = landing.after if landing.after is not None else step.after
+        self._stored = {**stored, **landing.after}
         return step.decision
 
-    def state(self, now_ms: int) -> dict[str, StateValue]:
-        """What rules read as `state.x` at this instant."""
-        return effective(self._contract, self._ticked(now_ms))
+    def state(self, contract: Contract, now_ms: int) -> dict[str, StateValue]:
+        """What the rules of one spec read as `state.x` at this instant."""
+        return effective(contract, tick(contract, self._stored[contract.name], now_ms))
 
-    def clock(self, now_ms: int) -> int:
-        """What rules read as `now`: the instant, or the latest ever seen if that is later."""
-        return self._ticked(now_ms).clock_ms
+    def clock(self, contracts: Iterable[Contract], now_ms: int) -> int:
+        """What the rules of these specs read as `now`: the instant, or the latest that one of them has seen."""
+        return max((now_ms, *(self._stored[each.name].clock_ms for each in contracts)))
 
-    def _ticked(self, now_ms: int) -> StoredState:
-        return tick(self._contract, self._stored, now_ms)
-
-    def _landing(self, call: Call, stored: StoredState, now_ms: int) -> Landing:
+    def _landing(self, call: Call, stored: States, now_ms: int) -> JointLanding:
         try:
-            return take_success(self._engines, self._contract, stored, call, now_ms, session=self._session)
+            return take_joint_success(self._engines, self._policy, stored, call, now_ms, session=self._session)
         except Exception as error:  # noqa: BLE001  # fail closed, as below
-            return Landing(None, "fault.internal", f"the gate failed and so denies: {type(error).__name__}")
+            return JointLanding({}, "fault.internal", f"the gate failed and so denies: {type(error).__name__}")
 
-    def _step(self, raw: bytes | str | Mapping[str, object], now_ms: int) -> Step:
+    def _step(self, raw: bytes | str | Mapping[str, object], now_ms: int) -> JointStep:
         call: Call | Rejected | None = None
         try:
-            call = parse_call(raw, self._contract)
-            return take_step(self._engines, self._contract, self._stored, call, now_ms, session=self._session)
+            call = parse_call(raw, self._policy)
+            return take_joint_step(self._engines, self._policy, self._stored, call, now_ms, session=self._session)
         except Exception as error:  # noqa: BLE001  # fail closed, as the gate does
             known = call if isinstance(call, Call) else None
-            return Step(denied(known, "fault.internal", f"the gate failed and so denies: {type(error).__name__}"))
+            return JointStep(denied(known, "fault.internal", f"the gate failed and so denies: {type(error).__name__}"))

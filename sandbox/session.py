@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 from sandbox.call import Rejected, Value
 from sandbox.errors import UsageError
-from sandbox.ir import Contract
+from sandbox.ir import Argument
 from sandbox.parse import parse_value
 from sandbox.strict_json import read
 
@@ -23,7 +23,16 @@ def current(source: SessionSource) -> Session:
     return source() if callable(source) else source
 
 
-def read_session(contract: Contract, session: Session | None) -> dict[str, Value]:
+class Declares(Protocol):
+    """What declares facts of the session: a contract, or a policy of several."""
+
+    @property
+    def session(self) -> tuple[Argument, ...]:
+        """Every declared fact."""
+        ...
+
+
+def read_session(declared: Declares, session: Session | None) -> dict[str, Value]:
     """The declared facts that the host supplied, as canonical values; others mean nothing to the spec.
 
     A fact that is missing is left out, and denies every call. Raises UsageError for one of a wrong type.
@@ -34,7 +43,7 @@ def read_session(contract: Contract, session: Session | None) -> dict[str, Value
         message = f"the session is no JSON object: {reason}"
         raise UsageError(message, "session.invalid")
     facts: dict[str, Value] = {}
-    for fact in contract.session:
+    for fact in declared.session:
         if fact.name not in tree:
             continue
         value = parse_value(tree[fact.name], fact.type)

@@ -1,8 +1,8 @@
 """Budgets, reservations and the kill switch, in SQLite: all or nothing, across threads, processes and crashes.
 
 All of a contract's state is one row, with a version that counts every write. A reservation holds the state before
-its permit: `cancel` puts that back only while nothing else has been written since. A nonce moves through its
-statuses once, and never back:
+its permit, of every contract that it spent from: `cancel` puts all of that back, and only while nothing else has been
+written to any of it since. A nonce moves through its statuses once, and never back:
 
     reserved, running -> interrupted    the owner process is gone: the budget stays spent
     reserved, running -> cancelled      the container provably never started, and nothing was written since
@@ -16,7 +16,7 @@ import contextlib
 import os
 import sqlite3
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -56,16 +56,19 @@ def _own_start() -> str:
 
 @dataclass(frozen=True, slots=True)
 class Reservation:
-    """A permit's trace in the state; `before` is kept until the call is finished, `version_after` set by the store."""
+    """A permit's trace in the state.
+
+    `before` has, by name of the contract, each state that the permit spent from, as it was; it is kept until the call
+    is finished. `versions_after` are the versions of those states right after; the store sets them.
+    """
 
     nonce: str
-    contract_name: str
     tool: str
     call_digest: str
-    before: StoredState | None
+    before: Mapping[str, StoredState]
     created_ms: int
     status: Status = "reserved"
-    version_after: int = 0
+    versions_after: Mapping[str, int] = field(default_factory=dict)
     owner_pid: int = field(default_factory=os.getpid)
     owner_start: str = field(default_factory=_own_start)
 
@@ -191,7 +194,7 @@ class Transaction:
 
     def _check_never_written(self, contract_name: str) -> None:
         """Every permit saved a state before it: where that is lost, `initial` would be a fresh budget."""
-        if self._run("SELECT nonce FROM reservations WHERE contract_name = ? LIMIT 1", contract_name):
+        if self._run("SELECT nonce FROM spent WHERE contract = ? LIMIT 1", contract_name):
             what = f"the state of `{contract_name}` is missing although calls were permitted on it"
             raise corrupt(what)
 
@@ -209,25 +212,29 @@ class Transaction:
             raise Fault(message)
         if self.reservation(reservation.nonce) is not None:
             raise _used(reservation.nonce)
-        before = None if reservation.before is None else write_document({}, reservation.before)
         self._run(
-            "INSERT INTO reservations VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO reservations VALUES (?, ?, ?, ?, ?, ?, ?)",
             reservation.nonce,
-            reservation.contract_name,
             reservation.tool,
             reservation.call_digest,
             "reserved",
-            self.version(reservation.contract_name),
-            before,
             reservation.created_ms,
             reservation.owner_pid,
             reservation.owner_start,
         )
+        for name, before in sorted(reservation.before.items()):
+            self._run(
+                "INSERT INTO spent VALUES (?, ?, ?, ?)",
+                reservation.nonce,
+                name,
+                self.version(name),
+                write_document({}, before),
+            )
 
     def reservation(self, nonce: str) -> Reservation | None:
         """The reservation with this nonce, in whatever status."""
         rows = self._run("SELECT * FROM reservations WHERE nonce = ?", nonce)
-        return _read_reservation(rows[0]) if rows else None
+        return self._read_reservation(rows[0]) if rows else None
 
     def advance(self, nonce: str, *, expect: Status, to: Status) -> None:
         """Move a reservation on; Fault if it is not in `expect`, so that nothing is used twice."""
@@ -238,30 +245,37 @@ class Transaction:
 
     def _move(self, nonce: str, expect: Status, to: Status) -> None:
         moved = self._run(
-            "UPDATE reservations SET status = ?1, before = CASE WHEN ?1 = 'running' THEN before END"
-            " WHERE nonce = ?2 AND status = ?3 RETURNING nonce",
-            to,
-            nonce,
-            expect,
+            "UPDATE reservations SET status = ? WHERE nonce = ? AND status = ? RETURNING nonce", to, nonce, expect
         )
         if not moved:
             raise _used(nonce)
+        if to not in _NEXT:
+            self._run("UPDATE spent SET before = NULL WHERE nonce = ?", nonce)
 
-    def cancel(self, contract: Contract, nonce: str) -> bool:
+    def cancel(self, contracts: Iterable[Contract], nonce: str) -> bool:
         """Give back what an unfinished call spent; the caller vouches that its container never started.
 
-        True: the state is as before its permit (the clock stays). False: something was written since, so the
-        budget stays spent, and the reservation ends `failed`. Fault if the call was finished already.
+        True: every state is as before its permit (the clocks stay). False: something was written to one of them since,
+        so all of it stays spent, and the reservation ends `failed`. Fault if the call was finished already, or spent
+        from a contract that is not given.
         """
         reservation = self.reservation(nonce)
-        if reservation is None or reservation.status not in _NEXT or reservation.contract_name != contract.name:
+        known = {contract.name: contract for contract in contracts}
+        if reservation is None or reservation.status not in _NEXT:
             raise _used(nonce)
-        before = reservation.before
-        if before is None or reservation.version_after != self.version(contract.name):
+        before, versions = reservation.before, reservation.versions_after
+        if not versions.keys() <= known.keys():
+            raise _used(nonce)
+        if (
+            not before
+            or before.keys() != versions.keys()
+            or any(self.version(name) != versions[name] for name in versions)
+        ):
             self._move(nonce, reservation.status, "failed")
             return False
-        clock = self.load(contract, before.clock_ms).clock_ms
-        self.save(contract, replace(before, clock_ms=max(clock, before.clock_ms)))
+        for name, state in before.items():
+            clock = self.load(known[name], state.clock_ms).clock_ms
+            self.save(known[name], replace(state, clock_ms=max(clock, state.clock_ms)))
         self._move(nonce, reservation.status, "cancelled")
         return True
 
@@ -270,7 +284,26 @@ class Transaction:
         rows = self._run(
             "SELECT * FROM reservations WHERE status IN ('reserved', 'running') ORDER BY created_ms, nonce"
         )
-        return tuple(each for each in map(_read_reservation, rows) if not _owner_lives(each))
+        return tuple(each for each in map(self._read_reservation, rows) if not _owner_lives(each))
+
+    def _read_reservation(self, row: Row) -> Reservation:
+        nonce, tool, call_digest, status, created_ms, owner_pid, owner_start = row
+        known = next((each for each in _STATUSES if each == status), None)
+        if known is None:
+            what = "a reservation has an unknown status"
+            raise corrupt(what)
+        spent = self._run("SELECT contract, version_after, before FROM spent WHERE nonce = ?", str(nonce))
+        return Reservation(
+            nonce=str(nonce),
+            tool=str(tool),
+            call_digest=str(call_digest),
+            before={str(name): read_document(before)[1] for name, _, before in spent if isinstance(before, str)},
+            created_ms=_int(created_ms),
+            status=known,
+            versions_after={str(name): _int(version) for name, version, _ in spent},
+            owner_pid=_int(owner_pid),
+            owner_start=str(owner_start),
+        )
 
     # --- the kill switch -------------------------------------------------------------------------
 
@@ -319,23 +352,3 @@ def _int(value: str | int | None) -> int:
         return value
     what = "a number is none"
     raise corrupt(what)
-
-
-def _read_reservation(row: Row) -> Reservation:
-    nonce, contract_name, tool, call_digest, status, version_after, before, created_ms, owner_pid, owner_start = row
-    known = next((each for each in _STATUSES if each == status), None)
-    if known is None:
-        what = "a reservation has an unknown status"
-        raise corrupt(what)
-    return Reservation(
-        nonce=str(nonce),
-        contract_name=str(contract_name),
-        tool=str(tool),
-        call_digest=str(call_digest),
-        before=read_document(before)[1] if isinstance(before, str) else None,
-        created_ms=_int(created_ms),
-        status=known,
-        version_after=_int(version_after),
-        owner_pid=_int(owner_pid),
-        owner_start=str(owner_start),
-    )

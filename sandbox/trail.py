@@ -20,9 +20,10 @@ from sandbox.call import Call, Decision, Outcome, Permit, Receipt
 from sandbox.canonical import printable
 from sandbox.errors import ApprovalNeeded, Denied, RecordBroken, SandboxError
 from sandbox.events import emit
-from sandbox.ir import Contract, Json
+from sandbox.ir import Json
+from sandbox.joint import JointLanding
+from sandbox.policy import Policy
 from sandbox.state import Reservation
-from sandbox.step import Landing
 
 MAX_RECORDED_CALL: Final = 16 * 1024
 """Characters of a call that a record holds; of a longer one its digest and size stand there."""
@@ -31,11 +32,11 @@ MAX_RECORDED_REASON: Final = 2_000
 
 
 class Trail:
-    """Writes records of one contract. Thread-safe, as the record itself is."""
+    """Writes records of one gate. Thread-safe, as the record itself is."""
 
-    def __init__(self, audit: AuditLog, contract: Contract) -> None:
+    def __init__(self, audit: AuditLog, policy: Policy) -> None:
         self._audit = audit
-        self._contract = contract
+        self._policy = policy
         self._secret_key = secrets.token_bytes(32)
 
     def append(self, kind: str, body: Mapping[str, Json]) -> Record:
@@ -50,7 +51,7 @@ class Trail:
 
     def intend(self, permit: Permit, decision: Decision) -> None:
         """Record what is about to run; raises RecordBroken, and then it does not run."""
-        self.append("intent", intent_body(self._contract, permit, decision, self._secret_key))
+        self.append("intent", intent_body(self._policy, permit, decision, self._secret_key))
 
     def refuse(self, decision: Decision) -> Denied:
         """Record a denial and give back what to raise. It stands whether or not the record takes it."""
@@ -68,7 +69,7 @@ class Trail:
     def note(self, kind: str, decision: Decision) -> None:
         """Record a decision by which nothing runs, if the record still takes it."""
         try:
-            self._audit.append(kind, decision_body(self._contract, decision, self._secret_key))
+            self._audit.append(kind, decision_body(self._policy, decision, self._secret_key))
         except Exception as error:  # noqa: BLE001  # nothing runs either way
             emit("gate.record_failed", reason=one_line(error))
 
@@ -86,10 +87,10 @@ def one_line(error: BaseException) -> str:
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
-def call_body(contract: Contract, call: Call, secret_key: bytes) -> dict[str, Json]:
+def call_body(policy: Policy, call: Call, secret_key: bytes) -> dict[str, Json]:
     """Tool, digest and canonical arguments; a secret argument is replaced by a keyed digest of its value."""
     text = call.canonical
-    tool = contract.tool(call.tool)
+    tool = policy.tool(call.tool)
     hidden = {argument.name for argument in tool.arguments if argument.secret} if tool is not None else set[str]()
     body: dict[str, Json] = {"tool": call.tool, "size": len(text)}
     if not hidden:
@@ -102,18 +103,19 @@ def call_body(contract: Contract, call: Call, secret_key: bytes) -> dict[str, Js
     return body
 
 
-def decision_body(contract: Contract, decision: Decision, secret_key: bytes) -> dict[str, Json]:
+def decision_body(policy: Policy, decision: Decision, secret_key: bytes) -> dict[str, Json]:
     """Why a call was denied or waits, and which call it was."""
     body: dict[str, Json] = {
         "verdict": decision.verdict,
         "reason_code": decision.reason_code,
         "reason": decision.reason[:MAX_RECORDED_REASON],
+        "spec": decision.spec,
         "rule": decision.rule,
         "fired": list(decision.fired),
         "engines": {"evaluator": decision.engines.evaluator, "solver": decision.engines.solver},
     }
     if decision.call is not None:
-        body["call"] = call_body(contract, decision.call, secret_key)
+        body["call"] = call_body(policy, decision.call, secret_key)
     return body
 
 
@@ -136,12 +138,13 @@ def answer_body(answer: Approval | Refused, call: Call) -> dict[str, Json]:
             }
 
 
-def intent_body(contract: Contract, permit: Permit, decision: Decision, secret_key: bytes) -> dict[str, Json]:
+def intent_body(policy: Policy, permit: Permit, decision: Decision, secret_key: bytes) -> dict[str, Json]:
     """Everything that the permit binds, written before anything runs."""
     return {
-        "decision": decision_body(contract, decision, secret_key),
+        "decision": decision_body(policy, decision, secret_key),
         "nonce": permit.nonce,
         "contract_digest": permit.contract_digest,
+        "contracts": dict(permit.contracts),
         "session_digest": permit.session_digest,
         "run_digest": permit.run_digest,
         "image_digest": permit.image_digest,
@@ -152,14 +155,14 @@ def intent_body(contract: Contract, permit: Permit, decision: Decision, secret_k
     }
 
 
-def outcome_body(outcome: Outcome, receipt: Receipt, landing: Landing | None = None) -> dict[str, Json]:
+def outcome_body(outcome: Outcome, receipt: Receipt, landing: JointLanding | None = None) -> dict[str, Json]:
     """What came of it, with the receipt. Output is recorded by size and digest, changes in full.
 
     `landing` is what came of `on_success`: `stored`, `unchanged`, or the code of why nothing could be stored.
     """
     noted: dict[str, Json] = {}
     if landing is not None:
-        noted["on_success"] = landing.reason_code or ("unchanged" if landing.after is None else "stored")
+        noted["on_success"] = landing.reason_code or ("stored" if landing.after else "unchanged")
     bound = {k: v for k, v in asdict(receipt).items() if k not in {"record_sequence", "record_digest"}}
     return {
         "status": outcome.status,
@@ -172,7 +175,7 @@ def outcome_body(outcome: Outcome, receipt: Receipt, landing: Landing | None = N
         "stdout": _summary(outcome.stdout),
         "stderr": _summary(outcome.stderr),
         "changes": [asdict(change) for change in outcome.changes],
-        "receipt": {**bound, "approved_by": list(receipt.approved_by)},
+        "receipt": {**bound, "contracts": dict(receipt.contracts), "approved_by": list(receipt.approved_by)},
         **noted,
     }
 

@@ -108,7 +108,7 @@ def _turned_down(answered: Answered) -> Answer:
 
 def fronts(gate: Gate, session: SessionSource = None) -> tuple[Front, ...]:
     """A front for each tool of the gate's spec that can run, in the order of the spec."""
-    tools = (tool for tool in gate.contract.tools if tool.run is not None)
+    tools = (tool for tool in gate.policy.tools if tool.run is not None)
     return tuple(Front(gate, tool, tool.description or tool.name, session) for tool in tools)
 
 
@@ -120,10 +120,10 @@ def stand_in(
     `host` makes what runs where the spec says `run: {host: REASON}`; else the framework's tool is not even kept.
     UsageError where the spec has no such tool, or no `run` for it.
     """
-    declared = gate.contract.tool(name)
+    declared = gate.policy.tool(name)
     if declared is None or declared.run is None:
         lacks = "no such tool" if declared is None else "no `run` for it"
-        message = f"`{name}`: the spec `{gate.contract.name}` has {lacks}"
+        message = f"`{name}`: the spec {gate.policy.named()} has {lacks}"
         raise UsageError(message)
     if isinstance(declared.run.what, RunHost):
         gate.attach(name, host())

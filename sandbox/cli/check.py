@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import click
 
 from sandbox.cli.output import json_option, print_document, show_block
-from sandbox.compile import lint, load_contract
+from sandbox.compile import lint, lint_ceilings, load_policy
 from sandbox.errors import Problem, SpecError
 from sandbox.ir import Contract, Json
 
@@ -38,10 +38,11 @@ def command(specs: tuple[str, ...], *, as_json: bool) -> int:
 
 def _check(spec: str) -> _Checked:
     try:
-        contract = load_contract(spec)
+        policy = load_policy(spec)
     except SpecError as error:
         return _Checked(spec, None, error.problems, ())
-    return _Checked(spec, contract, (), tuple(_named(problem, contract, spec) for problem in lint(contract)))
+    remarks = (*lint(policy.first), *lint_ceilings(policy))
+    return _Checked(spec, policy.first, (), tuple(_named(problem, policy.first, spec) for problem in remarks))
 
 
 def _named(problem: Problem, contract: Contract, spec: str) -> Problem:

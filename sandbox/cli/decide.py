@@ -12,8 +12,8 @@ from sandbox.cli.decision import decision_document, exit_code_of
 from sandbox.cli.output import json_option
 from sandbox.cli.session import session_option
 from sandbox.cli.times import Duration, Instant
-from sandbox.compile import load_contract
-from sandbox.engines import SolverWorker, engine_pair
+from sandbox.compile import load_policy
+from sandbox.engines import close_engines, engine_pairs
 from sandbox.gate import wall_clock
 from sandbox.rehearsal import Rehearsal
 from sandbox.session import read_session
@@ -39,22 +39,23 @@ def command(
     Exit code: 5 if the gate itself failed on a line, else 1 if anything was denied, else 3 if anything was asked.
     """
     _ = as_json  # JSON Lines are printed either way
-    contract = load_contract(spec)
-    facts = read_session(contract, session)
+    policy = load_policy(spec)
+    facts = read_session(policy, session)
     start = wall_clock() if now is None else now
-    engines = engine_pair(contract, always_ask=True)
+    engines = engine_pairs(policy, always_ask=True)
     try:
-        return _judge_lines(Rehearsal(contract, engines, start, session=facts), calls, start, step)
+        rehearsal = Rehearsal(policy, engines, start, session=facts)
+        return _judge_lines(rehearsal, calls, start, step, several=policy.several)
     finally:
-        if isinstance(engines.solver, SolverWorker):
-            engines.solver.close()
+        close_engines(engines)
 
 
-def _judge_lines(rehearsal: Rehearsal, calls: BinaryIO, start_ms: int, step_ms: int) -> int:
+def _judge_lines(rehearsal: Rehearsal, calls: BinaryIO, start_ms: int, step_ms: int, *, several: bool) -> int:
     codes = {0}
     for number, raw in enumerate(read_lines(calls), start=1):
         decision = rehearsal.advance(raw, start_ms + (number - 1) * step_ms)
-        click.echo(json.dumps({"line": number, **decision_document(decision)}, ensure_ascii=False))
+        document = decision_document(decision, several=several)
+        click.echo(json.dumps({"line": number, **document}, ensure_ascii=False))
         codes.add(exit_code_of(decision))
     return next(code for code in (5, 1, 3, 0) if code in codes)
 

@@ -6,10 +6,14 @@ from sandbox.call import Decision
 from sandbox.ir import Json
 
 
-def decision_document(decision: Decision) -> dict[str, Json]:
-    """The decision as JSON. `call_digest` and the engines' verdicts are null for what did not parse."""
+def decision_document(decision: Decision, *, several: bool = False) -> dict[str, Json]:
+    """The decision as JSON. `call_digest` and the engines' verdicts are null for what did not parse.
+
+    `several`: of a gate with several specs, so that `spec` says whose rule decided.
+    """
     return {
         "verdict": decision.verdict,
+        **({"spec": decision.spec} if several else {}),
         "rule": decision.rule,
         "reason_code": decision.reason_code,
         "reason": decision.reason,

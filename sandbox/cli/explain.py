@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import click
 
@@ -17,18 +17,23 @@ from sandbox.cli.output import json_option, print_document, show, state_option
 from sandbox.cli.raw import args_option, raw_call, tool_option
 from sandbox.cli.session import session_option
 from sandbox.cli.times import Instant
-from sandbox.compile import load_contract
+from sandbox.compile import load_policy
 from sandbox.decide import EnginePair, Facts
-from sandbox.engines import SolverWorker, engine_pair
+from sandbox.engines import close_engines, engine_pairs
 from sandbox.gate import wall_clock
-from sandbox.ir import Contract, Json, Rule
-from sandbox.machine import StateValue, StoredState
+from sandbox.ir import Json, Rule
+from sandbox.joint import Engines, States
+from sandbox.machine import StoredState
 from sandbox.nearest import Allows, Suggestion, nearest_allowed
 from sandbox.parse import parse_call
+from sandbox.policy import Policy
 from sandbox.rehearsal import Rehearsal
 from sandbox.session import read_session
 from sandbox.state import DEFAULT_FILE, STATE_VARIABLE, Store
 from sandbox.state_file import path_of
+
+_BEFORE_ANY_RULE: Final = frozenset({"session.missing", "ceiling.unknown_tool"})
+"""Denials of calls that no rule is asked about."""
 
 
 @click.command(
@@ -56,18 +61,17 @@ def command(
 
     Judged on the stored state, which stays as it is; on `initial` where nothing is stored yet. Runs nothing.
     """
-    contract = load_contract(spec)
+    policy = load_policy(spec)
     now_ms = wall_clock() if now is None else now
-    facts = read_session(contract, session)
-    both = engine_pair(contract, always_ask=True)
+    facts = read_session(policy, session)
+    both = engine_pairs(policy, always_ask=True)
     try:
-        place = _Place(_stored_state(contract, state, now_ms), facts, now_ms)
-        explanation = _explain(contract, both, place, raw_call(tool, args))
+        place = _Place(_stored_states(policy, state, now_ms), facts, now_ms)
+        explanation = _explain(policy, both, place, raw_call(tool, args))
     finally:
-        if isinstance(both.solver, SolverWorker):
-            both.solver.close()
+        close_engines(both)
     if as_json:
-        print_document(_document(explanation))
+        print_document(_document(explanation, several=policy.several))
     else:
         _print(explanation)
     return exit_code_of(explanation.decision)
@@ -75,9 +79,9 @@ def command(
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """Where the call is judged: the stored state (None: as it begins), the session's facts, and the instant."""
+    """Where the call is judged: what is stored (where nothing is: as it begins), the session's facts, the instant."""
 
-    stored: StoredState | None
+    stored: States
     facts: Facts
     now_ms: int
 
@@ -86,46 +90,59 @@ class _Place:
 class _Explanation:
     decision: Decision
     state: dict[str, Json]
-    rules: tuple[tuple[Rule, bool], ...] = ()
+    rules: tuple[tuple[str, Rule, bool], ...] = ()
     nearest: tuple[Suggestion, ...] = ()
 
 
-def _explain(contract: Contract, both: EnginePair, place: _Place, raw: bytes) -> _Explanation:
+def _explain(policy: Policy, both: Engines, place: _Place, raw: bytes) -> _Explanation:
     now_ms = place.now_ms
-    judge = Rehearsal(contract, both, now_ms, place.stored, session=place.facts)
-    probe = Rehearsal(contract, EnginePair(both.evaluator, None), now_ms, place.stored, session=place.facts)
-    decision, values = judge.judge(raw, now_ms), judge.state(now_ms)
-    state = _shown(contract, values)
-    call = parse_call(raw, contract)
-    if isinstance(call, Rejected) or decision.reason_code == "session.missing":
+    evaluators = {name: EnginePair(pair.evaluator, None) for name, pair in both.items()}
+    judge = Rehearsal(policy, both, now_ms, place.stored, session=place.facts)
+    probe = Rehearsal(policy, evaluators, now_ms, place.stored, session=place.facts)
+    decision = judge.judge(raw, now_ms)
+    state = _shown(policy, judge, now_ms)
+    call = parse_call(raw, policy)
+    shared = None if isinstance(call, Rejected) else policy.shared(call.tool)
+    if isinstance(call, Rejected) or shared is None or decision.reason_code in _BEFORE_ANY_RULE:
         return _Explanation(decision, state)
     facts = {f"session.{name}": value for name, value in place.facts.items()}
-    rules = both.evaluator.rules(call, values, {"now": judge.clock(now_ms), **facts})
+    facts = {"now": judge.clock(shared.judges, now_ms), **facts}
+    rules = tuple(
+        (each.name, rule, holds)
+        for each in shared.judges
+        for rule, holds in both[each.name].evaluator.rules(call, judge.state(each, now_ms), facts)
+    )
     if decision.verdict == "allow":
         return _Explanation(decision, state, rules)
 
     def allows(rehearsal: Rehearsal) -> Allows:
         return lambda changed: rehearsal.judge(changed, now_ms).verdict == "allow"
 
-    tool = both.evaluator.tool(call.tool)
+    tool = policy.with_rules(call.tool)
     return _Explanation(decision, state, rules, nearest_allowed(call, tool, probe=allows(probe), judge=allows(judge)))
 
 
-def _shown(contract: Contract, values: Mapping[str, StateValue]) -> dict[str, Json]:
-    """The state for people: decimals as text."""
-    return {variable.name: show_state(values[variable.name], variable.sort) for variable in contract.variables}
+def _shown(policy: Policy, judge: Rehearsal, now_ms: int) -> dict[str, Json]:
+    """The state for people: decimals as text; named with its spec where there are several."""
+    shown: dict[str, Json] = {}
+    for contract in policy.contracts:
+        values = judge.state(contract, now_ms)
+        for variable in contract.variables:
+            name = f"{contract.name}/{variable.name}" if policy.several else variable.name
+            shown[name] = show_state(values[variable.name], variable.sort)
+    return shown
 
 
-def _stored_state(contract: Contract, url: str | None, now_ms: int) -> StoredState | None:
-    """What is stored, if there is a state at all; none is made."""
+def _stored_states(policy: Policy, url: str | None, now_ms: int) -> dict[str, StoredState]:
+    """What is stored of each spec, if there is a state at all; none is made."""
     named = url or os.environ.get(STATE_VARIABLE)
-    place = path_of(named) if named else Path(contract.file).parent / DEFAULT_FILE
+    place = path_of(named) if named else Path(policy.first.file).parent / DEFAULT_FILE
     if not place.exists():
-        return None
-    store = Store.open(url, contract.file)
+        return {}
+    store = Store.open(url, policy.first.file)
     try:
         with store.transaction() as transaction:
-            return transaction.load(contract, now_ms)
+            return {each.name: transaction.load(each, now_ms) for each in policy.contracts}
     finally:
         store.close()
 
@@ -137,8 +154,10 @@ def _print(explanation: _Explanation) -> None:
         click.echo(f"call: {show(decision.call.canonical)}")
     for name, value in explanation.state.items():
         click.echo(f"state.{name} = {show(str(value))}")
-    for rule, holds in explanation.rules:
-        click.echo(f"  {'true ' if holds else 'false'}  {rule.kind:5} {rule.id}: {show(rule.text)}")
+    several = len({spec for spec, _, _ in explanation.rules}) > 1
+    for spec, rule, holds in explanation.rules:
+        name = f"{spec}/{rule.id}" if several else rule.id
+        click.echo(f"  {'true ' if holds else 'false'}  {rule.kind:5} {name}: {show(rule.text)}")
     if decision.verdict == "allow":
         return
     if not explanation.nearest:
@@ -153,12 +172,19 @@ def _words(suggestion: Suggestion) -> str:
     return f"with `{suggestion.argument}` = {json.dumps(suggestion.value, ensure_ascii=False)}"
 
 
-def _document(explanation: _Explanation) -> dict[str, Json]:
+def _document(explanation: _Explanation, *, several: bool) -> dict[str, Json]:
     return {
-        **decision_document(explanation.decision),
+        **decision_document(explanation.decision, several=several),
         "state": dict(explanation.state),
         "rules": [
-            {"id": rule.id, "kind": rule.kind, "text": rule.text, "value": holds} for rule, holds in explanation.rules
+            {
+                **({"spec": spec} if several else {}),
+                "id": rule.id,
+                "kind": rule.kind,
+                "text": rule.text,
+                "value": holds,
+            }
+            for spec, rule, holds in explanation.rules
         ],
         "nearest": [
             {"argument": each.argument, "value": each.value, "present": each.present, "call": each.call}

@@ -16,14 +16,15 @@ import click
 from sandbox.approve import Approver, TerminalApprover
 from sandbox.cli.output import json_option, print_document, show, state_option
 from sandbox.cli.session import session_option
-from sandbox.compile import load_contract
+from sandbox.compile import load_contract, load_policy
 from sandbox.errors import UsageError
 from sandbox.gate import Gate
-from sandbox.ir import Contract, Json
+from sandbox.ir import Json
 from sandbox.mcp.gateway import Gateway
 from sandbox.mcp.pins import Definition, Pins, check_command, pin_file, read_pins, write_pins
 from sandbox.mcp.session import ServerSession
 from sandbox.mcp.stdio import StdioServer, read_descriptor, write_descriptor
+from sandbox.policy import Policy
 
 F = TypeVar("F", bound=Callable[..., object])
 
@@ -68,9 +69,9 @@ def serve(
     spec: str, *, words: tuple[str, ...], approve_on: str | None, session: dict[str, object], state: str | None
 ) -> int:
     """Serve one client on standard input and output."""
-    contract = load_contract(spec)
-    server = _session(contract, spec, words)
-    facts = _facts(contract, session)
+    policy = load_policy(spec)
+    server = _session(policy, spec, words)
+    facts = _facts(policy, session)
     with _terminal(approve_on) as approvers, Gate.open(spec, state=state, server=server, approver=approvers) as gate:
         front = StdioServer(Gateway(gate, server, facts), read_descriptor(0), write_descriptor(1))
         try:
@@ -115,22 +116,22 @@ def pin(spec: str, *, words: tuple[str, ...], check: bool, as_json: bool) -> int
 # --- private -----------------------------------------------------------------------------------------
 
 
-def _session(contract: Contract, spec: str, words: tuple[str, ...]) -> ServerSession | None:
+def _session(policy: Policy, spec: str, words: tuple[str, ...]) -> ServerSession | None:
     """The session of the real server, as it was reviewed; None where no tool of the spec needs one."""
     if words:
         place = pin_file(Path(spec))
         pins = read_pins(place)
         check_command(pins, words, place)
-        return ServerSession(contract, words, pins)
-    if not any(tool.run is not None for tool in contract.tools):
+        return ServerSession(policy.first, words, pins)
+    if not any(tool.run is not None for tool in policy.tools):
         message = f"no tool of `{spec}` has a `run`: name the real server behind `--`"
         raise UsageError(message)
     return None
 
 
-def _facts(contract: Contract, given: dict[str, object]) -> dict[str, object]:
+def _facts(policy: Policy, given: dict[str, object]) -> dict[str, object]:
     """The session's facts; a declared `id` that was not given is new for this session."""
-    declared = any(fact.name == "id" for fact in contract.session)
+    declared = any(fact.name == "id" for fact in policy.session)
     return {"id": secrets.token_hex(16), **given} if declared else given
 
 

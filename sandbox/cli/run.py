@@ -48,8 +48,8 @@ def command(
         try:
             result = gate.attempt(raw_call(tool, args), session)
         except Refusal as refusal:
-            return _refused(refusal, as_json=as_json)
-    return _ran(result, as_json=as_json)
+            return _refused(refusal, as_json=as_json, several=gate.policy.several)
+    return _ran(result, as_json=as_json, several=gate.policy.several)
 
 
 def _approvers(people: Sequence[str]) -> tuple[Approver, ...]:
@@ -61,10 +61,10 @@ def _approvers(people: Sequence[str]) -> tuple[Approver, ...]:
     return ()
 
 
-def _refused(refusal: Refusal, *, as_json: bool) -> int:
+def _refused(refusal: Refusal, *, as_json: bool, several: bool) -> int:
     decision = refusal.decision
     if as_json:
-        print_document(_document(decision, None, None))
+        print_document(_document(decision, None, None, several=several))
     else:
         click.echo(f"{decision.verdict}: {show(decision.reason)} [{decision.reason_code}]")
     match refusal:
@@ -76,10 +76,10 @@ def _refused(refusal: Refusal, *, as_json: bool) -> int:
             return 1
 
 
-def _ran(result: Result, *, as_json: bool) -> int:
+def _ran(result: Result, *, as_json: bool, several: bool) -> int:
     outcome = result.outcome
     if as_json:
-        print_document(_document(result.decision, outcome, result.receipt))
+        print_document(_document(result.decision, outcome, result.receipt, several=several))
     else:
         _print(result)
     if outcome.status == "sandbox_failure" and not outcome.started:
@@ -102,9 +102,12 @@ def _print(result: Result) -> None:
         click.echo(f"--- result\n{show_block(json.dumps(outcome.result, ensure_ascii=False, indent=2))}")
 
 
-def _document(decision: Decision, outcome: Outcome | None, receipt: Receipt | None) -> dict[str, Json]:
+def _document(
+    decision: Decision, outcome: Outcome | None, receipt: Receipt | None, *, several: bool
+) -> dict[str, Json]:
     return {
         "verdict": decision.verdict,
+        **({"spec": decision.spec} if several else {}),
         "rule": decision.rule,
         "reason_code": decision.reason_code if outcome is None else outcome.reason_code,
         "reason": decision.reason,

@@ -72,10 +72,11 @@ def load_contract(path: str | Path) -> Contract:
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A contract, and the constants of its spec, which properties may name too."""
+    """A contract, the constants of its spec, which properties may name too, and the spec as it was written."""
 
     contract: Contract
     constants: Mapping[str, Constant]
+    written: Written[Spec]
 
 
 def load(file: Path, name: str) -> Loaded:
@@ -84,7 +85,7 @@ def load(file: Path, name: str) -> Loaded:
     problems = Problems(SpecError)
     contract = _Compiler(written, problems, file).contract()
     problems.raise_if_any()
-    return Loaded(contract, written.model.define)
+    return Loaded(contract, written.model.define, written)
 
 
 def reserved_names() -> frozenset[str]:
@@ -122,8 +123,8 @@ class _Compiler:
         variables = Variables(self._written, self._problems, self._types)
         for name, variable in spec.state.items():
             self._variables[name] = variables.variable(name, variable, ("state", name))
-        if spec.require_proofs is not None and not os.path.exists(self._file.parent / spec.require_proofs):  # noqa: PTH110 - `Path.exists` raises on long names
-            self._wrong(f"{shown(spec.require_proofs)} does not exist; it is relative to this file", "require_proofs")
+        self._check_exists("extends", spec.extends)
+        self._check_exists("require_proofs", spec.require_proofs)
         contract = Contract(
             name=spec.name,
             tools=tuple(self._tool(name, tool) for name, tool in spec.tools.items()),
@@ -132,6 +133,7 @@ class _Compiler:
             owner=spec.owner,
             description=spec.description,
             require_proofs=spec.require_proofs,
+            extends=spec.extends,
             server=None if spec.server is None else self._server(spec.server),
             file=str(self._file),
         )
@@ -139,6 +141,10 @@ class _Compiler:
             folders.check(contract, self._wrong)
             cost.check(contract, self._wrong)
         return contract
+
+    def _check_exists(self, key: str, path: str | None) -> None:
+        if path is not None and not os.path.exists(self._file.parent / path):  # noqa: PTH110 - `Path.exists` raises on long names
+            self._wrong(f"{shown(path)} does not exist; it is relative to this file", key)
 
     def _facts(self) -> tuple[Argument, ...]:
         """The facts of the session: single values, which the host supplies with every call."""

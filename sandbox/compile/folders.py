@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
-from sandbox.ir import Contract, Run, RunTool
+from sandbox.ir import Contract, RunTool
 
 STATE_FOLDER: Final = ".sandbox"
 """Beside the spec, where nothing else is said."""
@@ -22,16 +22,18 @@ _PACKAGE: Final = Path(__file__).parents[1]
 
 def check(contract: Contract, note: Callable[..., None]) -> None:
     """Notes every workspace whose folder touches the state, a tool's module, or the spec itself."""
-    spec = Path(contract.file)
-    runs: list[tuple[Run | None, tuple[str, ...]]] = [
-        (tool.run, ("tools", tool.name, "run")) for tool in contract.tools
-    ]
-    for run, at in (*runs, (contract.server, ("server",))):
-        if run is None or run.workspace is None:
-            continue
-        message = _refusal(workspace_folder(contract, run.workspace.source), contract, spec)
+    for source, at in workspaces(contract):
+        message = refusal(source, contract)
         if message:
-            note(message, *at, "workspace", "source")
+            note(message, *at)
+
+
+def workspaces(contract: Contract) -> Iterator[tuple[Path, tuple[str, ...]]]:
+    """The real path of every workspace of a spec, and where in the file its source stands."""
+    runs = [(tool.run, ("tools", tool.name, "run")) for tool in contract.tools]
+    for run, at in (*runs, (contract.server, ("server",))):
+        if run is not None and run.workspace is not None:
+            yield workspace_folder(contract, run.workspace.source), (*at, "workspace", "source")
 
 
 def workspace_folder(contract: Contract, source: str) -> Path:
@@ -49,7 +51,9 @@ def holds(folder: Path, file: Path) -> bool:
     return file == folder or folder in file.parents
 
 
-def _refusal(source: Path, contract: Contract, spec: Path) -> str:
+def refusal(source: Path, contract: Contract) -> str:
+    """Why the workspace `source` (a real path) may not be beside this contract, or ''."""
+    spec = Path(contract.file)
     for kept, what in _kept(contract, spec):
         if holds(source, kept) or holds(kept, source):
             return f"a workspace may not be, contain or lie in the folder of {what}; choose another folder"

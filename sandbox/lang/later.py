@@ -9,7 +9,6 @@ NOT_YET: Final = "not supported in this version"
 TYPES: Final = frozenset({"set", "map"})
 """Types of state."""
 
-SPEC_KEYS: Final = frozenset({"extends"})
 SERVER_KEYS: Final = frozenset(
     {"resources", "prompts", "sampling", "elicitation", "roots", "completions", "logging", "tasks"}
 )

@@ -77,7 +77,7 @@ class Gateway:
 
     def tools(self) -> tuple[Tool, ...]:
         """The tools of the spec that can run here: with a `run` of their own, or as reviewed at the real server."""
-        return tuple(tool for tool in self._gate.contract.tools if tool.run is not None or self._is_served(tool))
+        return tuple(tool for tool in self._gate.policy.tools if tool.run is not None or self._is_served(tool))
 
     # --- methods ---------------------------------------------------------------------------------
 
@@ -127,7 +127,7 @@ class Gateway:
     # --- one call --------------------------------------------------------------------------------
 
     def _judge_and_run(self, name: str, arguments: dict[str, Tree]) -> dict[str, Json]:
-        tool = self._gate.contract.tool(name)
+        tool = self._gate.policy.tool(name)
         if tool is not None and tool.run is None:
             with self._turn:  # a permit does not wait for other calls of the same server
                 return self._attempt(tool, name, arguments)

@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -101,6 +101,15 @@ def found_for(contract: Contract) -> Standing:
     except (SandboxError, OSError) as error:
         words = f"the proofs in `{place}` cannot be read: {str(error).partition(chr(10))[0]}"
         return Standing(contract.name, Proofs("stale"), (Flaw("stale", words),))
+
+
+def proofs_of_all(standings: Sequence[Standing]) -> Proofs:
+    """The proofs of several specs of one gate as one: the worst status; a spec without property files counts last."""
+    if len(standings) == 1:
+        return standings[0].proofs
+    status = min((each.proofs.status for each in standings), key=_ORDER.index)
+    said = [[each.spec, each.proofs.status, each.proofs.digest] for each in standings]
+    return Proofs(status, "" if status == "none" else hashlib.sha256(json.dumps(said).encode()).hexdigest())
 
 
 def _judged(each: PropertySet, subject: Property, recorded: Entries) -> tuple[str, str, Flaw | None]:

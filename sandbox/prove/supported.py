@@ -26,6 +26,7 @@ NO_MATTER: Final = frozenset(
         "description",
         "effects",
         "expires_ms",
+        "extends",
         "file",
         "max_size",
         "owner",
@@ -38,7 +39,10 @@ NO_MATTER: Final = frozenset(
         "why",
     }
 )
-"""Fields that change neither a verdict nor the state, or (`max_size`) only turn a verdict into deny."""
+"""Fields that change neither a verdict of this spec nor its state, or (`max_size`) only turn a verdict into deny.
+
+What `extends` names judges for itself, and can only be stricter.
+"""
 
 
 def check_supported(contract: Contract, subject: Property) -> None:

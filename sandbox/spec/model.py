@@ -383,8 +383,6 @@ def _format(value: object) -> int:
 class Spec(Model):
     """A whole spec."""
 
-    keys_of_later: ClassVar[frozenset[str]] = later.SPEC_KEYS
-
     sandbox: Annotated[Literal[1], BeforeValidator(_format)]
     name: fields.Id
     owner: fields.Prose = ""
@@ -393,6 +391,7 @@ class Spec(Model):
     types: dict[fields.Identifier, ArgumentSpec] = {}
     session: dict[fields.Identifier, ArgumentSpec] = {}
     state: dict[fields.Identifier, VariableSpec] = {}
+    extends: fields.Prose | None = None
     require_proofs: fields.Prose | None = None
     server: ServerSpec | None = None
     tools: dict[fields.ToolName, ToolSpec] = {}

@@ -104,7 +104,9 @@ def test_a_solver_that_does_not_confirm_denies(
     assert naive_run(lambda: None)  # naive: unknown is no counterexample
     runner = SpyRunner()
     with attacked(tmp_path, runner=runner) as gate:
-        monkeypatch.setattr(gate, "_engines", EnginePair(gate._engines.evaluator, SayingSolver(answer)))
+        evaluator = gate._engines[gate.contract.name].evaluator
+        engines = {gate.contract.name: EnginePair(evaluator, SayingSolver(answer))}
+        monkeypatch.setattr(gate, "_engines", engines)
         assert gate.decide(READ).reason_code == reason_code
         assert outcome_of(gate, READ) == reason_code
     assert runner.calls == []
@@ -114,7 +116,7 @@ def test_an_evaluator_that_fails_denies(tmp_path: Path, monkeypatch: pytest.Monk
     assert naive_run(broken)
     runner = SpyRunner()
     with attacked(tmp_path, runner=runner) as gate:
-        monkeypatch.setattr(gate._engines.evaluator, "claim", lambda call, state: broken())
+        monkeypatch.setattr(gate._engines[gate.contract.name].evaluator, "claim", lambda call, state: broken())
         assert gate.decide(READ).reason_code == "fault.internal"
         assert outcome_of(gate, READ) == "fault.internal"
     assert runner.calls == []

@@ -180,7 +180,7 @@ ODD_ANSWERS = {
 def test_a_solver_that_does_not_confirm_is_a_denial_on_record(tmp_path: Path, reason_code: str) -> None:
     runner = SpyRunner()
     with open_gate(tmp_path, runner=runner) as gate:
-        gate._engines = EnginePair(Evaluator(gate.contract), Odd(ODD_ANSWERS[reason_code]))
+        gate._engines = {"payments": EnginePair(Evaluator(gate.contract), Odd(ODD_ANSWERS[reason_code]))}
         assert gate.decide(payment()).reason_code == reason_code
         with pytest.raises(Denied) as denied:
             gate.call(payment())
@@ -192,7 +192,7 @@ def test_a_solver_that_dies_between_the_two_decisions_is_a_denial(tmp_path: Path
     answers = iter([Confirmation("allow"), Confirmation("fault", "gone", "fault.solver_crash")])
     runner = SpyRunner()
     with open_gate(tmp_path, runner=runner) as gate:
-        gate._engines = EnginePair(Evaluator(gate.contract), Odd(lambda: next(answers)))
+        gate._engines = {"payments": EnginePair(Evaluator(gate.contract), Odd(lambda: next(answers)))}
         with pytest.raises(Denied) as denied:
             gate.call(payment())
         assert reservations(gate) == []
@@ -203,11 +203,11 @@ def test_a_solver_that_dies_between_the_two_decisions_is_a_denial(tmp_path: Path
 def test_a_real_solver_process_that_was_killed_is_replaced_or_denies(tmp_path: Path) -> None:
     with open_gate(tmp_path, solver=True) as gate:
         assert gate.decide(payment()).verdict == "allow"
-        child = gate._engines.solver._child
+        child = gate._engines["payments"].solver._child
         child.kill()
         child.wait()
         assert gate.decide(payment()).verdict == "allow"
-        assert gate._engines.solver._child is not child
+        assert gate._engines["payments"].solver._child is not child
 
 
 def test_an_edited_record_does_not_verify(tmp_path: Path) -> None:

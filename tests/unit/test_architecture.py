@@ -34,6 +34,7 @@ LAYERS: dict[str, int] = {
     "encode": 2,
     "evaluate": 2,
     "machine": 2,
+    "policy": 2,
     "shell": 2,
     "spec": 2,
     "strict_json": 2,
@@ -49,6 +50,7 @@ LAYERS: dict[str, int] = {
     "ground": 3,
     "handed": 3,
     "host": 3,
+    "joint": 3,
     "nearest": 3,
     "parse": 3,
     "receipts": 3,
@@ -101,11 +103,13 @@ SAME_LAYER: frozenset[tuple[str, str]] = frozenset(
         ("state_document", "state_file"),
         ("compile", "parse"),  # a default is a value of its type
         ("session", "parse"),
+        ("joint", "decide"),
+        ("joint", "step"),
         ("step", "decide"),
         ("trail", "approve"),
         ("trail", "audit"),
         ("trail", "state"),
-        ("trail", "step"),
+        ("trail", "joint"),
         ("host", "execute"),  # the seam that it fills
         ("opening", "prove"),  # the ledger, which loads no solver
         ("gate", "consent"),

@@ -272,8 +272,10 @@ def test_engines_that_disagree_are_exit_5(spec: Path, monkeypatch: pytest.Monkey
             return Confirmation("deny")
 
     monkeypatch.setattr(
-        "sandbox.cli.decide.engine_pair",
-        lambda contract, **_: EnginePair(Evaluator(contract), Contrary(), always_ask=True),
+        "sandbox.cli.decide.engine_pairs",
+        lambda policy, **_: {
+            each.name: EnginePair(Evaluator(each), Contrary(), always_ask=True) for each in policy.contracts
+        },
     )
     result = run("decide", spec, stdin=line() + b"x\n")
     assert (documents(result)[0]["reason_code"], result.exit_code) == ("fault.disagreement", 5)
@@ -467,7 +469,7 @@ def test_a_missing_engine_is_exit_4_with_the_remedy(spec: Path, edge: SpyRunner)
 
 
 def test_a_fault_of_the_gate_is_exit_5(spec: Path, edge: SpyRunner, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sandbox.gate.take_step", lambda *_: 1 / 0)
+    monkeypatch.setattr("sandbox.gate.take_joint_step", lambda *_: 1 / 0)
     assert attempt(spec, arguments()).exit_code == 5
 
 

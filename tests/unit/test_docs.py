@@ -24,8 +24,8 @@ import pytest
 
 from sandbox import ir
 from sandbox.call import Decision, Engines, Rejected
-from sandbox.compile import load_contract, load_properties
-from sandbox.engines import engine_pair
+from sandbox.compile import load_contract, load_policy, load_properties
+from sandbox.engines import close_engines, engine_pairs
 from sandbox.errors import AuthorError, SpecError
 from sandbox.lang import later
 from sandbox.parse import parse_call
@@ -97,7 +97,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @by_line(SPECS)
 def test_a_spec_that_is_shown_loads(block: Block, folder: Path) -> None:
-    assert load_contract(folder / f"{name_in(block)}.yaml").name == name_in(block)
+    assert load_policy(folder / f"{name_in(block)}.yaml").first.name == name_in(block)
 
 
 def test_no_two_specs_that_are_shown_have_one_name() -> None:
@@ -110,7 +110,7 @@ def test_what_is_shown_as_refused_is_refused_with_the_message_that_is_shown(bloc
     file = folder / ("properties.yaml" if is_property_file(block) else "spec.yaml")
     file.write_text(block.body, encoding="utf-8")
     with pytest.raises(AuthorError) as refused:
-        (load_properties if is_property_file(block) else load_contract)(file.name)
+        (load_properties if is_property_file(block) else load_policy)(file.name)
     message = all_blocks()[all_blocks().index(block) + 1]
     assert message.words == "text"
     assert f"{refused.value}\n" == message.body
@@ -147,14 +147,14 @@ CALLS = [block for block in all_blocks() if block.words.startswith("calls ")]
 
 @by_line(CALLS)
 def test_calls_that_are_shown_are_judged_as_shown(block: Block, folder: Path) -> None:
-    contract = load_contract(folder / f"{block.words.removeprefix('calls ')}.yaml")
-    engines = engine_pair(contract, always_ask=True)
-    rehearsal = Rehearsal(contract, engines, START_MS)
+    policy = load_policy(folder / f"{block.words.removeprefix('calls ')}.yaml")
+    engines = engine_pairs(policy, always_ask=True)
+    rehearsal = Rehearsal(policy, engines, START_MS)
     for line in block.body.splitlines():
         when, call, expected = re.fullmatch(r"\+(\d+)h +(\{.*\}) +=> (.*)", line).groups()
         decision = rehearsal.advance(call.encode(), START_MS + int(when) * HOUR_MS)
         assert f"{decision.verdict} {decision.reason_code}" == expected, line
-    engines.solver.close()
+    close_engines(engines)
 
 
 @pytest.mark.parametrize(("given", "expected"), answers("values"))
@@ -185,10 +185,10 @@ def desk_with(rules: list[str], folder: Path) -> Path:
 
 def judged(rules: list[str], folder: Path) -> Decision:
     """The decision of both engines about the call that is shown, under these rules."""
-    contract = load_contract(desk_with(rules, folder))
-    engines = engine_pair(contract, always_ask=True)
-    decision = Rehearsal(contract, engines, START_MS).judge(blocks("json call")[0].body, START_MS)
-    engines.solver.close()
+    policy = load_policy(desk_with(rules, folder))
+    engines = engine_pairs(policy, always_ask=True)
+    decision = Rehearsal(policy, engines, START_MS).judge(blocks("json call")[0].body, START_MS)
+    close_engines(engines)
     return decision
 
 
@@ -232,8 +232,8 @@ def quoted(cell: str) -> list[str]:
 
 
 CODES = re.compile(
-    r"(?:approval|audit|changes|environment|fault|ledger|limit|mcp|parse|permit|proofs|property|run|sandbox_failure|spec"
-    r"|state|tool)\.[a-z_0-9]+"
+    r"(?:approval|audit|ceiling|changes|environment|fault|ledger|limit|mcp|parse|permit|proofs|property|run"
+    r"|sandbox_failure|spec|state|tool)\.[a-z_0-9]+"
 )
 BARE_CODES = re.compile(
     r"(?:Rejected\(|denied\(\w+, |UsageError\(message, |reason_code(?:: str)? = |reason_code=.* else "
@@ -297,7 +297,6 @@ def test_a_limit_in_the_table_is_the_constant(row: list[str]) -> None:
     ("where", "names"),
     [
         ("types", later.TYPES),
-        ("keys of a spec", later.SPEC_KEYS),
         ("keys of `server`", later.SERVER_KEYS),
         ("keys of a tool", later.TOOL_KEYS),
         ("keys of an argument", later.ARGUMENT_KEYS),

@@ -91,7 +91,7 @@ def test_both_engines_are_asked_by_default(tmp_path: Path) -> None:
 
 def test_an_internal_error_is_a_denial_that_is_recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with open_gate(tmp_path) as gate:
-        monkeypatch.setattr("sandbox.gate.take_step", lambda *_: 1 / 0)
+        monkeypatch.setattr("sandbox.gate.take_joint_step", lambda *_: 1 / 0)
         decision = gate.decide(payment())
     assert (decision.verdict, decision.reason_code) == ("deny", "fault.internal")
     assert kinds(tmp_path) == ["fault"]

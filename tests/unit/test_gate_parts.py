@@ -24,6 +24,7 @@ from sandbox.events import emit
 from sandbox.gate import Gate
 from sandbox.ir import Json
 from sandbox.parse import parse_call
+from sandbox.policy import Policy
 from sandbox.prove.ledger import Entry, key_of, write_ledger
 from sandbox.prove.ledger import digest_of as proof_digest
 from sandbox.receipts import check_receipts
@@ -158,7 +159,8 @@ def test_a_secret_argument_is_masked_by_a_keyed_digest(tmp_path: Path) -> None:
     secret = tuple(replace(argument, secret=argument.name == "note") for argument in tool.arguments)
     contract = replace(contract, tools=(replace(tool, arguments=secret), *others))
     call = parse_call(payment(note="hunter2"), contract)
-    first, second = call_body(contract, call, b"one"), call_body(contract, call, b"two")
+    policy = Policy.of(contract)
+    first, second = call_body(policy, call, b"one"), call_body(policy, call, b"two")
     assert "hunter2" not in str(first)
     assert "call_digest" not in first
     assert first["args"]["recipient"] == payment()["args"]["recipient"]
@@ -251,8 +253,8 @@ def with_session(folder: Path) -> ir.Contract:
 def gate_on(contract: ir.Contract, folder: Path, runner: SpyRunner) -> Gate:
     store = Store.open(f"sqlite:///{folder}/s/s.db", "")
     audit = AuditLog(store.audit_path, lambda: NOON)
-    pair = EnginePair(Evaluator(contract), None)
-    return Gate(contract, store, audit, pair, runner=runner, approvers=(), clock=lambda: NOON)
+    engines = {contract.name: EnginePair(Evaluator(contract), None)}
+    return Gate(Policy.of(contract), store, audit, engines, runner=runner, approvers=(), clock=lambda: NOON)
 
 
 def test_rules_read_the_facts_that_the_host_supplied(tmp_path: Path) -> None:
@@ -297,8 +299,8 @@ def test_facts_may_be_given_as_they_are_or_asked_for() -> None:
 
 def test_a_rehearsal_denies_what_it_cannot_judge(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     contract = load_contract(spec_file(tmp_path))
-    rehearsal = Rehearsal(contract, EnginePair(Evaluator(contract), None), NOON)
-    monkeypatch.setattr("sandbox.rehearsal.take_step", lambda *_: 1 / 0)
+    rehearsal = Rehearsal(Policy.of(contract), {contract.name: EnginePair(Evaluator(contract), None)}, NOON)
+    monkeypatch.setattr("sandbox.rehearsal.take_joint_step", lambda *_: 1 / 0)
     assert rehearsal.judge(payment(), NOON).reason_code == "fault.internal"
     assert rehearsal.advance(payment(), NOON).reason_code == "fault.internal"
 

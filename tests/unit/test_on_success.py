@@ -21,6 +21,7 @@ from sandbox.ir import Contract
 from sandbox.machine import StateFullError, StoredState, effective, initial_state, tick
 from sandbox.machine import succeed as succeeded
 from sandbox.parse import parse_call
+from sandbox.policy import Policy
 from sandbox.rehearsal import Rehearsal
 from sandbox.step import Landing, take_step, take_success
 
@@ -238,7 +239,7 @@ class Objecting:
 )
 def test_engines_that_do_not_agree_enable_nothing(tmp_path: Path, answer: Confirmation | Exception, code: str) -> None:
     with open_gate(tmp_path, text=SPEC) as gate:
-        gate._passage._engines = EnginePair(Evaluator(gate.contract), Objecting(answer))
+        gate._passage._engines = {gate.contract.name: EnginePair(Evaluator(gate.contract), Objecting(answer))}
         assert gate.call(build_of(5), CLERK).outcome.status == "ok"
         assert (state(gate)["begun"], state(gate)["ready"]) == (1, False)
     assert outcomes(tmp_path) == [code]
@@ -247,16 +248,16 @@ def test_engines_that_do_not_agree_enable_nothing(tmp_path: Path, answer: Confir
 def test_in_a_rehearsal_a_fault_is_a_denial_that_leaves_the_state_alone(tmp_path: Path) -> None:
     contract = load_contract(spec_file(tmp_path, SPEC))
     answer = Confirmation("allow", "another value", "fault.disagreement")
-    engines = EnginePair(Evaluator(contract), Objecting(answer))
-    judge = Rehearsal(contract, engines, 0, session=CLERK)
+    engines = {contract.name: EnginePair(Evaluator(contract), Objecting(answer))}
+    judge = Rehearsal(Policy.of(contract), engines, 0, session=CLERK)
     decision = judge.advance(build_of(5), 0)
     assert (decision.verdict, decision.reason_code, decision.reason) == ("deny", "fault.disagreement", "another value")
-    assert judge.state(0)["begun"] == 0
+    assert judge.state(contract, 0)["begun"] == 0
 
 
 def test_a_rehearsal_counts_every_allowed_call_as_one_that_ended_ok(tmp_path: Path) -> None:
     contract = load_contract(spec_file(tmp_path, SPEC))
-    judge = Rehearsal(contract, EnginePair(Evaluator(contract), None), 0, session=CLERK)
+    judge = Rehearsal(Policy.of(contract), {contract.name: EnginePair(Evaluator(contract), None)}, 0, session=CLERK)
     assert judge.advance(SHIP, 0).verdict == "deny"
     assert judge.advance(build_of(1001), 0).verdict == "ask"
     assert judge.advance(SHIP, 0).verdict == "deny"

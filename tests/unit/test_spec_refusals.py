@@ -106,11 +106,8 @@ FILES: list[tuple[str, Problems]] = [
         ],
     ),
     (
-        "sandbox: 1\nname: x\ntypes: {}\nsession: {}\nextends: a\nserver: {sampling: true}\n",
-        [
-            (5, 1, "`extends` is not supported in this version"),
-            (6, 10, "`sampling` is not supported in this version"),
-        ],
+        "sandbox: 1\nname: x\ntypes: {}\nsession: {}\nserver: {sampling: true}\n",
+        [(5, 10, "`sampling` is not supported in this version")],
     ),
     ("sandbox: 1\nname: x\ntools: []\n", [(3, 8, "expected a mapping; write `key: value` lines, or `{}`")]),
     ("sandbox: 1\nname: x\ntools:\n", [(3, 1, "expected a mapping; write `key: value` lines, or `{}`")]),
@@ -171,6 +168,10 @@ FILES: list[tuple[str, Problems]] = [
             "]\n    then: {w: 0}\n"
         ),
         [(8, 12, "the state has no variable `w`; known: `v`")],
+    ),
+    (
+        "sandbox: 1\nname: x\nextends: nowhere.yaml\n",
+        [(3, 10, "`nowhere.yaml` does not exist; it is relative to this file")],
     ),
     (
         "sandbox: 1\nname: x\nrequire_proofs: nowhere.yaml\n",

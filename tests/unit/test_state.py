@@ -48,7 +48,7 @@ def reserve(store: Store, nonce: str = "n", before: StoredState | None = None) -
     with store.transaction() as transaction:
         loaded = transaction.load(CONTRACT, NOW)
         transaction.save(CONTRACT, apply_then(CONTRACT, loaded, {"count": int(loaded.values["count"]) + 1}))
-        transaction.reserve(Reservation(nonce, "c", "t", "digest", before or loaded, NOW))
+        transaction.reserve(Reservation(nonce, "t", "digest", {"c": before or loaded}, NOW))
 
 
 def count(store: Store) -> object:
@@ -84,7 +84,7 @@ def test_contracts_do_not_share_their_state(store: Store) -> None:
 def test_an_exception_leaves_everything_as_it_was(store: Store) -> None:
     def fail_after_writing(transaction: Transaction) -> None:
         transaction.save(CONTRACT, moved())
-        transaction.reserve(Reservation("n", "c", "t", "d", None, NOW))
+        transaction.reserve(Reservation("n", "t", "d", {}, NOW))
         transaction.stop()
         raise KeyError
 
@@ -204,13 +204,12 @@ def test_a_reservation_is_kept_whole(store: Store) -> None:
     with store.transaction() as transaction:
         assert transaction.reservation("n") == Reservation(
             "n",
-            "c",
             "t",
             "digest",
-            initial_state(CONTRACT, NOW),
+            {"c": initial_state(CONTRACT, NOW)},
             NOW,
             "reserved",
-            1,
+            {"c": 1},
             os.getpid(),
             process_start(os.getpid()),
         )
@@ -233,7 +232,7 @@ def test_a_nonce_is_used_once(store: Store) -> None:
 
 def test_a_reservation_begins_reserved(store: Store) -> None:
     with pytest.raises(Fault, match="begins `reserved`"), store.transaction() as transaction:
-        transaction.reserve(Reservation("n", "c", "t", "d", None, NOW, status="running"))
+        transaction.reserve(Reservation("n", "t", "d", {}, NOW, status="running"))
 
 
 STATUSES: tuple[Status, ...] = ("reserved", "running", "settled", "failed", "cancelled", "interrupted")
@@ -260,7 +259,7 @@ def test_a_reservation_moves_on_and_never_back(store: Store, expect: Status, to:
             found = transaction.reservation("n")
         assert found is not None
         assert found.status == to
-        assert (found.before is None) == (to != "running")
+        assert (found.before == {}) == (to != "running")
     else:
         with pytest.raises(Fault, match="does not go"), store.transaction() as transaction:
             transaction.advance("n", expect=expect, to=to)
@@ -272,7 +271,7 @@ def test_cancel_gives_back_what_nothing_has_followed(store: Store, status: Statu
     with store.transaction() as transaction:
         if status == "running":
             transaction.advance("n", expect="reserved", to="running")
-        assert transaction.cancel(CONTRACT, "n")
+        assert transaction.cancel([CONTRACT], "n")
         found = transaction.reservation("n")
         assert found is not None
         assert found.status == "cancelled"
@@ -283,8 +282,8 @@ def test_cancel_does_not_turn_the_clock_back(store: Store) -> None:
     with store.transaction() as transaction:
         before = transaction.load(CONTRACT, NOW)
         transaction.save(CONTRACT, tick(CONTRACT, before, NOW + DAY))
-        transaction.reserve(Reservation("n", "c", "t", "digest", before, NOW))
-        assert transaction.cancel(CONTRACT, "n")
+        transaction.reserve(Reservation("n", "t", "digest", {"c": before}, NOW))
+        assert transaction.cancel([CONTRACT], "n")
         assert transaction.load(CONTRACT, NOW).clock_ms == NOW + DAY
 
 
@@ -292,21 +291,21 @@ def test_cancel_keeps_what_was_spent_once_another_call_followed(store: Store) ->
     reserve(store, "first")
     reserve(store, "second")
     with store.transaction() as transaction:
-        assert not transaction.cancel(CONTRACT, "first")
+        assert not transaction.cancel([CONTRACT], "first")
         found = transaction.reservation("first")
         assert found is not None
         assert found.status == "failed"
         assert transaction.load(CONTRACT, NOW).values["count"] == 2
-        assert transaction.cancel(CONTRACT, "second")
+        assert transaction.cancel([CONTRACT], "second")
         assert transaction.load(CONTRACT, NOW).values["count"] == 1
 
 
 def test_two_cancels_in_a_row_do_not_give_back_twice(store: Store) -> None:
     reserve(store)
     with store.transaction() as transaction:
-        assert transaction.cancel(CONTRACT, "n")
+        assert transaction.cancel([CONTRACT], "n")
     with pytest.raises(Fault, match="used already"), store.transaction() as transaction:
-        transaction.cancel(CONTRACT, "n")
+        transaction.cancel([CONTRACT], "n")
 
 
 @pytest.mark.parametrize("end", ["settled", "failed", "interrupted"])
@@ -317,21 +316,21 @@ def test_a_finished_call_is_not_cancelled(store: Store, end: Status) -> None:
         transaction.advance("n", expect="running", to=end)
     for contract, nonce in ((CONTRACT, "n"), (CONTRACT, "other"), (Contract("d", ()), "n")):
         with pytest.raises(Fault), store.transaction() as transaction:
-            transaction.cancel(contract, nonce)
+            transaction.cancel([contract], nonce)
     assert count(store) == 1
 
 
 def test_a_reservation_without_a_state_before_is_never_given_back(store: Store) -> None:
     with store.transaction() as transaction:
         transaction.save(CONTRACT, moved())
-        transaction.reserve(Reservation("n", "c", "t", "d", None, NOW))
-        assert not transaction.cancel(CONTRACT, "n")
+        transaction.reserve(Reservation("n", "t", "d", {}, NOW))
+        assert not transaction.cancel([CONTRACT], "n")
         assert transaction.load(CONTRACT, NOW) == moved()
 
 
 def test_only_what_a_dead_process_left_is_unfinished(store: Store) -> None:
     reserve(store, "mine")
-    here = Reservation("x", "c", "t", "d", None, NOW)
+    here = Reservation("x", "t", "d", {}, NOW)
     with store.transaction() as transaction:
         for nonce, pid, start in (
             ("dead", 2**22 + 1, here.owner_start),
@@ -339,7 +338,7 @@ def test_only_what_a_dead_process_left_is_unfinished(store: Store) -> None:
             ("unknown", os.getpid(), ""),
             ("done", 2**22 + 1, "x"),
         ):
-            transaction.reserve(Reservation(nonce, "c", "t", "d", None, NOW, owner_pid=pid, owner_start=start))
+            transaction.reserve(Reservation(nonce, "t", "d", {}, NOW, owner_pid=pid, owner_start=start))
         transaction.advance("done", expect="reserved", to="failed")
         transaction.advance("reborn", expect="reserved", to="running")
         assert [each.nonce for each in transaction.unfinished()] == ["dead", "reborn", "unknown"]
@@ -504,10 +503,10 @@ def test_a_database_of_another_program_or_version_is_refused(tmp_path: Path) -> 
     with pytest.raises(Fault, match="not a state of this program"):
         Store.open(url_of(tmp_path), "")
     Store.open(url_of(tmp_path / "new"), "").close()
-    newer = sqlite3.connect(tmp_path / "new" / "state.db")
-    newer.execute("PRAGMA user_version = 2")
-    newer.close()
-    with pytest.raises(UsageError, match="format 2"):
+    older = sqlite3.connect(tmp_path / "new" / "state.db")
+    older.execute("PRAGMA user_version = 1")
+    older.close()
+    with pytest.raises(UsageError, match="format 1, this version reads 2"):
         Store.open(url_of(tmp_path / "new"), "")
 
 
@@ -518,10 +517,11 @@ def test_a_database_of_another_program_or_version_is_refused(tmp_path: Path) -> 
         "UPDATE state SET version = version - 1",
         "UPDATE state SET contract = 'd'",
         "DELETE FROM state",
-        "UPDATE reservations SET before = '[]'",
+        "UPDATE spent SET before = '[]'",
         "UPDATE reservations SET status = 'unheard of'",
         "DELETE FROM meta",
         "DROP TABLE reservations",
+        "DROP TABLE spent",
     ],
 )
 def test_content_that_is_damaged_is_a_fault(tmp_path: Path, statement: str) -> None:
