@@ -20,10 +20,12 @@ from sandbox.compile import load_contract, load_policy
 from sandbox.errors import UsageError
 from sandbox.gate import Gate
 from sandbox.ir import Json
-from sandbox.mcp.gateway import Gateway
+from sandbox.mcp.http import HttpServer
 from sandbox.mcp.pins import Definition, Pins, check_command, pin_file, read_pins, write_pins
 from sandbox.mcp.session import ServerSession
+from sandbox.mcp.sessions import CurrentServer, Sessions, StartServer
 from sandbox.mcp.stdio import StdioServer, read_descriptor, write_descriptor
+from sandbox.mcp.token import read_token
 from sandbox.policy import Policy
 
 F = TypeVar("F", bound=Callable[..., object])
@@ -63,24 +65,53 @@ def command() -> None:
 @command.command(name=_SERVE, hidden=True)
 @_server_options
 @click.option("--approve-on", metavar="TTY", help="The terminal of a person who answers what is asked.")
+@click.option("--http", "port", type=click.IntRange(0, 65_535), metavar="PORT", help="Serve HTTP on this machine.")
+@click.option("--token-file", metavar="FILE", help="The token that HTTP clients need; made if there is none.")
 @session_option
 @state_option
 def serve(
-    spec: str, *, words: tuple[str, ...], approve_on: str | None, session: dict[str, object], state: str | None
+    spec: str,
+    *,
+    words: tuple[str, ...],
+    approve_on: str | None,
+    port: int | None,
+    token_file: str | None,
+    session: dict[str, object],
+    state: str | None,
 ) -> int:
-    """Serve one client on standard input and output."""
+    """Serve one client on standard input and output, or several on local HTTP."""
     policy = load_policy(spec)
-    server = _session(policy, spec, words)
-    facts = _facts(policy, session)
-    with _terminal(approve_on) as approvers, Gate.open(spec, state=state, server=server, approver=approvers) as gate:
-        front = StdioServer(Gateway(gate, server, facts), read_descriptor(0), write_descriptor(1))
-        try:
-            with _ended_by_signals(front, server):
-                front.serve()
-        finally:
-            if server is not None:
-                server.close()
+    start = _starter(policy, spec, words)
+    if port is None and token_file is not None:
+        message = "`--token-file` belongs to `--http`"
+        raise UsageError(message)
+    token = read_token(token_file) if port is not None else ""
+    forward = CurrentServer() if words else None
+    with _terminal(approve_on) as approvers, Gate.open(spec, state=state, server=forward, approver=approvers) as gate:
+        sessions = Sessions(gate, start, lambda: _facts(policy, session))
+        if port is None:
+            _serve_stdio(sessions)
+        else:
+            _serve_http(HttpServer(sessions, token, port), token if token_file is None else "")
     return 0
+
+
+def _serve_stdio(sessions: Sessions) -> None:
+    with sessions.only() as (answer, abort):
+        front = StdioServer(answer, read_descriptor(0), write_descriptor(1))
+        with _ended_by_signals(front.stop, abort):
+            front.serve()
+
+
+def _serve_http(server: HttpServer, token: str) -> None:
+    said = f"; token {token}" if token else ""
+    click.echo(f"listening on {server.url}{said}", err=True)
+    try:
+        with _ended_by_signals(lambda: None, server.sessions.abort):
+            server.serve_forever()
+    finally:
+        server.server_close()
+        server.sessions.close()
 
 
 @command.command(name="pin", epilog="Example: sandbox mcp pin --spec specs/files.yaml -- node server.js /workspace")
@@ -116,17 +147,18 @@ def pin(spec: str, *, words: tuple[str, ...], check: bool, as_json: bool) -> int
 # --- private -----------------------------------------------------------------------------------------
 
 
-def _session(policy: Policy, spec: str, words: tuple[str, ...]) -> ServerSession | None:
-    """The session of the real server, as it was reviewed; None where no tool of the spec needs one."""
+def _starter(policy: Policy, spec: str, words: tuple[str, ...]) -> StartServer:
+    """What makes a session of the real server, as it was reviewed; of none where no tool of the spec needs one."""
     if words:
         place = pin_file(Path(spec))
         pins = read_pins(place)
         check_command(pins, words, place)
-        return ServerSession(policy.first, words, pins)
+        ServerSession(policy.first, words, pins).close()  # refuses what cannot be, before there is a client
+        return lambda: ServerSession(policy.first, words, pins)
     if not any(tool.run is not None for tool in policy.tools):
         message = f"no tool of `{spec}` has a `run`: name the real server behind `--`"
         raise UsageError(message)
-    return None
+    return lambda: None
 
 
 def _facts(policy: Policy, given: dict[str, object]) -> dict[str, object]:
@@ -153,13 +185,12 @@ def _terminal(path: str | None) -> Iterator[tuple[Approver, ...]]:
 
 
 @contextmanager
-def _ended_by_signals(front: StdioServer, server: ServerSession | None) -> Iterator[None]:
+def _ended_by_signals(stop_reading: Callable[[], None], abort: Callable[[], None]) -> Iterator[None]:
     """A signal to end ends the session at once: the container goes before this process, with the call that it is in."""
 
     def stop(_number: int, _frame: FrameType | None) -> None:
-        front.stop()
-        if server is not None:
-            threading.Thread(target=server.abort, daemon=True).start()  # the engine is not asked within a signal
+        stop_reading()
+        threading.Thread(target=abort, daemon=True).start()  # the engine is not asked within a signal
         raise KeyboardInterrupt
 
     before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)}

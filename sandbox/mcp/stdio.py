@@ -13,7 +13,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Final
 
 from sandbox.events import emit
-from sandbox.mcp.gateway import Client, Gateway
 from sandbox.mcp.lines import TOO_LONG, Lines
 from sandbox.mcp.wire import (
     BUSY,
@@ -39,11 +38,13 @@ _SLOW: Final = frozenset({"tools/call", "tools/list"})
 class StdioServer:
     """Serves one client until its input ends."""
 
-    def __init__(self, gateway: Gateway, read: Callable[[], bytes], write: Callable[[bytes], None]) -> None:
-        self._gateway = gateway
+    def __init__(
+        self, answer: Callable[[Request], bytes], read: Callable[[], bytes], write: Callable[[bytes], None]
+    ) -> None:
+        """`answer` gives the line that answers a request, and is called from several threads."""
+        self._answer = answer
         self._read = read
         self._write_bytes = write
-        self._client = Client()
         self._writing = threading.Lock()
         self._open: dict[str, Future[None] | None] = {}
         self._opening = threading.Lock()
@@ -99,7 +100,7 @@ class StdioServer:
     def _run(self, key: str, request: Request) -> None:
         if self._gone:
             return
-        answer = self._gateway.answer(self._client, request)
+        answer = self._answer(request)
         with self._opening:
             cancelled = key not in self._open
             self._open.pop(key, None)

@@ -25,6 +25,8 @@ INVALID_PARAMS: Final = -32_602
 INTERNAL_ERROR: Final = -32_603
 UNSUPPORTED_VERSION: Final = -32_022
 """Of the protocol's version 2026-07-28."""
+HEADER_MISMATCH: Final = -32_020
+"""Of the same version: what the request's HTTP headers say is not what it says."""
 BUSY: Final = -32_000
 """Ours: more requests in flight than one client may have."""
 

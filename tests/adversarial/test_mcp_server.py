@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
+import re
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,7 +21,7 @@ from sandbox.gate import Gate
 from sandbox.mcp.gateway import Client, Gateway
 from sandbox.mcp.session import MAX_STARTS, ServerSession
 from tests.gatekit import records, spec_file
-from tests.mcpkit import SPEC, GatewayProcess, call, initialize, pin, pins_of, request, server, wait_for
+from tests.mcpkit import SPEC, GatewayProcess, call, initialize, line, modern, pin, pins_of, request, server, wait_for
 from tests.unit.test_mcp_gateway import ask
 
 pytestmark = pytest.mark.containers
@@ -352,3 +354,64 @@ def test_another_command_than_the_reviewed_one_is_not_started(tmp_path: Path) ->
     with GatewayProcess(spec, server("pass  # another")) as gateway:
         assert gateway.process.wait(60) == 2
         assert b"another command; review this one: `sandbox mcp pin`" in gateway.process.stderr.read()
+
+
+# --- local HTTP
+
+
+def listening(gateway: GatewayProcess) -> tuple[str, str]:
+    """Host and token, as the gateway prints them."""
+    said = gateway.process.stderr.readline().decode()
+    found = re.fullmatch(r"listening on http://(127\.0\.0\.1:\d+)/mcp; token (\S{43})\n", said)
+    assert found, said + gateway.process.stderr.read().decode()
+    return found[1], found[2]
+
+
+def post(address: str, message: dict[str, object], **headers: str) -> tuple[int, dict[str, str], dict[str, object]]:
+    connection = http.client.HTTPConnection(address, timeout=60)
+    try:
+        fixed = {"Content-Type": "application/json", "Accept": "application/json"}
+        connection.request("POST", "/mcp", line(message), {**fixed, **headers})
+        answer = connection.getresponse()
+        body = answer.read()
+        return answer.status, dict(answer.getheaders()), json.loads(body) if body else {}
+    finally:
+        connection.close()
+
+
+def test_a_rebound_name_and_a_page_without_the_token_reach_no_server(
+    tmp_path: Path, engine: docker.DockerClient
+) -> None:
+    spec, words = started(tmp_path)
+    with GatewayProcess(spec, words, "--http", "0") as gateway:
+        address, token = listening(gateway)
+        bearer = {"Authorization": f"Bearer {token}"}
+        assert post(address, initialize(), Host="evil.example", **bearer)[0] == 421
+        assert post(address, initialize(), Origin="http://evil.example", **bearer)[0] == 403
+        assert post(address, initialize())[0] == 401
+        assert containers_of(engine, gateway.process.pid) == []
+        status, headers, _ = post(address, initialize(), **bearer)
+        assert status == 200
+        session = {**bearer, "Mcp-Session-Id": headers["Mcp-Session-Id"]}
+        _, _, answer = post(address, call("echo", text="a"), **session)
+        assert answer["result"]["content"][0]["text"] == '{"text": "a"}'
+        assert len(running(engine, gateway.process.pid)) == 1
+        gateway.process.send_signal(signal.SIGTERM)
+        assert gateway.process.wait(30) == 130
+        assert containers_of(engine, gateway.process.pid) == []
+
+
+def test_without_sessions_a_server_serves_one_request(tmp_path: Path, engine: docker.DockerClient) -> None:
+    spec, words = started(
+        tmp_path, "seen = globals().setdefault('SEEN', [])\nseen.append(words)\nargs = {'seen': seen}"
+    )
+    with GatewayProcess(spec, words, "--http", "0") as gateway:
+        address, token = listening(gateway)
+        for text in ("a", "b"):
+            headers = {"MCP-Protocol-Version": "2026-07-28", "Mcp-Method": "tools/call", "Mcp-Name": "echo"}
+            message = modern(call("echo", text=text))
+            _, _, answer = post(address, message, Authorization=f"Bearer {token}", **headers)
+            assert answer["result"]["content"][0]["text"] == f'{{"seen": ["{text}"]}}'
+            assert containers_of(engine, gateway.process.pid) == []
+        gateway.process.terminate()
+        assert gateway.process.wait(30) == 130

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -286,9 +286,14 @@ class Pipes:
         self.output.append(json.loads(data))
 
 
+def answerer(gateway: Gateway) -> Callable[[Request], bytes]:
+    client = Client()
+    return lambda request: gateway.answer(client, request)
+
+
 def served_all(gateway: Gateway, *messages: object, raw: bytes = b"") -> dict[Json, dict[str, Json]]:
     pipes = Pipes(*messages, raw=raw)
-    StdioServer(gateway, pipes.read, pipes.write).serve()
+    StdioServer(answerer(gateway), pipes.read, pipes.write).serve()
     return {answer["id"]: answer for answer in pipes.output}
 
 
@@ -345,7 +350,7 @@ def test_a_flood_is_refused_at_once_an_id_in_use_is_refused_and_a_cancelled_call
     ]
     pipes = Pipes(*messages)
     with open_gate(tmp_path, served) as gate:
-        server = StdioServer(Gateway(gate, served), pipes.read, pipes.write)
+        server = StdioServer(answerer(Gateway(gate, served)), pipes.read, pipes.write)
         thread = threading.Thread(target=server.serve)
         thread.start()
         assert entered.wait(30)
@@ -380,5 +385,5 @@ def test_a_client_that_is_gone_gets_no_further_call_begun(tmp_path: Path) -> Non
         pipes.write(data)
 
     with open_gate(tmp_path, served) as gate:
-        StdioServer(Gateway(gate, served), pipes.read, write).serve()
+        StdioServer(answerer(Gateway(gate, served)), pipes.read, write).serve()
     assert len(served.calls) < 10

@@ -1,0 +1,174 @@
+"""Several clients of one gateway, each with a real server of its own; one gate, one state and one record for all.
+
+A client that begins with `initialize` has a session, which its answers name by an id that nobody can guess. In the
+version without sessions each request stands alone, and so does the server behind it: it is started for that request.
+"""
+
+from __future__ import annotations
+
+import secrets
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Final
+
+from sandbox.call import Outcome, Permit
+from sandbox.errors import EnvironmentLacking
+from sandbox.events import emit
+from sandbox.execute.runner import Prepared
+from sandbox.gate import Gate
+from sandbox.ir import Contract, Tool
+from sandbox.mcp.gateway import Client, Gateway
+from sandbox.mcp.session import ServerSession
+from sandbox.mcp.wire import Request
+from sandbox.session import Session
+
+MAX_SESSIONS: Final = 8
+"""Clients at the same time: each has a container, and a person rarely has more editors open."""
+IDLE_S: Final = 1_800
+"""A session of which nothing was heard for so long is over; a client then begins anew."""
+
+StartServer = Callable[[], ServerSession | None]
+Facts = Callable[[], Session]
+
+_CURRENT: ContextVar[ServerSession | None] = ContextVar("server", default=None)
+
+
+class CurrentServer:
+    """The runner that a shared gate forwards to: the server of the session in whose name this thread is at work."""
+
+    def prepare(self, contract: Contract, tool: Tool) -> Prepared:
+        """As the session's own server."""
+        return _current().prepare(contract, tool)
+
+    def run(self, permit: Permit, contract: Contract, tool: Tool, now_ms: int) -> Outcome:
+        """As the session's own server."""
+        return _current().run(permit, contract, tool, now_ms)
+
+
+class _Session:
+    """One client, its gateway, its server."""
+
+    def __init__(self, gate: Gate, server: ServerSession | None, facts: Session) -> None:
+        self.client = Client()
+        self.server = server
+        self.heard = time.monotonic()
+        self._gateway = Gateway(gate, server, facts)
+
+    def answer(self, request: Request) -> bytes:
+        self.heard = time.monotonic()
+        token = _CURRENT.set(self.server)
+        try:
+            return self._gateway.answer(self.client, request)
+        finally:
+            _CURRENT.reset(token)
+            self.heard = time.monotonic()
+
+    def close(self) -> None:
+        if self.server is not None:
+            self.server.close()
+
+    def abort(self) -> None:
+        if self.server is not None:
+            self.server.abort()
+
+
+@dataclass(slots=True)
+class Sessions:
+    """All clients of one gateway. Thread-safe."""
+
+    gate: Gate
+    start: StartServer
+    facts: Facts
+    _open: dict[str, _Session] = field(default_factory=dict)
+    _brief: set[_Session] = field(default_factory=set)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def begin(self, request: Request) -> tuple[str | None, bytes] | None:
+        """A session that begins with this `initialize`: its id, if it has begun, and the answer; None: too many."""
+        session = _Session(self.gate, self.start(), self.facts())
+        answer = session.answer(request)
+        if session.client.era != "handshake":
+            session.close()
+            return None, answer
+        name = secrets.token_urlsafe(32)
+        with self._lock:
+            if len(self._open) < MAX_SESSIONS:
+                self._open[name] = session
+                return name, answer
+        session.close()
+        return None
+
+    def answer(self, name: str, request: Request) -> bytes | None:
+        """The answer within a session, or None where there is none of this id."""
+        with self._lock:
+            session = self._open.get(name)
+        return None if session is None else session.answer(request)
+
+    def alone(self, request: Request) -> bytes:
+        """The answer to a request that stands alone, from a server that was started for it."""
+        with self._briefly() as session:
+            return session.answer(request)
+
+    @contextmanager
+    def only(self) -> Iterator[tuple[Callable[[Request], bytes], Callable[[], None]]]:
+        """The one session of a client that has the gateway for itself: what answers it, and what kills its server."""
+        session = _Session(self.gate, self.start(), self.facts())
+        try:
+            yield session.answer, session.abort
+        finally:
+            session.close()
+
+    def end(self, name: str) -> bool:
+        """Ends a session; whether there was one."""
+        with self._lock:
+            session = self._open.pop(name, None)
+        if session is not None:
+            session.close()
+        return session is not None
+
+    def end_idle(self) -> None:
+        """Ends the sessions of which nothing was heard for long."""
+        late = time.monotonic() - IDLE_S
+        with self._lock:
+            idle = [name for name, session in self._open.items() if session.heard < late]
+        for name in idle:
+            emit("gateway.idle")
+            self.end(name)
+
+    def abort(self) -> None:
+        """Kills every server, whatever call it is in."""
+        with self._lock:
+            sessions = [*self._open.values(), *self._brief]
+        for session in sessions:
+            session.abort()
+
+    def close(self) -> None:
+        """Ends every session; their containers are gone when this returns."""
+        with self._lock:
+            names = list(self._open)
+        for name in names:
+            self.end(name)
+
+    @contextmanager
+    def _briefly(self) -> Iterator[_Session]:
+        session = _Session(self.gate, self.start(), self.facts())
+        with self._lock:
+            self._brief.add(session)
+        try:
+            yield session
+        finally:
+            with self._lock:
+                self._brief.discard(session)
+            session.close()
+
+
+def _current() -> ServerSession:
+    server = _CURRENT.get()
+    if server is None:
+        message = "there is no real server behind this gateway"
+        raise EnvironmentLacking(message, "mcp.closed")
+    return server
