@@ -712,11 +712,34 @@ class Workspace:
 
 
 @dataclass(frozen=True, slots=True)
+class Credential:
+    """A secret of the host that the broker adds to requests: `header: prefix + secret`.
+
+    `place` names an environment variable or a file (as written, relative to the spec), never the secret.
+    """
+
+    header: str
+    prefix: str
+    kind: Literal["env", "file"]
+    place: str
+
+
+@dataclass(frozen=True, slots=True)
 class NetworkGrant:
-    """A host and port that a call may reach (through the broker; none is reachable without it)."""
+    """A host and port that a call may reach (through the broker; none is reachable without it).
+
+    `host` is a name or an address in canonical text. A name leads to public addresses only, or, where there are
+    `addresses` (blocks such as `10.0.0.0/8`), to those only. Sizes in bytes, of one request and one response's body.
+    """
 
     host: str
     port: int
+    methods: tuple[str, ...] = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
+    max_request: int = 1024 * 1024
+    max_response: int = 8 * 1024 * 1024
+    tls: bool = True
+    addresses: tuple[str, ...] = ()
+    credential: Credential | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -898,6 +921,7 @@ _NODES: Final = {
         RunHost,
         RunServer,
         Workspace,
+        Credential,
         NetworkGrant,
         Run,
         Tool,

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from sandbox.compile import budget, cost, enabling, folders
+from sandbox.compile import budget, cost, enabling, folders, grants
 from sandbox.compile.types import Types
 from sandbox.compile.variables import Variables
 from sandbox.errors import SpecError
@@ -23,7 +23,6 @@ from sandbox.ir import (
     Contract,
     Expr,
     ListType,
-    NetworkGrant,
     RecordType,
     Rule,
     RuleKind,
@@ -291,13 +290,16 @@ class _Compiler:
             for key in _OF_CONTAINERS:
                 if key in spec.model_fields_set:
                     self._wrong(f"`{key}` means nothing on the host, where no container is; take it out", *path, key)
-        return _granted(self._what(spec, arguments, path), spec)
+        return _granted(self._what(spec, arguments, path), spec, self._network(spec, path))
 
     def _server(self, spec: ServerSpec) -> Run:
         for at, kind in enumerate(spec.content):
             if kind in spec.content[:at]:
                 self._wrong(f"{shown(kind)} stands here already; keep one of them", "server", "content", at)
-        return _granted(RunServer(tuple(spec.content)), spec)
+        return _granted(RunServer(tuple(spec.content)), spec, self._network(spec, ("server",)))
+
+    def _network(self, spec: GrantsSpec, path: _Path) -> tuple[NetworkGrant, ...]:
+        return grants.compile_grants(spec.network, lambda message, *at: self._wrong(message, *path, *at))
 
     def _what(self, spec: RunSpec, arguments: tuple[Argument, ...], path: _Path) -> RunTool | RunArgv | RunHost:
         if spec.host is not None:
@@ -326,7 +328,7 @@ class _Compiler:
         return word
 
 
-def _granted(what: RunTool | RunArgv | RunHost | RunServer, spec: GrantsSpec) -> Run:
+def _granted(what: RunTool | RunArgv | RunHost | RunServer, spec: GrantsSpec, network: tuple[NetworkGrant, ...]) -> Run:
     workspace = spec.workspace
     return Run(
         what=what,
@@ -334,7 +336,7 @@ def _granted(what: RunTool | RunArgv | RunHost | RunServer, spec: GrantsSpec) ->
         workspace=None
         if workspace is None
         else Workspace(workspace.source, workspace.mode, workspace.size, workspace.entries),
-        network=tuple(NetworkGrant(host, port) for host, port in spec.network),
+        network=network,
         timeout_ms=spec.timeout,
         memory=spec.memory,
         millicpus=spec.cpus,

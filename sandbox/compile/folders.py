@@ -60,7 +60,16 @@ def refusal(source: Path, contract: Contract) -> str:
     proofs = contract.require_proofs
     if holds(source, real(spec)) or (proofs is not None and holds(source, real(spec.parent / proofs))):
         return "a workspace may not contain a spec or property file; choose another folder"
+    if any(holds(source, real(spec.parent / secret)) for secret in _credential_files(contract)):
+        return "a workspace may not contain the file of a credential; choose another folder"
     return ""
+
+
+def _credential_files(contract: Contract) -> Iterator[str]:
+    for tool in contract.tools:
+        for grant in tool.run.network if tool.run is not None else ():
+            if grant.credential is not None and grant.credential.kind == "file":
+                yield grant.credential.place
 
 
 def _kept(contract: Contract, spec: Path) -> Iterator[tuple[Path, str]]:

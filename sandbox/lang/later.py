@@ -17,7 +17,6 @@ TOOL_KEYS: Final = frozenset({"returns", "changes", "after"})
 ARGUMENT_KEYS: Final = frozenset({"secret"})
 STATE_KEYS: Final = frozenset({"items", "key", "value", "max_size"})
 PROPERTY_KEYS: Final = frozenset({"needs", "within", "flow"})
-NETWORK_KEYS: Final = frozenset({"to", "methods", "max_request", "max_response", "credential"})
 SCOPES: Final = frozenset({"principal", "session"})
 
 NAMES: Final = frozenset({"origin", "result", "outcome", "change"})

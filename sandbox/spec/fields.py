@@ -7,7 +7,6 @@ from typing import Annotated, Final
 
 from pydantic import BeforeValidator
 
-from sandbox.lang import later
 from sandbox.lang.literals import MAX_CODE_POINT, MAX_DIGITS
 from sandbox.lang.scope import Digits, Items, Truth, Word
 from sandbox.lang.source import Refused, SourceText, shown
@@ -42,9 +41,6 @@ _DURATION: Final = re.compile(r"([1-9][0-9]*)(ms|s|m|h|d)", re.ASCII)
 _CPUS: Final = re.compile(r"(0|[1-9][0-9]*)(?:\.([0-9]{1,3}))?", re.ASCII)
 _FUNCTION: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z_][A-Za-z0-9_]*)*:[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 _IMAGE: Final = re.compile(r"[a-z0-9][A-Za-z0-9._/:@-]*", re.ASCII)
-_HOST: Final = re.compile(
-    r"(?=.{1,253}:)[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*:([1-9][0-9]{0,4})", re.ASCII
-)
 _NO_STRING: Final = re.compile(
     r"null|Null|NULL|~|true|True|TRUE|false|False|FALSE|[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+"
     r"|[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)|",
@@ -54,7 +50,6 @@ _NO_STRING: Final = re.compile(
 
 _SIZE_UNITS: Final = {"": 1, "KiB": 1024, "MiB": 1024**2, "GiB": 1024**3}
 _DURATION_UNITS: Final = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
-_MAX_PORT: Final = 65_535
 
 
 class Wrong(Refused, ValueError):
@@ -257,17 +252,6 @@ def image(value: object) -> str:
     return _named(value, _IMAGE, "name of an image", "one such as `name:tag` or `name@sha256:...`")
 
 
-def host_and_port(value: object) -> tuple[str, int]:
-    """A grant `host:port`; the host a DNS name or an IPv4 address."""
-    if isinstance(value, dict):
-        raise Wrong(
-            0, f"a grant with more than `host:port` is {later.NOT_YET}; write one such as `api.bank.example:443`"
-        )
-    text = _named(value, _HOST, "`host:port`", "one such as `api.bank.example:443`, in lower case")
-    host, _, port = text.rpartition(":")
-    return host, _within(int(port), _MAX_PORT, "a port")
-
-
 def raw(value: object) -> object:
     """Any value; the type it belongs to tells how it is read."""
     if isinstance(value, Scalar):
@@ -293,4 +277,3 @@ Duration = Annotated[int, BeforeValidator(duration)]
 Millicpus = Annotated[int, BeforeValidator(millicpus)]
 Function = Annotated[str, BeforeValidator(function)]
 Image = Annotated[str, BeforeValidator(image)]
-HostAndPort = Annotated[tuple[str, int], BeforeValidator(host_and_port)]

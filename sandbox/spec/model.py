@@ -13,7 +13,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Tag,
 from sandbox.lang import later
 from sandbox.lang.source import MAX_PROBLEMS, Problems, shown
 from sandbox.lang.suggest import near_miss
-from sandbox.spec import fields
+from sandbox.spec import fields, grants
 from sandbox.spec.document import Entries, Scalar
 from sandbox.spec.fields import Wrong
 
@@ -319,12 +319,33 @@ class WorkspaceSpec(Model):
     entries: fields.Count = 10_000
 
 
+class CredentialSpec(Model):
+    """A secret of the host that the broker adds to each request, from exactly one of env, file."""
+
+    header: grants.Header = "authorization"
+    prefix: grants.Prefix = ""
+    env: grants.EnvironmentVariable | None = None
+    file: fields.Prose | None = None
+
+
+class HostGrantSpec(Model):
+    """A host and port that a call may reach, and what it may ask there."""
+
+    to: grants.HostAndPort
+    methods: list[grants.GrantedMethod] | None = None
+    max_request: fields.Size = 1024**2
+    max_response: fields.Size = 8 * 1024**2
+    tls: fields.Boolean | None = None
+    addresses: list[grants.Block] = []
+    credential: CredentialSpec | None = None
+
+
 class GrantsSpec(Model):
     """All that a container is granted."""
 
     image: fields.Image | None = None
     workspace: WorkspaceSpec | None = None
-    network: list[fields.HostAndPort] = []
+    network: list[Annotated[HostGrantSpec, BeforeValidator(grants.bare_grant)]] = []
     timeout: fields.Duration = 10_000
     memory: fields.Size = 128 * 1024**2
     cpus: fields.Millicpus = 1_000

@@ -14,9 +14,10 @@ from pydantic import BeforeValidator
 from pydantic.fields import FieldInfo
 
 from sandbox.ir import Json
-from sandbox.spec import fields
+from sandbox.spec import fields, grants
 from sandbox.spec.model import (
     TYPE_NAMES,
+    CredentialSpec,
     Model,
     NamedSpec,
     PropertyFile,
@@ -55,11 +56,23 @@ _SPELLINGS: Final[dict[Callable[[object], object], Schema]] = {
     fields.millicpus: {"type": "number", "exclusiveMinimum": 0},
     fields.function: {"type": "string", "pattern": rf"^{_NAME}(\.{_NAME})*:{_NAME}$"},
     fields.image: {"type": "string", "pattern": "^[a-z0-9][A-Za-z0-9._/:@-]*$"},
-    fields.host_and_port: {"type": "string", "pattern": "^[a-z0-9.-]+:[1-9][0-9]{0,4}$"},
+    grants.host_and_port: {"type": "string", "pattern": r"^(\[[0-9a-f:.]+\]|[a-z0-9._-]+):[1-9][0-9]{0,4}$"},
+    grants.method: {"enum": list(grants.METHODS)},
+    grants.network_of_addresses: {"type": "string", "pattern": "^[0-9a-f.:]+/[0-9]{1,3}$"},
+    grants.header: {"type": "string", "pattern": "^[A-Za-z][A-Za-z0-9_-]{0,63}$"},
+    grants.prefix: {"type": "string", "pattern": "^[!-~][ -~]{0,63}$"},
+    grants.variable: {"type": "string", "pattern": f"^{_NAME}$"},
 }
+_SHORT: Final[dict[Callable[[object], object], Schema]] = {
+    bare_word: {"type": "string"},
+    grants.bare_grant: _SPELLINGS[grants.host_and_port],
+}
+"""Readers that take one word for a mapping."""
+
 _ONE_OF: Final[dict[type[Model], tuple[str, ...]]] = {
     RuleSpec: ("allow", "ask", "deny"),
     RunSpec: ("tool", "argv", "host"),
+    CredentialSpec: ("env", "file"),
     PropertySpec: ("never", "always", "possible"),
 }
 """Keys of which exactly one stands in a mapping."""
@@ -112,13 +125,14 @@ class _Writer:
         if origin is Literal:
             return {"enum": list(inner)}
         readers = {each.func for each in metadata if isinstance(each, BeforeValidator)}
-        if bare_word in readers:
-            rest = [each for each in metadata if not (isinstance(each, BeforeValidator) and each.func is bare_word)]
-            return {"anyOf": [{"type": "string"}, self._type(type_, rest)]}
+        for short, spelling in _SHORT.items():
+            if short in readers:
+                rest = [each for each in metadata if not (isinstance(each, BeforeValidator) and each.func is short)]
+                return {"anyOf": [spelling, self._type(type_, rest)]}
         if one_or_several in readers:
             return {"anyOf": [{"type": "string"}, self._type(type_, ())]}
-        spelling = next((_SPELLINGS[reader] for reader in readers if reader in _SPELLINGS), None)
-        return spelling if spelling is not None else self._structure(type_, origin, inner)
+        spelled = next((_SPELLINGS[reader] for reader in readers if reader in _SPELLINGS), None)
+        return spelled if spelled is not None else self._structure(type_, origin, inner)
 
     def _structure(self, type_: object, origin: object, inner: tuple[object, ...]) -> Json:
         if isinstance(type_, type) and issubclass(type_, Model):

@@ -90,6 +90,8 @@ SAME_LAYER: frozenset[tuple[str, str]] = frozenset(
         ("canonical", "urls"),
         ("emails", "call"),
         ("shell", "call"),
+        ("spec", "call"),
+        ("spec", "urls"),  # a host has the one spelling that the URL parser gives
         ("urls", "call"),
         ("encode", "url_shapes"),
         ("url_shapes", "urls"),  # the names and networks that are private

@@ -23,6 +23,7 @@ from sandbox.ir import (
     BoolType,
     Const,
     Contract,
+    Credential,
     DecimalSort,
     DecimalType,
     EnumSort,
@@ -197,6 +198,63 @@ def test_a_whole_spec_becomes_exactly_this_contract(tmp_path: Path) -> None:
     assert contract.file == str(tmp_path.resolve() / "spec.yaml")
     four = contract.tools[0].rules[3]
     assert four.place == Place(str(tmp_path / "spec.yaml"), 36, 11)
+
+
+def test_a_grant_says_what_may_be_asked(tmp_path: Path) -> None:
+    network = """
+        - plain.example:80
+        - {to: "[2606:4700::1111]:8443", tls: false, methods: [GET, GET, OPTIONS]}
+        - {to: api.corp.internal:443, addresses: [10.1.0.0/16, "fd00::/8"], max_request: 1KiB, max_response: 1MiB}
+        - {to: api.example:80, tls: true, credential: {env: TOKEN, header: X-Key}}
+        - {to: other.example:443, credential: {file: ../secrets/token, prefix: "Bearer "}}
+"""
+    text = f"sandbox: 1\nname: x\ntools:\n  t:\n    rules: []\n    run:\n      tool: a:b\n      network:{network}"
+    run = load_contract(write(tmp_path, text)).tools[0].run
+    assert run is not None
+    assert run.network == (
+        NetworkGrant("plain.example", 80, tls=False),
+        NetworkGrant("2606:4700::1111", 8443, methods=("GET", "OPTIONS"), tls=False),
+        NetworkGrant(
+            "api.corp.internal",
+            443,
+            max_request=1024,
+            max_response=1024**2,
+            addresses=("10.1.0.0/16", "fd00::/8"),
+        ),
+        NetworkGrant("api.example", 80, credential=Credential("x-key", "", "env", "TOKEN")),
+        NetworkGrant(
+            "other.example", 443, credential=Credential("authorization", "Bearer ", "file", "../secrets/token")
+        ),
+    )
+
+
+def test_every_word_of_a_grant_is_in_the_digest(tmp_path: Path) -> None:
+    def written(grant: str) -> str:
+        text = f"sandbox: 1\nname: x\ntools: {{t: {{rules: [], run: {{tool: 'a:b', network: [{grant}]}}}}}}\n"
+        return digest(load_contract(write(tmp_path, text)))
+
+    grants = [
+        '"a.example:443"',
+        '"a.example:444"',
+        '"b.example:443"',
+        *(
+            f'{{to: "a.example:443", {more}}}'
+            for more in (
+                "methods: [GET]",
+                "max_request: 1",
+                "max_response: 1",
+                "tls: false",
+                "addresses: [10.0.0.0/8]",
+                "credential: {env: A}",
+                "credential: {file: A}",
+                "credential: {env: B}",
+                "credential: {env: A, header: x}",
+                "credential: {env: A, prefix: x}",
+            )
+        ),
+    ]
+    assert len({written(grant) for grant in grants}) == len(grants)
+    assert written('"a.example:443"') == written('{to: "a.example:443", tls: true, max_request: 1MiB}')
 
 
 def test_defaults_of_run_are_those_of_the_language() -> None:

@@ -37,6 +37,16 @@ def test_a_workspace_does_not_hold_what_judges_it(tmp_path: Path) -> None:
         load_properties(tmp_path / "proofs" / "p.yaml")
 
 
+@pytest.mark.parametrize("secret", ["../shared/token", "../shared/deep/../token", "../shared"])
+def test_a_workspace_does_not_hold_a_secret_of_the_broker(tmp_path: Path, secret: str) -> None:
+    project(tmp_path)
+    grant = f"network: [{{to: a.example:443, credential: {{file: {secret}}}}}]"
+    asks = f"other: {{rules: [], run: {{tool: 'pkg.mod:f', {grant}}}}}"
+    text = RUN.replace("TOOL", "pkg.mod:f").replace("SOURCE", "../shared").replace("tools: {", f"tools: {{{asks}, ")
+    with pytest.raises(SpecError, match="a workspace may not contain the file of a credential; choose another folder"):
+        load_contract(write(tmp_path, spec(text), "specs/spec.yaml"))
+
+
 def test_a_folder_beside_them_is_fine(tmp_path: Path) -> None:
     project(tmp_path)
     path = write(tmp_path, spec(RUN.replace("TOOL", "pkg.mod:f").replace("SOURCE", "../workspaces")), "specs/spec.yaml")

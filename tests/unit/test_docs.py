@@ -302,7 +302,6 @@ def test_a_limit_in_the_table_is_the_constant(row: list[str]) -> None:
         ("keys of an argument", later.ARGUMENT_KEYS),
         ("keys of a state variable", later.STATE_KEYS),
         ("keys of a property", later.PROPERTY_KEYS),
-        ("keys of a network grant", later.NETWORK_KEYS),
         ("values of `scope`", later.SCOPES),
         ("names in expressions", later.NAMES),
         ("functions and methods", later.FUNCTIONS),

@@ -453,18 +453,103 @@ RUNS: list[tuple[str, Problems]] = [
         [(7, 32, "`a.b` is no `host:port`; write one such as `api.bank.example:443`, in lower case")],
     ),
     ('{tool: a:b, network: ["a.b:70000"]}', [(7, 33, "a port lies between 1 and 65,535; `70000` does not")]),
+    ('{tool: a:b, network: ["127.1:80"]}', [(7, 33, "`127.1:80` is read as `127.0.0.1:80`; write that")]),
+    ('{tool: a:b, network: ["2130706433:80"]}', [(7, 33, "`2130706433:80` is read as `127.0.0.1:80`; write that")]),
+    ('{tool: a:b, network: ["0177.0.0.1:80"]}', [(7, 33, "`0177.0.0.1:80` is read as `127.0.0.1:80`; write that")]),
+    ('{tool: a:b, network: ["a.b:0443"]}', [(7, 33, "`a.b:0443` is read as `a.b:443`; write that")]),
+    ('{tool: a:b, network: ["[::0001]:80"]}', [(7, 33, "`[::0001]:80` is read as `[::1]:80`; write that")]),
     (
-        "{tool: a:b, network: [{to: a.b:443}]}",
+        '{tool: a:b, network: ["[::ffff:7f00:1]:80"]}',
+        [(7, 33, "`[::ffff:7f00:1]:80` stands for an address of IPv4; write that one")],
+    ),
+    (
+        '{tool: a:b, network: [{to: "https://a.b:443"}]}',
         [
             (
                 7,
-                32,
-                (
-                    "a grant with more than `host:port` is not supported in this version; write one such a"
-                    "s `api.bank.example:443`"
-                ),
+                38,
+                "`https://a.b:443` is no `host:port`; write one such as `api.bank.example:443`, in lower case",
             )
         ],
+    ),
+    (
+        '{tool: a:b, network: ["a.b:443", {to: "a.b:443"}]}',
+        [(7, 49, "`a.b:443` stands here already; say all of it in one grant")],
+    ),
+    ("{tool: a:b, network: [{methods: [GET]}]}", [(7, 32, "`to` is missing here; add it")]),
+    (
+        '{tool: a:b, network: [{to: "a.b:443", method: [GET]}]}',
+        [(7, 48, "unknown key `method`; did you mean `methods`?")],
+    ),
+    (
+        '{tool: a:b, network: [{to: "a.b:443", methods: [get, CONNECT]}]}',
+        [
+            (7, 58, "`get` is no method that can be granted; did you mean `GET`?"),
+            (
+                7,
+                63,
+                (
+                    "`CONNECT` is no method that can be granted; known: `DELETE`, `GET`, `HEAD`, `OPTIONS`, "
+                    "`PATCH`, `POST`, `PUT`"
+                ),
+            ),
+        ],
+    ),
+    (
+        '{tool: a:b, network: [{to: "a.b:443", methods: []}]}',
+        [(7, 57, "an empty list allows no request; name a method or take `methods` out")],
+    ),
+    (
+        '{tool: a:b, network: ["localhost:443", "printer:80", "api.corp.internal:443"]}',
+        [
+            (
+                7,
+                at,
+                (
+                    f"`{host}` is no name of the public internet; name the blocks that it lies in, "
+                    "such as `addresses: [10.1.0.0/16]`"
+                ),
+            )
+            for at, host in ((33, "localhost"), (50, "printer"), (64, "api.corp.internal"))
+        ],
+    ),
+    (
+        '{tool: a:b, network: [{to: "10.0.0.1:80", addresses: [10.0.0.0/8]}]}',
+        [(7, 63, "`10.0.0.1` is one address already; take `addresses` out")],
+    ),
+    (
+        '{tool: a:b, network: [{to: "a.b:80", addresses: [10.1.0.0/8, 0.0.0.0/0, "::ffff:0:0/96", here, 10.0.0.7]}]}',
+        [
+            (7, 59, "`10.1.0.0/8` is no block of addresses; write one such as `10.1.0.0/16`"),
+            (7, 71, "`0.0.0.0/0` is every address; name the blocks that the host lies in"),
+            (7, 83, "`::ffff:0:0/96` stands for addresses of IPv4; write those"),
+            (7, 99, "`here` is no block of addresses; write one such as `10.1.0.0/16`"),
+            (7, 105, "`10.0.0.7` is read as `10.0.0.7/32`; write that"),
+        ],
+    ),
+    (
+        '{tool: a:b, network: [{to: "a.b:443", credential: {}}]}',
+        [(7, 60, "a credential has exactly one of `env`, `file`")],
+    ),
+    (
+        '{tool: a:b, network: [{to: "a.b:443", credential: {env: A, file: b}}]}',
+        [(7, 60, "a credential has exactly one of `env`, `file`")],
+    ),
+    (
+        '{tool: a:b, network: [{to: "a.b:80", credential: {env: A}}]}',
+        [(7, 59, "a credential is sent over TLS only; take it out, or say `tls: true`")],
+    ),
+    (
+        '{tool: a:b, network: [{to: "a.b:443", credential: {env: "A=B", header: Host, prefix: " x"}}]}',
+        [
+            (7, 67, "`A=B` is no name of a variable; write letters, digits and `_`"),
+            (7, 81, "`Host` belongs to the connection; a credential has a header of its own"),
+            (7, 96, "` x` is no beginning of a header's value; write up to 64 visible ASCII characters"),
+        ],
+    ),
+    (
+        '{tool: a:b, network: [{to: "a.b:443", credential: {env: A, header: "X Key"}}]}',
+        [(7, 78, "`X Key` is no name of a header; write letters, digits, `-` and `_`")],
     ),
     ("{tool: a:b, min_isolation: none}", [(7, 37, "`none` is no isolation; known: `container`, `gvisor`, `vm`")]),
     ("{argv: []}", [(7, 17, "`argv` needs at least one word, the program")]),
