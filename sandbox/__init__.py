@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         ToolError,
         UsageError,
     )
+    from sandbox.fetching import Fetched, FetchError, fetch
     from sandbox.gate import Gate
 
 __all__ = [
@@ -41,6 +42,8 @@ __all__ = [
     "EnginesDisagree",
     "EnvironmentLacking",
     "Fault",
+    "FetchError",
+    "Fetched",
     "Gate",
     "Given",
     "Outcome",
@@ -57,6 +60,7 @@ __all__ = [
     "TerminalApprover",
     "ToolError",
     "UsageError",
+    "fetch",
     "sandboxed",
 ]
 
@@ -64,6 +68,7 @@ _HOMES: Final = {
     "approve": ("Approval", "ApprovalRequest", "Approver", "Given", "Refused", "ScriptedApprover", "TerminalApprover"),
     "call": ("Decision", "Outcome", "Receipt", "Result"),
     "decorator": ("sandboxed",),
+    "fetching": ("FetchError", "Fetched", "fetch"),
     "gate": ("Gate",),
 }
 """Where an exported name lives, if not in `errors`."""

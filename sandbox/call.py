@@ -114,6 +114,25 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True)
+class Asked:
+    """One request that a call made of the network broker, whether or not it was passed on.
+
+    `path` is cut and has no query; `digest` is SHA-256 (hex) of the whole path and query. `status` is the answer's,
+    0 where there was none; `sent` and `received` are bytes of the bodies; `reason_code` is `ok` or `network.*`.
+    """
+
+    method: str
+    host: str
+    port: int
+    path: str
+    digest: str
+    status: int
+    sent: int
+    received: int
+    reason_code: str
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """What came of an execution. `result` is the tool's JSON; `started` whether a container had started.
 
@@ -129,6 +148,7 @@ class Outcome:
     truncated: bool = False
     duration_ms: int = 0
     changes: tuple[Change, ...] = ()
+    requests: tuple[Asked, ...] = ()
     started: bool = True
     exit_code: int | None = None
 

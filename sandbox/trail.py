@@ -175,6 +175,7 @@ def outcome_body(outcome: Outcome, receipt: Receipt, landing: JointLanding | Non
         "stdout": _summary(outcome.stdout),
         "stderr": _summary(outcome.stderr),
         "changes": [asdict(change) for change in outcome.changes],
+        "requests": [asdict(request) for request in outcome.requests],
         "receipt": {**bound, "contracts": dict(receipt.contracts), "approved_by": list(receipt.approved_by)},
         **noted,
     }

@@ -98,6 +98,9 @@ def _print(result: Result) -> None:
             click.echo(f"--- {name}\n{show_block(text.removesuffix(chr(10)))}")
     for change in outcome.changes:
         click.echo(f"{change.kind} {show(change.path)} ({change.size} bytes)")
+    for request in outcome.requests:
+        place = f"{request.method} {request.host}:{request.port}{request.path}" if request.host else "unreadable"
+        click.echo(f"asked {show(place)}: {request.status or request.reason_code} ({request.received} bytes)")
     if outcome.result is not None:
         click.echo(f"--- result\n{show_block(json.dumps(outcome.result, ensure_ascii=False, indent=2))}")
 
@@ -129,6 +132,7 @@ def outcome_document(outcome: Outcome) -> dict[str, Json]:
         "truncated": outcome.truncated,
         "duration_ms": outcome.duration_ms,
         "changes": [asdict(change) for change in outcome.changes],
+        "requests": [asdict(request) for request in outcome.requests],
         "started": outcome.started,
         "exit_code": outcome.exit_code,
     }

@@ -14,7 +14,18 @@ from sandbox.errors import EnvironmentLacking
 from sandbox.execute.engine import Engine
 from sandbox.ir import Json
 
-TRUSTED: Final = ("z3-solver", "cvc5", "google-re2", "lark", "ruamel.yaml", "pydantic", "docker", "structlog", "click")
+TRUSTED: Final = (
+    "z3-solver",
+    "cvc5",
+    "google-re2",
+    "h11",
+    "lark",
+    "ruamel.yaml",
+    "pydantic",
+    "docker",
+    "structlog",
+    "click",
+)
 
 
 @click.command(name="version", epilog="Example: sandbox version --json")

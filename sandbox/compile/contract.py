@@ -23,6 +23,7 @@ from sandbox.ir import (
     Contract,
     Expr,
     ListType,
+    NetworkGrant,
     RecordType,
     Rule,
     RuleKind,

@@ -10,6 +10,8 @@ from pathlib import Path
 from sandbox import ir
 from sandbox.call import Outcome, Permit
 from sandbox.errors import EnvironmentLacking, SandboxError, SandboxFailure, UsageError
+from sandbox.execute.broker.credentials import read_secrets
+from sandbox.execute.broker.lease import broker_for
 from sandbox.execute.config import ContainerConfig, Placement, compile_config
 from sandbox.execute.container import run_call
 from sandbox.execute.engine import HOW_TO_GET, Engine
@@ -63,11 +65,16 @@ class ColdRunner:
             return not_started(SandboxFailure(f"the tool's module cannot be copied: {error}"))
         engine = self.engine()
         labels = Owner.this().labels(permit.call.digest)
-        with workspace_transaction(contract, job.run, job.config) as workspace:
-            if workspace.failure is not None:
-                return workspace.failure
-            placement = Placement(job.image, mounted, workspace.view, labels)
-            return workspace.settle(run_call(engine, job.config, placement, permit.call, tool))
+        with (
+            workspace_transaction(contract, job.run, job.config) as workspace,
+            broker_for(contract, job.run) as broker,
+        ):
+            for failure in (workspace.failure, broker.failure):
+                if failure is not None:
+                    return failure
+            placement = Placement(job.image, mounted, workspace.view, labels, broker=broker.folder)
+            outcome = run_call(engine, job.config, placement, permit.call, tool, before_call=broker.await_ready)
+            return workspace.settle(broker.settle(outcome))
 
     def job(self, contract: Contract, tool: Tool, image: str | None = None) -> Job:
         """What would run for this tool, as it is now; starts nothing. Raises as `Runner.prepare` says.
@@ -77,6 +84,7 @@ class ColdRunner:
         config = compile_config(contract, tool)
         run = granted_run(tool)
         source = resolve_source(contract, run)
+        read_secrets(contract, run.network)
         if run.workspace is not None:
             _keep_apart(workspace_folder(contract, run.workspace), source, tool)
         engine = self.engine()
@@ -149,12 +157,6 @@ def granted_run(tool: Tool) -> Run:
     if run is None:
         message = f"tool `{tool.name}` has no `run`"
         raise UsageError(message, "run.missing")
-    if run.network:
-        message = (
-            f"tool `{tool.name}` is granted network ({run.network[0].host}:{run.network[0].port}), and the network "
-            "broker is not built yet: take `network` out of its `run`, or wait for a release that has it"
-        )
-        raise EnvironmentLacking(message, "environment.network")
     if run.min_isolation != "container":
         message = f"tool `{tool.name}` demands min_isolation `{run.min_isolation}`; only `container` is there yet"
         raise EnvironmentLacking(message, "environment.isolation")

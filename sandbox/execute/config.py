@@ -37,6 +37,10 @@ LARGEST_OUTPUT: Final = 64 * 1024 * 1024
 PYTHON: Final = "/usr/bin/python3"
 GUEST_FOLDER: Final = "/sandbox"
 WORKSPACE_FOLDER: Final = "/workspace"
+BROKER_FOLDER: Final = "/broker"
+PROXY: Final = "http://127.0.0.1:3128"
+"""Where the front inside listens, for programs that know no socket but a proxy's."""
+
 SCRATCH_FOLDER: Final = "/tmp"  # noqa: S108  # a tmpfs of the container
 COMMAND: Final = (PYTHON, "-I", "-S", "-B", "-X", "utf8", f"{GUEST_FOLDER}/guest.py")
 
@@ -49,7 +53,10 @@ CPU_PERIOD_US: Final = 100_000
 _RUNTIME_WRITABLE: Final = frozenset({"/dev/mqueue"})
 """Made by the runtime in the container's own ipc name space: gone with it."""
 
-_KERNEL_FILES: Final = frozenset({"proc", "sysfs", "tmpfs", "devpts", "mqueue", "cgroup", "cgroup2", "overlay"})
+_KERNEL_FILES: Final = frozenset({"proc", "sysfs", "devpts", "mqueue", "cgroup", "cgroup2", "overlay"})
+_MASKS: Final = ("/dev", "/proc/", "/sys/")
+"""Where the runtime mounts a tmpfs of its own: for devices, and over what the kernel shows too much of."""
+
 _NAME_FILES: Final = frozenset({"/etc/resolv.conf", "/etc/hostname", "/etc/hosts"})
 
 _NOTHING: Final[Mapping[str, Json]] = {
@@ -87,7 +94,10 @@ WorkspaceMode: TypeAlias = Literal["none", "ro", "rw"]
 
 @dataclass(frozen=True, slots=True)
 class ContainerConfig:
-    """All that distinguishes one container from another. Sizes in bytes, times in milliseconds."""
+    """All that distinguishes one container from another. Sizes in bytes, times in milliseconds.
+
+    `network` is whether the socket of a broker is mounted; the container's own network is always `none`.
+    """
 
     workspace: WorkspaceMode
     memory: int
@@ -98,6 +108,7 @@ class ContainerConfig:
     tmpfs: int
     output: int
     timeout_ms: int
+    network: bool = False
     user: int = USER
     group: int = USER
 
@@ -129,9 +140,10 @@ class Placement:
     workspace: Path | None
     labels: tuple[tuple[str, str], ...]
     wait_s: int = CALL_WAIT_S
+    broker: Path | None = None
 
 
-_SYMBOLIC: Final = Placement("IMAGE", Path("SOURCE"), Path("WORKSPACE"), ())
+_SYMBOLIC: Final = Placement("IMAGE", Path("SOURCE"), Path("WORKSPACE"), (), broker=Path("BROKER"))
 
 
 def compile_config(contract: Contract, tool: Tool) -> ContainerConfig:
@@ -156,6 +168,7 @@ def config_of(run: Run, what: str) -> ContainerConfig:
             tmpfs=run.tmpfs,
             output=run.output,
             timeout_ms=run.timeout_ms,
+            network=bool(run.network),
         )
     except ValueError as error:
         message = f"{what}: {error}"
@@ -261,7 +274,7 @@ def _host_config(config: ContainerConfig, placement: Placement) -> dict[str, Jso
         "Isolation": "",
         "ReadonlyRootfs": True,
         "CapDrop": ["ALL"],
-        "SecurityOpt": ["no-new-privileges", f"seccomp={json.dumps(profile(), sort_keys=True)}"],
+        "SecurityOpt": ["no-new-privileges", f"seccomp={_profile(config)}"],
         "Memory": config.memory,
         "MemorySwap": config.memory,
         "MemoryReservation": 0,
@@ -280,10 +293,16 @@ def _host_config(config: ContainerConfig, placement: Placement) -> dict[str, Jso
     }
 
 
+def _profile(config: ContainerConfig) -> str:
+    return json.dumps(profile(loopback=config.network), sort_keys=True)
+
+
 def _environment(config: ContainerConfig) -> list[Json]:
     values = {"PATH": "/usr/bin:/bin", "HOME": SCRATCH_FOLDER, "TMPDIR": SCRATCH_FOLDER, "LANG": "C.UTF-8"}
     if config.workspace != "none":
         values["WORKSPACE"] = WORKSPACE_FOLDER
+    if config.network:
+        values |= dict.fromkeys(("http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY"), PROXY)
     return [f"{name}={value}" for name, value in values.items()]
 
 
@@ -298,6 +317,11 @@ def _mounts(config: ContainerConfig, placement: Placement) -> list[Json]:
             message = "a workspace was granted and none was prepared"
             raise SandboxFailure(message)
         mounts.append(_bind(placement.workspace, WORKSPACE_FOLDER, read_only=config.workspace == "ro"))
+    if config.network:
+        if placement.broker is None:
+            message = "a network was granted and no broker was started"
+            raise SandboxFailure(message)
+        mounts.append(_bind(placement.broker, BROKER_FOLDER, read_only=True))
     return mounts
 
 
@@ -305,7 +329,9 @@ def _expected_mounts(config: ContainerConfig, placement: Placement) -> list[tupl
     ours: list[tuple[str, Json, Json, Json]] = [(GUEST_FOLDER, "bind", str(placement.source), False)]
     if config.workspace != "none":
         ours.append((WORKSPACE_FOLDER, "bind", str(placement.workspace), config.workspace == "rw"))
-    return ours
+    if config.network:
+        ours.append((BROKER_FOLDER, "bind", str(placement.broker), False))
+    return sorted(ours, key=str)
 
 
 def _bind(source: Path, target: str, *, read_only: bool) -> dict[str, Json]:
@@ -340,13 +366,15 @@ def _verify_limits(config: ContainerConfig, effects: Mapping[str, Json]) -> None
 
 def _verify_mounts(config: ContainerConfig, mounts: Sequence[Json]) -> None:
     ours = {GUEST_FOLDER, SCRATCH_FOLDER} | ({WORKSPACE_FOLDER} if config.workspace != "none" else set())
+    ours |= {BROKER_FOLDER} if config.network else set()
     may_write = _RUNTIME_WRITABLE | {SCRATCH_FOLDER} | ({WORKSPACE_FOLDER} if config.workspace == "rw" else set())
     missing = set(ours)
     for mount in mounts:
         match mount:
             case [str(target), str(kind), str(options), bool(writable)]:
                 missing.discard(target)
-                if target not in ours | _NAME_FILES and kind not in _KERNEL_FILES:
+                masked = kind == "tmpfs" and (target == _MASKS[0] or target.startswith(_MASKS[1:]))
+                if target not in ours | _NAME_FILES and kind not in _KERNEL_FILES and not masked:
                     _refuse(f"mount `{target}`", "absent", kind)
                 if writable and target not in may_write:
                     _refuse(f"mount `{target}`", "not writable", options)

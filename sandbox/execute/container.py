@@ -11,7 +11,7 @@ import contextlib
 import json
 import secrets
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal, TypeAlias
 
@@ -75,11 +75,22 @@ class Observation:
     failure: SandboxFailure | None = None
 
 
-def run_call(engine: Engine, config: ContainerConfig, placement: Placement, call: Call, tool: Tool) -> Outcome:
-    """Runs the call in a container of its own; when this returns, or raises, the container is gone."""
+def run_call(
+    engine: Engine,
+    config: ContainerConfig,
+    placement: Placement,
+    call: Call,
+    tool: Tool,
+    *,
+    before_call: Callable[[], None] = lambda: None,
+) -> Outcome:
+    """Runs the call in a container of its own; when this returns, or raises, the container is gone.
+
+    `before_call` waits for what the call needs beside its container; a SandboxFailure of it ends the call unbegun.
+    """
     seen = Observation()
     with _failures(seen):
-        _observe(engine, config, placement, call, tool, seen)
+        _observe(engine, config, placement, call, tool, seen, before_call)
     return _judge(seen, config)
 
 
@@ -137,15 +148,23 @@ def _heard(stream: Attachment, seen: Observation) -> Iterator[Attachment]:
             seen.diagnostics = stream.diagnostics.decode("utf-8", "replace")
 
 
-def _observe(  # noqa: PLR0917  # a call is these six things
-    engine: Engine, config: ContainerConfig, placement: Placement, call: Call, tool: Tool, seen: Observation
+def _observe(  # noqa: PLR0917  # a call is these seven things
+    engine: Engine,
+    config: ContainerConfig,
+    placement: Placement,
+    call: Call,
+    tool: Tool,
+    seen: Observation,
+    before_call: Callable[[], None],
 ) -> None:
     with _created(engine, config, placement) as container:
         verify_inspect(config, placement, engine.inspect(container))
         with _heard(engine.attach(container), seen) as stream:
             seen.started = True
             engine.start(container)
-            _converse(stream, _greet(stream, config), config, call, tool, seen)
+            reader = _greet(stream, config)
+            before_call()
+            _converse(stream, reader, config, call, tool, seen)
             _look_back(engine, container, seen)
 
 

@@ -12,6 +12,7 @@ from typing import Final, Literal
 from sandbox import ir
 from sandbox.call import Call, Outcome, Permit
 from sandbox.errors import SandboxError
+from sandbox.execute.broker.credentials import read_secrets
 from sandbox.execute.cold import check_permit, granted_run, not_started
 from sandbox.execute.config import compile_config
 from sandbox.execute.protocol import one_line, read_result
@@ -34,6 +35,7 @@ class FakeRunner:
         """Digests that change when the tool's `run` does. Raises as `Runner.prepare` says."""
         compile_config(contract, tool)
         run = granted_run(tool)
+        read_secrets(contract, run.network)
         nothing = hashlib.sha256(RUNTIME.encode()).hexdigest()
         return Prepared(ir.digest(run), nothing, nothing, RUNTIME)
 

@@ -30,6 +30,12 @@ if TYPE_CHECKING:
     from typing import NoReturn
 
 SOURCE_FOLDER = "/sandbox/source"
+BROKER_FOLDER = "/broker"
+FRONT = "/sandbox/front.py"
+FRONT_PLACE = ("127.0.0.1", 3128)
+FRONT_LISTENER = 3  # the descriptor that the front expects it at
+FRONT_LINE = 64  # programs that wait there
+FETCHING = "/sandbox/fetching.py"
 PROBED_LIMITS = ("RLIMIT_CORE", "RLIMIT_NOFILE", "RLIMIT_FSIZE")
 OOM_FILES = ("/sys/fs/cgroup/memory/memory.oom_control", "/sys/fs/cgroup/memory.events")
 LIMIT_FILES = {
@@ -61,6 +67,8 @@ def main() -> NoReturn:
     libc = ctypes.CDLL(None, use_errno=True)
     libc.prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # a handled signal could be sent to PID 1 from inside
+    if os.path.isdir(BROKER_FOLDER):  # noqa: PTH112  # pathlib costs a start 10 ms
+        start_front()
     worker = Worker(libc)
     signer = Signer()
     signer.send(HELLO, json.dumps(effects(libc)).encode())
@@ -102,6 +110,19 @@ class Worker:
             enter_worker(call_read, out_write, err_write, result_write)
         for descriptor in (call_read, out_write, err_write, result_write):
             os.close(descriptor)
+
+
+def start_front() -> None:
+    """Starts the front for programs that know no socket but a proxy's; it listens before anything of the tool runs."""
+    import socket  # noqa: PLC0415  # only where there is a broker
+
+    listener = socket.create_server(FRONT_PLACE, backlog=FRONT_LINE)
+    null = [(os.POSIX_SPAWN_OPEN, standard, "/dev/null", os.O_RDWR, 0) for standard in range(3)]
+    os.set_inheritable(listener.fileno(), True)  # noqa: FBT003  # where it has the front's number already
+    actions = [*null, (os.POSIX_SPAWN_DUP2, listener.fileno(), FRONT_LISTENER)]
+    words = [sys.executable, "-I", "-S", "-B", FRONT]
+    os.posix_spawn(sys.executable, words, os.environ, file_actions=actions)
+    listener.close()
 
 
 # --- what is seen from inside --------------------------------------------------------------------------
@@ -383,7 +404,7 @@ def convert(value: object, kind: object) -> object:
 
 
 def stub() -> types.ModuleType:
-    """What `import sandbox` finds in here: a decorator that changes nothing, and empty exception classes."""
+    """What `import sandbox` finds in here: a decorator that changes nothing, `fetch`, and empty exception classes."""
     import types  # noqa: PLC0415  # loaded in the worker
 
     module = types.ModuleType("sandbox", "the tool's side of the sandbox: `sandboxed` changes nothing in here")
@@ -405,10 +426,27 @@ def identity(function: Callable[..., object]) -> Callable[..., object]:
 
 
 def placeholder(name: str) -> object:
-    """An exception class of this name, so that `except Denied` can be written in a tool's module."""
+    """An exception class of this name, so that `except Denied` can be written in a tool's module; `fetch` is real."""
     if name.startswith("__"):
         raise AttributeError(name)
+    if name in {"fetch", "Fetched", "FetchError"}:
+        return getattr(fetching(), name)
     return type(name, (Exception,), {})
+
+
+def fetching() -> types.ModuleType:
+    """The tool's side of the broker, loaded once."""
+    from importlib.util import module_from_spec, spec_from_file_location  # noqa: PLC0415  # only for tools that ask
+
+    name = "sandbox.fetching"
+    if name not in sys.modules:
+        spec = spec_from_file_location(name, FETCHING)
+        if spec is None or spec.loader is None:
+            raise ImportError(name)
+        module = module_from_spec(spec)
+        sys.modules[name] = module
+        spec.loader.exec_module(module)
+    return sys.modules[name]
 
 
 def run_program(call: dict[str, object]) -> tuple[int, bytes]:

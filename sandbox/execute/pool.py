@@ -464,8 +464,9 @@ _EXHAUSTED: Final = "sandbox_failure.pool_exhausted"
 
 
 def is_pooled(tool: Tool) -> bool:
-    """Whether calls of this tool can use a container that was started before them."""
-    return tool.run is not None and not isinstance(tool.run.what, RunHost) and tool.run.workspace is None
+    """Whether calls of this tool can use a container that was started before them: none of a workspace or a broker."""
+    run = tool.run
+    return run is not None and not isinstance(run.what, RunHost) and run.workspace is None and not run.network
 
 
 def _later(now_ms: int, begun: float) -> int:

@@ -6,6 +6,7 @@ import contextlib
 import time
 
 from sandbox.errors import SandboxFailure
+from sandbox.execute.broker.lease import drop_abandoned_leases
 from sandbox.execute.engine import Engine
 from sandbox.execute.owner import LABEL_PROJECT, owner_of
 from sandbox.execute.source import drop_old_snapshots
@@ -15,7 +16,7 @@ from sandbox.execute.workspace import drop_abandoned_views
 def reap(engine: Engine) -> int:
     """Removes every container of ours whose owner is gone, never one whose owner may live; how many.
 
-    Views of workspaces that dead owners left mounted go as well, and copies of modules that nobody uses.
+    Views of workspaces and sockets of brokers that dead owners left go as well, and copies of modules that nobody uses.
     """
     removed = 0
     for container, labels in engine.labelled(LABEL_PROJECT):
@@ -25,5 +26,6 @@ def reap(engine: Engine) -> int:
                 engine.remove(container)
                 removed += 1
     drop_abandoned_views()
+    drop_abandoned_leases()
     drop_old_snapshots(time.time())
     return removed

@@ -5,6 +5,9 @@ does not close), no ptrace or process_vm, no io_uring, bpf, userfaultfd, memfd (
 mount option covers), no keyrings, no handles, no mounts, no new namespaces, no changes of identity.
 No `sync`, which would make the whole host write; no limits but one's own, for the runner has the same user.
 `clone3` answers ENOSYS, so that libc falls back to `clone`, whose flags can be judged.
+
+A container with a broker may make stream sockets of AF_INET too, over TCP alone: there is only `lo` in its network,
+where the front for ordinary programs listens.
 """
 
 from __future__ import annotations
@@ -16,6 +19,14 @@ from sandbox.errors import EnvironmentLacking
 from sandbox.ir import Json
 
 AF_UNIX: Final = 1
+AF_INET: Final = 2
+SOCK_STREAM: Final = 1
+SOCK_FLAGS: Final = 0x80800
+"""SOCK_CLOEXEC and SOCK_NONBLOCK, which may be added to a kind of socket."""
+
+IPPROTO_TCP: Final = 6
+ANY_PROTOCOL: Final = 0
+_ALL_BITS: Final = 2**64 - 1
 NAMESPACE_FLAGS: Final = 0x7E020000
 """CLONE_NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID, NEWNET."""
 
@@ -56,8 +67,8 @@ _SOCKETS: Final = (
 ALLOWED: Final = tuple(sorted(f"{_FILES} {_MEMORY} {_PROCESSES} {_TIME_AND_WAITING} {_SOCKETS}".split()))
 
 
-def profile() -> dict[str, Json]:
-    """The profile for this machine, in the engine's JSON.
+def profile(*, loopback: bool = False) -> dict[str, Json]:
+    """The profile for this machine, in the engine's JSON; with `loopback`, TCP over AF_INET too.
 
     Raises:
         EnvironmentLacking: the machine's architecture has no list yet.
@@ -77,7 +88,18 @@ def profile() -> dict[str, Json]:
             {"names": ["clone3"], "action": "SCMP_ACT_ERRNO", "errnoRet": ENOSYS},
             {"names": ["prlimit64"], "action": allow, "args": [_equal(0, 0)]},
             {"names": ["socket", "socketpair"], "action": allow, "args": [_equal(0, AF_UNIX)]},
+            *([_tcp(protocol) for protocol in (ANY_PROTOCOL, IPPROTO_TCP)] if loopback else []),
         ],
+    }
+
+
+def _tcp(protocol: int) -> dict[str, Json]:
+    """`socket` for a stream of AF_INET; no other protocol (MPTCP, SCTP) has that shape."""
+    stream = {**_masked(1, _ALL_BITS ^ SOCK_FLAGS), "valueTwo": SOCK_STREAM}
+    return {
+        "names": ["socket"],
+        "action": "SCMP_ACT_ALLOW",
+        "args": [_equal(0, AF_INET), stream, _equal(2, protocol)],
     }
 
 

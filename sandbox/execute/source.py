@@ -38,8 +38,11 @@ BYTES_LIMIT: Final = 64 * 1024 * 1024
 SNAPSHOT_LIFE_S: Final = 7 * 24 * 3600
 """Copies are small, but every edit of a tool makes another one."""
 
-GUEST: Final = tuple(Path(__file__).with_name(name) for name in ("guest.py", "guest_server.py"))
-"""The programs that are ours inside the container."""
+GUEST: Final = (
+    *(Path(__file__).with_name(name) for name in ("guest.py", "guest_server.py", "front.py")),
+    Path(__file__).parents[1] / "fetching.py",
+)
+"""The programs that are ours inside the container; they are read here, and run only there."""
 SNAPSHOT_MODE: Final = 0o755
 """The container's user must read the copy; on the host it lies inside a folder that only we may enter."""
 
@@ -92,7 +95,7 @@ def shipped_folder() -> Path | None:
 
 
 def snapshot(source: ToolSource) -> Path:
-    """A folder with exactly these files and the guest program, made once per digest, writable by us alone.
+    """A folder with exactly these files and the guest's programs, made once per digest, writable by us alone.
 
     An existing one is read again before it is used; one that differs is never used.
 

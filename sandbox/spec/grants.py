@@ -9,6 +9,7 @@ from typing import Annotated, Final, Literal
 from pydantic import BeforeValidator
 
 from sandbox.call import Rejected
+from sandbox.framing import FRAMING
 from sandbox.lang.source import shown
 from sandbox.lang.suggest import near_miss
 from sandbox.spec import fields
@@ -28,12 +29,6 @@ _PREFIX: Final = re.compile(r"[\x21-\x7e][\x20-\x7e]{0,63}")
 _VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 _CARRIERS: Final = tuple(IPv6Network(network) for network in ("::/96", "::ffff:0:0/96", "64:ff9b::/96", "2002::/16"))
 """Blocks of IPv6 whose addresses stand for IPv4 ones, to some."""
-
-FRAMING: Final = frozenset(
-    {"connection", "content-length", "expect", "host", "keep-alive", "proxy-authenticate", "proxy-authorization"}
-    | {"proxy-connection", "te", "trailer", "transfer-encoding", "upgrade"}
-)
-"""Headers about one connection, which every hop writes anew: never a credential's, never passed on."""
 
 
 def bare_grant(value: object) -> object:

@@ -172,3 +172,50 @@ if os.fork() == 0:
         os.write(1, b"y" * 4096)
 result = "done"
 """
+
+FAMILIES = """
+families = {}
+for name, *kind in (
+    ("inet6", 10, 1, 0), ("udp", 2, 2, 0), ("raw", 2, 3, 1), ("mptcp", 2, 1, 262), ("sctp", 2, 1, 132),
+    ("vsock", 40, 1, 0), ("netlink", 16, 3, 0), ("packet", 17, 3, 0), ("alg", 38, 5, 0), ("smc", 43, 1, 0),
+):
+    try:
+        socket.socket(*kind).close()
+        families[name] = "done"
+    except OSError as error:
+        families[name] = type(error).__name__
+"""
+
+NETWORK = f"""
+import errno, os, socket
+def attempt(action):
+    try:
+        return repr(action())
+    except OSError as error:
+        return type(error).__name__
+def code(action, *arguments):
+    try:
+        action(*arguments)
+        return "done"
+    except OSError as error:
+        return errno.errorcode[error.errno]
+def bind(path):
+    with socket.socket(socket.AF_UNIX) as mine:
+        mine.bind(path)
+{FAMILIES}
+result = {{
+    "direct": attempt(lambda: socket.create_connection(("127.0.0.1", PORT), 2)),
+    "outside": attempt(lambda: socket.create_connection(("93.184.216.34", 80), 2)),
+    "names": attempt(lambda: socket.getaddrinfo("example.com", 443)),
+    "families": families,
+    "socket": {{
+        "unlink": code(os.unlink, "/broker/socket"),
+        "rename": code(os.rename, "/broker/socket", "/broker/other"),
+        "create": code(bind, "/broker/mine"),
+        "chmod": code(os.chmod, "/broker/socket", 0),
+        "write": code(lambda: os.open("/broker/file", os.O_CREAT | os.O_WRONLY)),
+    }},
+    "names in /broker": attempt(lambda: os.listdir("/broker")),
+    "interfaces": sorted(os.listdir("/sys/class/net")),
+}}
+"""

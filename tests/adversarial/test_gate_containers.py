@@ -99,13 +99,14 @@ def test_an_approved_call_runs_with_what_the_person_saw(project: Path) -> None:
     assert [change.kind for change in result.outcome.changes] == ["added"]
 
 
-def test_a_granted_network_is_exit_4_until_there_is_a_broker_and_spends_nothing(project: Path) -> None:
+def test_a_credential_that_is_not_there_is_exit_4_and_spends_nothing(project: Path) -> None:
     spec = project / "specs/payments.yaml"
-    text = spec.read_text().replace("      timeout: 10s", "      timeout: 10s\n      network: [api.bank.example:443]")
+    grant = '{to: "api.bank.example:443", credential: {env: SANDBOX_TEST_VARIABLE_THAT_IS_NOT_SET}}'
+    text = spec.read_text().replace("      timeout: 10s", f"      timeout: 10s\n      network: [{grant}]")
     granted = spec_file(project, text, "specs/network.yaml")
     with Gate.open(granted, state=f"sqlite:///{project}/s/s.db") as gate:
         for _ in range(6):
-            with pytest.raises(EnvironmentLacking, match="broker"):
+            with pytest.raises(EnvironmentLacking, match="is not set"):
                 gate.call({"tool": "send_money", "args": {"recipient": TRUSTED[0], "amount": "1000"}})
 
 

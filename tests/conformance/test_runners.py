@@ -18,6 +18,7 @@ from sandbox.execute.pool import PoolRunner
 from sandbox.execute.runner import Runner
 from sandbox.ir import (
     Argument,
+    Credential,
     DecimalType,
     DurationType,
     EmailType,
@@ -31,6 +32,7 @@ from sandbox.ir import (
     TimestampType,
 )
 
+ABSENT = Credential("authorization", "", "env", "SANDBOX_TEST_VARIABLE_THAT_IS_NOT_SET")
 Case = Callable[[Runner], None]
 
 
@@ -149,7 +151,7 @@ def a_permit_for_another_run_of_the_same_tool_starts_nothing(runner: Runner) -> 
 
 def what_cannot_be_had_is_said_before_anything_starts(runner: Runner) -> None:
     for tool in (
-        execkit.python_tool(network=(NetworkGrant("api.bank.example", 443),)),
+        execkit.python_tool(network=(NetworkGrant("a.example", 443, credential=ABSENT),)),
         execkit.python_tool(min_isolation="gvisor"),
         execkit.python_tool(min_isolation="vm"),
     ):

@@ -22,6 +22,7 @@ LAYERS: dict[str, int] = {
     # 0: what everything may know
     "errors": 0,
     "events": 0,
+    "fetching": 0,
     # 1: one language
     "ir": 1,
     "lang": 1,
@@ -33,6 +34,7 @@ LAYERS: dict[str, int] = {
     "emails": 2,
     "encode": 2,
     "evaluate": 2,
+    "framing": 2,
     "machine": 2,
     "policy": 2,
     "shell": 2,
@@ -91,6 +93,7 @@ SAME_LAYER: frozenset[tuple[str, str]] = frozenset(
         ("emails", "call"),
         ("shell", "call"),
         ("spec", "call"),
+        ("spec", "framing"),
         ("spec", "urls"),  # a host has the one spelling that the URL parser gives
         ("urls", "call"),
         ("encode", "url_shapes"),
@@ -128,6 +131,7 @@ LATE = (
     "z3",
     "cvc5",
     "docker",
+    "h11",
     "langchain",
     "langchain_core",
     "agents",

@@ -27,6 +27,7 @@ from sandbox.call import Decision, Engines, Rejected
 from sandbox.compile import load_contract, load_policy, load_properties
 from sandbox.engines import close_engines, engine_pairs
 from sandbox.errors import AuthorError, SpecError
+from sandbox.execute.broker.refused import Why
 from sandbox.lang import later
 from sandbox.parse import parse_call
 from sandbox.prove import ProveOptions, prove_paths
@@ -264,6 +265,12 @@ def test_the_table_of_reason_codes_has_exactly_those_that_the_code_can_give() ->
     assert set(rows) == codes_in_source()
 
 
+def test_the_network_page_has_every_code_of_the_broker() -> None:
+    text = (ROOT / "docs" / "network.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `(network\.\w+)` \| (\d+) \|", text, re.MULTILINE)
+    assert [(code, int(status)) for code, status in rows] == [(why.code, why.status) for why in Why]
+
+
 LIMITED = ("lang", "spec", "compile", "regex", "strict_json", "canonical", "machine")
 
 
@@ -315,7 +322,9 @@ def test_what_is_not_supported_is_listed(where: str, names: frozenset[str]) -> N
 # --- the other documents -----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["language.md", "threat_model.md", "evidence.md", "design.md", "python.md"])
+@pytest.mark.parametrize(
+    "name", ["language.md", "threat_model.md", "evidence.md", "design.md", "python.md", "network.md"]
+)
 def test_files_that_a_document_names_exist(name: str) -> None:
     text = (ROOT / "docs" / name).read_text(encoding="utf-8")
     named = re.findall(r"`((?:sandbox|tests|docs|proofs|specs|tools|benchmarks|scripts)/[\w./*-]+)(?:::\w+)?`", text)

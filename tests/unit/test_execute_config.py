@@ -6,6 +6,7 @@ import copy
 import dataclasses
 import json
 import platform
+from collections.abc import Mapping
 from pathlib import Path
 
 import execkit
@@ -26,7 +27,7 @@ from sandbox.execute.config import (
     verify_effects,
     verify_inspect,
 )
-from sandbox.ir import Json, Run, RunArgv, RunTool, Workspace
+from sandbox.ir import Json, NetworkGrant, Run, RunArgv, RunTool, Workspace
 
 SMALL = st.integers(1, 10**6)
 WORKSPACES = st.none() | st.builds(Workspace, st.sampled_from(["w", "../../etc", "/"]), st.sampled_from(["ro", "rw"]))
@@ -35,6 +36,7 @@ RUNS = st.builds(
     what=st.sampled_from([RunTool("tools.python", "run_code"), RunArgv(("docker", "run", "--privileged"))]),
     image=st.none() | st.just("other@sha256:00"),
     workspace=WORKSPACES,
+    network=st.sampled_from([(), (NetworkGrant("a.example", 443),), (NetworkGrant("10.0.0.1", 80, tls=False),)]),
     timeout_ms=SMALL,
     memory=st.integers(2**25, 2**40),
     millicpus=st.integers(10, 64_000),
@@ -53,7 +55,12 @@ def compiled(run: Run) -> ContainerConfig:
 
 def placement(config: ContainerConfig) -> Placement:
     workspace = None if config.workspace == "none" else Path("/views/1")
-    return Placement("sha256:1", Path("/snapshots/1"), workspace, (("sandbox.call", "x"),))
+    broker = Path("/brokers/1") if config.network else None
+    return Placement("sha256:1", Path("/snapshots/1"), workspace, (("sandbox.call", "x"),), broker=broker)
+
+
+PROXIES = ("http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY")
+NAMES = {"PATH", "HOME", "TMPDIR", "LANG", "WORKSPACE", *PROXIES}
 
 
 @given(RUNS)
@@ -67,7 +74,11 @@ def test_every_container_that_can_be_compiled_satisfies_the_benchmark(run: Run) 
     assert (host["CapDrop"], host["CapAdd"]) == (["ALL"], [])  # 5.3
     assert host["Privileged"] is False  # 5.4
     sources = {mount["Source"] for mount in host["Mounts"]}
-    assert sources <= {"/snapshots/1", "/views/1"}  # 5.5, 5.31: no folder of the host's own, no engine socket
+    assert sources <= {
+        "/snapshots/1",
+        "/views/1",
+        "/brokers/1",
+    }  # 5.5, 5.31: nothing of the host's own
     assert host["PortBindings"] == {} and host["PublishAllPorts"] is False  # 5.7, 5.8  # noqa: PT018
     assert host["NetworkMode"] == "none"  # 5.9, 5.29
     assert host["Memory"] == host["MemorySwap"] == run.memory  # 5.10
@@ -87,9 +98,8 @@ def test_every_container_that_can_be_compiled_satisfies_the_benchmark(run: Run) 
     assert host["PidsLimit"] == run.pids  # 5.28
     user, group = body["User"].split(":")
     assert LOWEST_ID <= int(user) <= HIGHEST_ID and LOWEST_ID <= int(group) <= HIGHEST_ID  # noqa: PT018
-    assert body["Env"] == [
-        line for line in body["Env"] if line.partition("=")[0] in {"PATH", "HOME", "TMPDIR", "LANG", "WORKSPACE"}
-    ]
+    assert body["Env"] == [line for line in body["Env"] if line.partition("=")[0] in NAMES]
+    assert ("/brokers/1" in sources) == bool(run.network)
     writable = [mount["Target"] for mount in host["Mounts"] if not mount["ReadOnly"]]
     assert writable == (["/workspace"] if run.workspace is not None and run.workspace.mode == "rw" else [])
 
@@ -111,7 +121,7 @@ def test_no_configuration_is_root_s_or_unmappable(field: str, value: int) -> Non
 def test_a_configuration_has_no_field_for_what_it_cannot_be() -> None:
     names = {field.name for field in dataclasses.fields(ContainerConfig)}
     numbers = {"memory", "millicpus", "pids", "files", "file_size", "tmpfs", "output", "timeout_ms", "user", "group"}
-    assert names == {"workspace", *numbers}
+    assert names == {"workspace", "network", *numbers}
 
 
 def test_limits_too_small_are_a_usage_error_that_names_the_tool() -> None:
@@ -123,6 +133,9 @@ def test_a_workspace_that_was_not_prepared_renders_nothing() -> None:
     config = compiled(Run(RunTool("m", "f"), workspace=Workspace("w", "rw")))
     with pytest.raises(SandboxFailure):
         render(config, dataclasses.replace(placement(config), workspace=None))
+    granted = compiled(NET)
+    with pytest.raises(SandboxFailure):
+        render(granted, dataclasses.replace(placement(granted), broker=None))
 
 
 # --- what the engine says -----------------------------------------------------------------------------
@@ -141,10 +154,11 @@ def inspected(config: ContainerConfig) -> dict[str, Json]:
 
 
 RW = Run(RunTool("tools.python", "run_code"), workspace=Workspace("w", "rw"))
+NET = Run(RunTool("tools.python", "run_code"), network=(NetworkGrant("a.example", 443),))
 
 
 def test_an_account_that_is_as_asked_is_accepted() -> None:
-    for run in (RW, Run(RunArgv(("x",)))):
+    for run in (RW, NET, dataclasses.replace(RW, network=NET.network), Run(RunArgv(("x",)))):
         config = compiled(run)
         verify_inspect(config, placement(config), inspected(config))
 
@@ -225,6 +239,24 @@ def test_an_account_with_other_mounts_or_image_is_refused() -> None:
             verify_inspect(config, placement(config), {**inspected(config), **change})
 
 
+def test_the_broker_s_socket_is_mounted_read_only_where_it_is_granted_and_nowhere_else() -> None:
+    granted, without = compiled(NET), compiled(dataclasses.replace(NET, network=()))
+    account = inspected(granted)
+    for mounts in (account["Mounts"][:1], [account["Mounts"][0], {**account["Mounts"][1], "RW": True}]):
+        with pytest.raises(SandboxFailure, match="Mounts"):
+            verify_inspect(granted, placement(granted), {**account, "Mounts": mounts})
+    with pytest.raises(SandboxFailure, match="Mounts"):
+        verify_inspect(without, placement(without), {**inspected(without), "Mounts": account["Mounts"]})
+    seen = {**effects(granted), "cwd": "/tmp", "environment": ["HOME", "LANG", "PATH", "TMPDIR", *PROXIES]}
+    mounts = [mount for mount in seen["mounts"] if mount[0] != "/workspace"]
+    with pytest.raises(SandboxFailure, match="no /broker"):
+        verify_effects(granted, {**seen, "mounts": mounts})
+    verify_effects(granted, {**seen, "mounts": [*mounts, ["/broker", "tmpfs", "ro", False]]})
+    for config, target, writable in ((granted, "/broker", True), (without, "/broker", False)):
+        with pytest.raises(SandboxFailure, match="/broker"):
+            verify_effects(config, {**seen, "mounts": [*mounts, [target, "tmpfs", "rw", writable]]})
+
+
 # --- what is seen from inside --------------------------------------------------------------------------
 
 
@@ -246,6 +278,8 @@ def effects(config: ContainerConfig) -> dict[str, Json]:
         "mounts": [
             ["/", "overlay", "ro,relatime", False],
             ["/proc", "proc", "rw,nosuid", False],
+            ["/dev", "tmpfs", "rw,nosuid", False],
+            ["/sys/firmware", "tmpfs", "ro", False],
             ["/dev/mqueue", "mqueue", "rw", True],
             ["/tmp", "tmpfs", "rw,nosuid,nodev,noexec", True],
             ["/sandbox", "ext4", "ro", False],
@@ -276,11 +310,13 @@ WIDER_EFFECTS = [
     (("interfaces",), ["eth0", "lo"]),
     (("environment",), []),
     (("mounts", 0), ["/", "overlay", "rw", True]),
-    (("mounts", 3), ["/tmp", "tmpfs", "rw", True]),
-    (("mounts", 4), ["/host", "ext4", "ro", False]),
-    (("mounts", 4), ["/sandbox", "ext4", "rw", True]),
-    (("mounts", 6), ["/etc/hosts", "ext4", "rw", True]),
-    (("mounts", 6), "nothing"),
+    (("mounts", 5), ["/tmp", "tmpfs", "rw", True]),
+    (("mounts", 6), ["/host", "ext4", "ro", False]),
+    (("mounts", 6), ["/sandbox", "ext4", "rw", True]),
+    (("mounts", 8), ["/etc/hosts", "ext4", "rw", True]),
+    (("mounts", 8), "nothing"),
+    (("mounts", 3), ["/run", "tmpfs", "ro", False]),
+    (("mounts", 3), ["/device", "tmpfs", "ro", False]),
     (("mounts",), []),
     (("limits", "RLIMIT_CORE"), [-1, -1]),
     (("limits", "RLIMIT_NOFILE"), [1024, 4096]),
@@ -323,6 +359,33 @@ def test_the_profile_is_an_allow_list_of_one_architecture() -> None:
     assert not allowed & set(ways_out.split())
     limited = [name for rule in profile["syscalls"] if rule.get("args") for name in rule["names"]]
     assert limited == ["clone", "prlimit64", "socket", "socketpair"]
+
+
+def test_only_a_container_with_a_broker_may_speak_tcp_and_nothing_else() -> None:
+    plain, loopback = seccomp.profile()["syscalls"], seccomp.profile(loopback=True)["syscalls"]
+    assert loopback[: len(plain)] == plain
+    added = loopback[len(plain) :]
+    assert [rule["names"] for rule in added] == [["socket"]] * 2
+    allowed = [
+        (family, kind, protocol)
+        for family in range(50)
+        for kind in (*range(12), *(kind | flag for kind in range(12) for flag in (0x800, 0x80000, 0x80800, 0x100)))
+        for protocol in (0, 1, 6, 17, 58, 132, 255, 262, 2**32)
+        if any(all(holds(test, (family, kind, protocol)) for test in rule["args"]) for rule in added)
+    ]
+    kinds = {0x1, 0x801, 0x80001, 0x80801}
+    assert set(allowed) == {(seccomp.AF_INET, kind, protocol) for kind in kinds for protocol in (0, 6)}
+    for run, expected in ((NET, True), (RW, False)):
+        option = render(compiled(run), placement(compiled(run)))["HostConfig"]["SecurityOpt"][1]
+        assert (json.loads(option.removeprefix("seccomp=")) == seccomp.profile(loopback=True)) is expected
+
+
+def holds(test: Mapping[str, Json], arguments: tuple[int, ...]) -> bool:
+    """As the kernel compares an argument."""
+    value = arguments[test["index"]]
+    if test["op"] == "SCMP_CMP_MASKED_EQ":
+        return value & test["value"] == test["valueTwo"]
+    return value == test["value"]
 
 
 def test_a_machine_without_a_list_gets_no_containers(monkeypatch: pytest.MonkeyPatch) -> None:
