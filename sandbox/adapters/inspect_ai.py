@@ -48,10 +48,7 @@ def gate_approver(gate: Gate, *, session: SessionSource = None) -> Approver:
         kind = {"allow": "approve", "ask": "escalate", "deny": "reject"}[decision.verdict]
         return Approval(decision=kind, explanation=f"{decision.reason_code}: {decision.reason}")
 
-    @approver(name="sandbox_gate")  # Inspect logs approvers by the name that this gives them
-    def made() -> Approver:
-        return approve
-
+    made: Callable[[], Approver] = approver(name="sandbox_gate")(lambda: approve)  # the name that Inspect logs
     return made()
 
 
