@@ -34,19 +34,20 @@ from sandbox.errors import EnvironmentLacking, Fault, SandboxError, SandboxFailu
 from sandbox.events import emit
 from sandbox.execute.runner import Runner
 from sandbox.host import HostFunction, HostRunner
-from sandbox.ir import Contract, Json, Property, RunHost
+from sandbox.ir import Contract, Json, RunHost
 from sandbox.joint import Engines, judges_of, take_joint_step
-from sandbox.machine import StoredState, tick
+from sandbox.machine import StoredState
 from sandbox.nearest import Suggestion, nearest_allowed
-from sandbox.opening import check_all_proofs, check_engine, check_state, check_workspaces, tell_proofs
+from sandbox.opening import Checked, check_all_proofs, check_engine, check_workspaces, tell_proofs
 from sandbox.parse import parse_call
 from sandbox.passage import Passage, Way
 from sandbox.policy import Policy, SharedTool
+from sandbox.recovery import recover
 from sandbox.rehearsal import Rehearsal
 from sandbox.session import Session, read_session
 from sandbox.state import Reservation, Store, Transaction
-from sandbox.step import denied, stopped
-from sandbox.trail import Trail, interrupted_body, is_fault, names, one_line
+from sandbox.step import denied, replaced, stopped
+from sandbox.trail import Trail, is_fault, names, one_line
 
 if TYPE_CHECKING:
     from sandbox.execute.cold import ColdRunner
@@ -155,8 +156,8 @@ class Gate:
                 clock=moment,
                 proofs=proofs.told,
             )
-            gate._recover(proofs.invariants)  # the first thing that a new gate does
-            for found in proofs.standings:
+            gate._recover(proofs)  # the first thing that a new gate does
+            for found in proofs.standings.values():
                 tell_proofs(found)
         except BaseException:
             store.close()
@@ -298,10 +299,18 @@ class Gate:
     def _judge(self, call: Call | Rejected, facts: Facts) -> Decision:
         now = self._clock()
         with self._store.transaction() as transaction:
-            if transaction.stopped():
-                return stopped(call if isinstance(call, Call) else None)
+            refused = self._halted(transaction, call if isinstance(call, Call) else None)
+            if refused is not None:
+                return refused
             stored = self._load(transaction, call, now)
         return take_joint_step(self._engines, self._policy, stored, call, now, session=facts).decision
+
+    def _halted(self, transaction: Transaction, call: Call | None) -> Decision | None:
+        """The denial of every call: by the kill switch, or because another version of a spec has the state now."""
+        if transaction.stopped():
+            return stopped(call)
+        name = transaction.superseded(self._digests)
+        return replaced(call, name) if name else None
 
     def _load(self, transaction: Transaction, call: Call | Rejected, now_ms: int) -> dict[str, StoredState]:
         """The state of every spec that judges this call."""
@@ -381,8 +390,9 @@ class Gate:
         """Decide again and, if the call may run, spend and reserve: all in one transaction, or nothing."""
         try:
             with self._store.transaction() as transaction:
-                if transaction.stopped():
-                    return stopped(way.call), None
+                halted = self._halted(transaction, way.call)
+                if halted is not None:
+                    return halted, None
                 if transaction.reservation(nonce) is not None:
                     return denied(
                         way.call, "approval.used", "what was approved elsewhere has led to a run already"
@@ -417,22 +427,12 @@ class Gate:
 
     # --- opening and closing ---------------------------------------------------------------------
 
-    def _recover(self, invariants: Mapping[str, tuple[Property, ...]]) -> None:
-        """Mark what a dead process left unfinished as interrupted; its budget stays spent, its containers go."""
+    def _recover(self, proofs: Checked) -> None:
+        """Take the state over; what a dead process left unfinished keeps its budget, and its containers go."""
         with self._store.transaction() as transaction:
-            now = self._clock()
-            for each in self._policy.contracts:
-                stored = transaction.load(each, now)  # a state that does not fit the spec refuses to open
-                ticked = tick(each, stored, now)
-                check_state(each, invariants[each.name], ticked)
-                if each.require_proofs is not None and ticked != stored:
-                    transaction.save(each, ticked)  # what was checked stays, should the clock be set back
-            lost = transaction.unfinished()
-            for reservation in lost:
-                self._trail.append("interrupted", interrupted_body(reservation))
-                transaction.advance(reservation.nonce, expect=reservation.status, to="interrupted")
+            lost = recover(transaction, self._policy, proofs, self._trail, self._clock())
         if lost:
-            emit("gate.interrupted", count=len(lost))
+            emit("gate.interrupted", count=lost)
             self._reap()
 
     def _reap(self) -> None:

@@ -46,28 +46,25 @@ def check_workspaces(contract: Contract, state_folder: Path) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """The proofs of every spec of a gate: told as one, one by one, and each spec's required `always` by its name."""
+    """How the proofs of every spec of a gate stand: told as one, and each spec's by its name."""
 
     told: Proofs
-    standings: tuple[Standing, ...]
-    invariants: Mapping[str, tuple[Property, ...]]
+    standings: Mapping[str, Standing]
 
 
 def check_all_proofs(policy: Policy) -> Checked:
     """`check_proofs` of every spec of a gate."""
-    checked = {each.name: check_proofs(each) for each in policy.contracts}
-    standings = tuple(found for found, _ in checked.values())
-    return Checked(proofs_of_all(standings), standings, {name: required for name, (_, required) in checked.items()})
+    standings = {each.name: check_proofs(each) for each in policy.contracts}
+    return Checked(proofs_of_all(tuple(standings.values())), standings)
 
 
-def check_proofs(contract: Contract) -> tuple[Standing, tuple[Property, ...]]:
+def check_proofs(contract: Contract) -> Standing:
     """How the spec's proofs stand; where it says `require_proofs`, they are all there, current and `proved`.
 
-    Returns also the `always` among those that it requires, which `check_state` takes. Where nothing is required, what
-    is found is only told.
+    Where nothing is required, what is found is only told.
     """
     if contract.require_proofs is None:
-        return found_for(contract), ()
+        return found_for(contract)
     place = Path(contract.file).parent / contract.require_proofs
     sets, digest = load_properties(place), ir.digest(contract)
     own = tuple(each for each in sets if ir.digest(each.contract) == digest)
@@ -78,7 +75,7 @@ def check_proofs(contract: Contract) -> tuple[Standing, tuple[Property, ...]]:
     if found.flaws:
         message = f"`{contract.name}` requires proofs; {found.flaws[0].words}: `sandbox prove {place} --update`"
         raise UsageError(message, "proofs.stale")
-    return found, tuple(subject for each in own for subject in each.properties if subject.kind == "always")
+    return found
 
 
 def tell_proofs(found: Standing) -> None:
@@ -90,15 +87,16 @@ def tell_proofs(found: Standing) -> None:
     )
 
 
-def check_state(contract: Contract, invariants: tuple[Property, ...], stored: StoredState) -> None:
-    """Where the spec says `require_proofs`, the stored state is one that the proofs speak of.
+def check_state(contract: Contract, found: Standing, stored: StoredState) -> None:
+    """The stored state, ticked, is one that the current proofs of the spec speak of, where there are any.
 
-    They speak of what is reached from `initial`; an earlier spec may have left anything.
+    They speak of what is reached from `initial` by this spec; an earlier one may have left anything.
     """
-    if contract.require_proofs is None:
+    if not found.proved:
         return
     state = effective(contract, stored)
-    wrong = [f"`{each.id}` is false of the stored state" for each in invariants if not _holds(each, state)]
+    invariants = [each for each in found.proved if each.kind == "always"]
+    wrong = [f"`{each.id}` is false of it" for each in invariants if not _holds(each, state)]
     begins = {variable.name: initial_value(variable) for variable in contract.variables}
     written = {step.variable for tool in contract.tools for step in (*tool.then, *tool.on_success)}
     wrong += [
@@ -109,7 +107,7 @@ def check_state(contract: Contract, invariants: tuple[Property, ...], stored: St
     ]
     if wrong:
         remedy = "restore the spec, or choose another state with --state to begin with all budgets at `initial`"
-        message = f"`{contract.name}` requires proofs; {wrong[0]}: {remedy}"
+        message = f"the stored state of `{contract.name}` is none that its proofs speak of: {wrong[0]}; {remedy}"
         raise UsageError(message, "state.unproved")
 
 

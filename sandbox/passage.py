@@ -18,7 +18,7 @@ from sandbox.ir import Contract, Tool
 from sandbox.joint import Engines, JointLanding, take_joint_success
 from sandbox.policy import Policy, SharedTool
 from sandbox.state import Store, Transaction
-from sandbox.step import denied, stopped
+from sandbox.step import denied, replaced, stopped
 from sandbox.trail import Trail, one_line, outcome_body
 
 
@@ -84,6 +84,9 @@ class Passage:
         with self._store.transaction() as transaction:
             if transaction.stopped() or transaction.kill_epoch() != permit.epoch:
                 raise self._trail.refuse(stopped(permit.call))
+            name = transaction.superseded(self._digests)
+            if name:
+                raise self._trail.refuse(replaced(permit.call, name))
             if self._clock() >= permit.expires_at_ms:
                 reason = "the permit expired before the call could start"
                 raise self._trail.refuse(denied(permit.call, "permit.expired", reason))
@@ -131,6 +134,9 @@ class Passage:
     def _succeed(self, way: Way, transaction: Transaction) -> JointLanding:
         """What the call enables is stored on the state as it is now; where that fails, nothing is enabled."""
         now = self._clock()
+        name = transaction.superseded(self._digests)
+        if name:
+            return JointLanding({}, "state.superseded", replaced(way.call, name).reason)
         stored = {each.name: transaction.load(each, now) for each in way.shared.judges}
         landing = take_joint_success(self._engines, self._policy, stored, way.call, now, session=way.facts)
         for each in way.shared.judges:

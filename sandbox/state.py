@@ -183,6 +183,7 @@ class Transaction:
             {**fresh.epochs, **stored.epochs},
             {**fresh.events, **stored.events},
             stored.clock_ms,
+            {**fresh.key_events, **stored.key_events},
         )
 
     def save(self, contract: Contract, state: StoredState) -> None:
@@ -191,6 +192,26 @@ class Transaction:
         version, document = self.version(contract.name) + 1, write_document(shapes, state)
         digest = row_digest(contract.name, version, document)
         self._run("INSERT OR REPLACE INTO state VALUES (?, ?, ?, ?)", contract.name, version, document, digest)
+
+    def spec(self, contract_name: str) -> str | None:
+        """The digest of the spec that was opened last on the state of this name; None where none ever was."""
+        rows = self._run("SELECT digest FROM specs WHERE contract = ?", contract_name)
+        return str(rows[0][0]) if rows else None
+
+    def superseded(self, digests: Iterable[tuple[str, str]]) -> str:
+        """The first of these specs (name and digest) that is not the one that its state belongs to now, or ''."""
+        return next((name for name, digest in digests if self.spec(name) != digest), "")
+
+    def adopt(self, contract_name: str, digest: str) -> str | None:
+        """From now on the state of this name is that of the spec with this digest; returns the digest before.
+
+        Where that is another one, nothing that was spent under it can be given back any more.
+        """
+        before = self.spec(contract_name)
+        if before != digest:
+            self._run("INSERT OR REPLACE INTO specs VALUES (?, ?)", contract_name, digest)
+            self._run("UPDATE spent SET before = NULL WHERE contract = ?", contract_name)
+        return before
 
     def _check_never_written(self, contract_name: str) -> None:
         """Every permit saved a state before it: where that is lost, `initial` would be a fresh budget."""

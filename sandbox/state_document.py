@@ -9,6 +9,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 
+from sandbox.canonical import quoted
 from sandbox.errors import UsageError
 from sandbox.ir import (
     BoolSort,
@@ -67,9 +68,35 @@ def check_fit(contract: Contract, shapes: Mapping[str, str], stored: StoredState
         if shape_of(variable) != shape:
             changed = f"`{name}` was stored as `{shape}`, and the spec says `{shape_of(variable)}`"
             raise _misfit(contract, changed)
-        if isinstance(variable.sort, EnumSort) and stored.values.get(name) not in variable.sort.values:
-            unknown = f"the stored value of `{name}` is none of its values in the spec"
+        foreign = sorted(_names_in(variable, stored) - _names_of(variable))
+        if foreign:
+            unknown = f"`{name}` holds {quoted(foreign[0])}, which is none of its values in the spec"
             raise _misfit(contract, unknown)
+
+
+def _names_of(variable: Variable) -> frozenset[str]:
+    """The names that an enum in the variable's sort has; empty where there is none."""
+    match variable.sort:
+        case EnumSort(values=values) | SetSort(item=EnumSort(values=values)) | MapSort(key=EnumSort(values=values)):
+            return frozenset(values)
+        case _:
+            return frozenset()
+
+
+def _names_in(variable: Variable, stored: StoredState) -> frozenset[str]:
+    """Which of them are stored: the value, the items, or the keys."""
+    value = stored.values.get(variable.name)
+    match variable.sort, value:
+        case EnumSort(), str():
+            return frozenset({value})
+        case SetSort(item=EnumSort()), frozenset():
+            return value
+        case MapSort(key=EnumSort()), Mapping():
+            return frozenset(value)
+        case MapSort(key=EnumSort()), _:
+            return frozenset(stored.key_events.get(variable.name, {}))
+        case _:
+            return frozenset()
 
 
 def _misfit(contract: Contract, what: str) -> UsageError:

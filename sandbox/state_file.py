@@ -23,16 +23,17 @@ Row: TypeAlias = "tuple[str | int | None, ...]"
 
 _SQLITE: Final = "sqlite:///"
 _APPLICATION_ID: Final = 1_520_283_845
-_FORMAT: Final = 2
+_FORMAT: Final = 3
 _SCHEMA: Final = """
 PRAGMA journal_mode = WAL;
 PRAGMA application_id = 1520283845;
-PRAGMA user_version = 2;
+PRAGMA user_version = 3;
 CREATE TABLE meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT;
 INSERT INTO meta VALUES ('kill_epoch', 0), ('stopped', 0);
 CREATE TABLE state (
     contract TEXT PRIMARY KEY, version INTEGER NOT NULL, document TEXT NOT NULL, digest TEXT NOT NULL
 ) STRICT;
+CREATE TABLE specs (contract TEXT PRIMARY KEY, digest TEXT NOT NULL) STRICT;
 CREATE TABLE reservations (
     nonce TEXT PRIMARY KEY, tool TEXT NOT NULL, call_digest TEXT NOT NULL, status TEXT NOT NULL,
     created_ms INTEGER NOT NULL, owner_pid INTEGER NOT NULL, owner_start TEXT NOT NULL

@@ -103,6 +103,12 @@ def denied(call: Call | None, reason_code: str, reason: str) -> Decision:
     return Decision("deny", reason_code, reason, call=call)
 
 
+def replaced(call: Call | None, spec: str) -> Decision:
+    """The denial by a gate whose state belongs to another version of its spec by now."""
+    reason = f"another version of `{spec}` was opened on this state since; open this gate anew"
+    return denied(call, "state.superseded", reason)
+
+
 def stopped(call: Call | None) -> Decision:
     """The denial by the kill switch."""
     return denied(call, "stopped", "the kill switch is on")

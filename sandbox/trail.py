@@ -1,7 +1,7 @@
 """What the record says about a call, and the only way in which the gate writes to it.
 
-Kinds: `denied`, `asked`, `approval`, `intent`, `outcome`, `cancelled`, `interrupted`, `fault`. Secrets are masked by
-a keyed digest, and long calls are recorded by their size and digest.
+Kinds: `denied`, `asked`, `approval`, `intent`, `outcome`, `cancelled`, `interrupted`, `fault`, `spec_changed`. Secrets
+are masked by a keyed digest, and long calls are recorded by their size and digest.
 """
 
 from __future__ import annotations

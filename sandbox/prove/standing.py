@@ -42,12 +42,13 @@ class Flaw:
 class Standing:
     """One spec's proofs: the status, a digest (SHA-256, hex) over what the ledger says of them, and every flaw.
 
-    `none` is a spec that no property file was found for.
+    `none` is a spec that no property file was found for. `proved` are the properties that do stand as proved.
     """
 
     spec: str
     proofs: Proofs
     flaws: tuple[Flaw, ...] = ()
+    proved: tuple[Property, ...] = ()
 
 
 def standing(contract: Contract, sets: Iterable[PropertySet], place: Path) -> Standing:
@@ -59,9 +60,9 @@ def standing(contract: Contract, sets: Iterable[PropertySet], place: Path) -> St
     own = [each for each in sets if ir.digest(each.contract) == digest and each.properties]
     folders = {Path(each.file).parent for each in sets} | {_folder(place)}
     ledgers = {folder: read_ledger(folder) or {} for folder in sorted(folders)}
-    judged = [
-        _judged(each, subject, ledgers[Path(each.file).parent] or {}) for each in own for subject in each.properties
-    ]
+    subjects = [(each, subject) for each in own for subject in each.properties]
+    judged = [_judged(each, subject, ledgers[Path(each.file).parent] or {}) for each, subject in subjects]
+    proved = tuple(subject for (_, subject), (_, _, flaw) in zip(subjects, judged, strict=True) if flaw is None)
     known = {key_of(Path(each.file), each.contract, subject) for each in sets for subject in each.properties}
     gone = [
         (key, entry.digest, Flaw("stale", f"`{key.rpartition('/')[2]}` is in the ledger, and no longer a property"))
@@ -75,7 +76,8 @@ def standing(contract: Contract, sets: Iterable[PropertySet], place: Path) -> St
     flaws = tuple(flaw for _, _, flaw in every if flaw is not None)
     status: ProofsStatus = min((flaw.status for flaw in flaws), key=_ORDER.index) if flaws else "current"
     said = sorted([key, recorded, flaw.status if flaw else "current"] for key, recorded, flaw in every)
-    return Standing(contract.name, Proofs(status, hashlib.sha256(json.dumps(said).encode()).hexdigest()), flaws)
+    digested = hashlib.sha256(json.dumps(said).encode()).hexdigest()
+    return Standing(contract.name, Proofs(status, digested), flaws, proved)
 
 
 def survey(place: Path) -> tuple[Standing, ...]:

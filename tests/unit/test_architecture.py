@@ -68,6 +68,7 @@ LAYERS: dict[str, int] = {
     "opening": 4,
     "passage": 4,
     "prove": 4,
+    "recovery": 4,
     "rehearsal": 4,
     # 5: how users meet it
     "__init__": 5,
@@ -120,6 +121,8 @@ SAME_LAYER: frozenset[tuple[str, str]] = frozenset(
         ("gate", "consent"),
         ("gate", "opening"),
         ("gate", "passage"),
+        ("gate", "recovery"),
+        ("recovery", "opening"),
         ("gate", "rehearsal"),  # advice is judged on a state of its own
         ("__main__", "cli"),
         ("cli", "mcp"),

@@ -303,17 +303,14 @@ def test_permit_receipt_and_record_bind_every_spec(tmp_path: Path) -> None:
 
 
 def test_a_permit_of_other_specs_is_void(tmp_path: Path) -> None:
-    spec = write(tmp_path)
-    alone = tmp_path / "alone.yaml"
-    alone.write_text(PAYMENTS)
     runner = SpyRunner()
-    with extending(tmp_path) as bound, open_on(alone, runner=runner) as free:
-        bound._passage._digests = free._passage._digests  # what it will find bound is not what it was permitted by
+    with extending(tmp_path, runner=runner) as gate:
+        gate._passage._digests = gate._passage._digests[:1]  # what it finds bound is more than what it was made for
         with pytest.raises(Denied) as denied:
-            bound.call(payment())
+            gate.call(payment())
         assert denied.value.reason_code == "permit.changed"
-        assert states(bound)["ceiling"] == {"seen": 0}
-    assert spec.exists()
+        assert states(gate)["ceiling"] == {"seen": 0}
+    assert runner.permits == []
 
 
 def test_the_spec_that_has_run_is_the_one_whose_folder_counts(tmp_path: Path) -> None:

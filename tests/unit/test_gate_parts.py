@@ -254,6 +254,8 @@ def gate_on(contract: ir.Contract, folder: Path, runner: SpyRunner) -> Gate:
     store = Store.open(f"sqlite:///{folder}/s/s.db", "")
     audit = AuditLog(store.audit_path, lambda: NOON)
     engines = {contract.name: EnginePair(Evaluator(contract), None)}
+    with store.transaction() as transaction:
+        transaction.adopt(contract.name, ir.digest(contract))
     return Gate(Policy.of(contract), store, audit, engines, runner=runner, approvers=(), clock=lambda: NOON)
 
 

@@ -37,7 +37,7 @@ def test_a_state_outside_of_a_proved_invariant_does_not_open(tmp_path: Path) -> 
     clock = HandClock(NOON)
     with proved_gate(tmp_path, "5000.00", clock) as gate:
         gate.call(payment(amount="900"))
-    with pytest.raises(UsageError, match="`cap` is false of the stored state") as refused:
+    with pytest.raises(UsageError, match="none that its proofs speak of: `cap` is false of it") as refused:
         proved_gate(tmp_path, "500.00", clock)
     assert refused.value.reason_code == "state.unproved"
     proved_gate(tmp_path, "900.00", clock).close()

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from sandbox.errors import Fault, UsageError
-from sandbox.ir import BoolSort, Contract, DecimalSort, EnumSort, IntSort, Period, Variable
+from sandbox.ir import BoolSort, Contract, DecimalSort, EnumSort, IntSort, MapSort, Period, SetSort, Variable
 from sandbox.machine import StoredState, apply_then, initial_state, tick
 from sandbox.state import Reservation, Status, Store, Transaction, process_start
 from sandbox.state_document import read_document, write_document
@@ -194,6 +194,63 @@ def test_an_enum_may_get_more_values(store: Store) -> None:
     with store.transaction() as transaction:
         transaction.save(CONTRACT, moved())
         assert transaction.load(Contract("c", (), wider), NOW) == moved()
+
+
+SETS = (
+    Variable("seen", SetSort(EnumSort(("a", "b"))), ()),
+    Variable("given", MapSort(EnumSort(("x", "y")), IntSort()), 0),
+    Variable("late", MapSort(EnumSort(("x", "y")), IntSort()), 0, Period("window", DAY)),
+)
+
+
+@pytest.mark.parametrize(
+    ("at", "narrower", "held"),
+    [
+        (0, Variable("seen", SetSort(EnumSort(("a",))), ()), "`seen` holds `b`"),
+        (1, Variable("given", MapSort(EnumSort(("x",)), IntSort()), 0), "`given` holds `y`"),
+        (2, Variable("late", MapSort(EnumSort(("x",)), IntSort()), 0, Period("window", DAY)), "`late` holds `y`"),
+    ],
+)
+def test_an_enum_of_items_or_keys_may_not_lose_what_is_stored(
+    store: Store, at: int, narrower: Variable, held: str
+) -> None:
+    kept = StoredState(
+        {"seen": frozenset({"a", "b"}), "given": {"y": 2}}, {}, {}, NOW, key_events={"late": {"y": ((NOW, 1),)}}
+    )
+    with store.transaction() as transaction:
+        transaction.save(Contract("c", (), SETS), kept)
+        assert transaction.load(Contract("c", (), SETS), NOW) == kept
+        with pytest.raises(UsageError, match=f"{held}, which is none of its values in the spec"):
+            transaction.load(Contract("c", (), (*SETS[:at], narrower, *SETS[at + 1 :])), NOW)
+
+
+# --- the spec that a state belongs to
+
+
+def test_a_state_belongs_to_the_spec_that_was_opened_last(store: Store) -> None:
+    with store.transaction() as transaction:
+        assert transaction.spec("c") is None
+        assert transaction.superseded([("c", "one")]) == "c"
+        assert transaction.adopt("c", "one") is None
+        assert transaction.adopt("c", "one") == "one"
+        assert transaction.adopt("c", "two") == "one"
+        assert transaction.spec("c") == "two"
+        assert transaction.superseded([("c", "two")]) == ""
+        assert transaction.superseded([("c", "two"), ("d", "one")]) == "d"
+
+
+def test_what_an_earlier_spec_spent_is_not_given_back(store: Store) -> None:
+    with store.transaction() as transaction:
+        transaction.adopt("c", "one")
+    reserve(store)
+    with store.transaction() as transaction:
+        transaction.adopt("c", "one")  # the same one: nothing changes
+        transaction.adopt("d", "two")
+    reserve(store, "later")
+    with store.transaction() as transaction:
+        assert transaction.cancel([CONTRACT], "later")
+        transaction.adopt("c", "two")
+        assert not transaction.cancel([CONTRACT], "n")
 
 
 # --- reservations
@@ -506,7 +563,7 @@ def test_a_database_of_another_program_or_version_is_refused(tmp_path: Path) -> 
     older = sqlite3.connect(tmp_path / "new" / "state.db")
     older.execute("PRAGMA user_version = 1")
     older.close()
-    with pytest.raises(UsageError, match="format 1, this version reads 2"):
+    with pytest.raises(UsageError, match="format 1, this version reads 3"):
         Store.open(url_of(tmp_path / "new"), "")
 
 
