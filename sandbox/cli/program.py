@@ -28,6 +28,7 @@ COMMANDS: Final = {
     "prove": "prove the property files",
     "run": "take one call the whole way",
     "schema": "JSON Schema of specs and property files, for editors",
+    "verify-certificate": "check a certificate against its spec",
     "version": "versions of everything that is trusted",
 }
 
@@ -45,7 +46,7 @@ class Program(click.Group):
         _ = ctx
         if cmd_name not in COMMANDS:
             return None
-        return cast("click.Command", import_module(f"sandbox.cli.{cmd_name}").command)
+        return cast("click.Command", import_module(f"sandbox.cli.{cmd_name.replace('-', '_')}").command)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """One line a command, without importing any."""

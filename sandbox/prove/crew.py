@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, Self
 from sandbox.engines import read_frame, spawn, write_frame
 from sandbox.errors import Fault
 from sandbox.prove.findings import Finding, GaveUp
-from sandbox.prove.record import NOTHING, RestsOn
+from sandbox.prove.record import NOTHING, Doubt, Obligation, RestsOn
 from sandbox.prove.worker import Order, Work, order_to_json, work_from_json
 
 if TYPE_CHECKING:
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 GRACE_S: Final = 5.0
 """Seconds beyond its time that a child may take to start, and to notice that its time is over."""
+
+EMIT_S: Final = 120.0
+"""Seconds beyond that for writing files, each of which is read again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +33,8 @@ class Reply:
     spent: int
     duration_ms: int
     rests_on: RestsOn = NOTHING
+    obligations: tuple[Obligation, ...] = ()
+    doubts: tuple[Doubt, ...] = ()
 
 
 class Crew:
@@ -44,12 +49,14 @@ class Crew:
         """The child's reply; `gave up` if it was late, died, or spoke oddly."""
         started = time.monotonic()
         try:
-            work = self._answered(order, started + order.seconds + GRACE_S)
+            grace = GRACE_S if order.emit is None else GRACE_S + EMIT_S
+            work = self._answered(order, started + order.seconds + grace)
         except TimeoutError:
             work = Work(GaveUp(f"timeout: not decided in {order.seconds:g} s"), 0)
         except (OSError, ValueError, EOFError, Fault) as error:
             work = Work(GaveUp(f"the prover's process failed: {type(error).__name__}"), 0)
-        return Reply(work.finding, work.spent, int((time.monotonic() - started) * 1000), work.rests_on)
+        spent_ms = int((time.monotonic() - started) * 1000)
+        return Reply(work.finding, work.spent, spent_ms, work.rests_on, work.obligations, work.doubts)
 
     def _answered(self, order: Order, deadline: float) -> Work:
         child = self._hire()

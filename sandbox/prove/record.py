@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias, assert_never, get_args
 
 from sandbox.errors import Fault
 from sandbox.ir import Json
 
 AnswerName: TypeAlias = Literal["unsat", "sat", "open"]
-Kind: TypeAlias = Literal["rule", "argument", "session", "invariant", "window", "unwritten", "state", "property"]
+FormName: TypeAlias = Literal["whole", "positive", "core", "narrow"]
+"""In which form a query was written; see `script`."""
+
+Kind: TypeAlias = Literal[
+    "rule", "argument", "session", "invariant", "window", "unwritten", "state", "time", "property"
+]
 KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
 """In the order in which a report lists them."""
 
@@ -19,9 +24,9 @@ KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
 class Source:
     """One thing that somebody wrote.
 
-    `name` is `tool.rule`, `tool.argument`, the name of a session fact or state variable, or an invariant's position
-    among those that an attempt was given; `words` say what of it counts, '' where the name says all. A `window` only
-    ever grows, an `unwritten` variable is `initial` for ever. `property` is the question itself.
+    `name` is `tool.rule`, `tool.argument`, or the name of a session fact, property or state variable; `words` say what
+    of it counts, '' where the name says all. A `window` only ever grows, an `unwritten` variable is `initial` for ever.
+    `property` is the question itself: of an `always`, that it holds `before` a step and not `after` it.
     """
 
     kind: Kind
@@ -31,6 +36,11 @@ class Source:
 
 QUESTION: Final = Source("property", "")
 
+_QUESTIONS: Final = {
+    "": "what is asked",
+    "before": "the property, before the step",
+    "after": "what is asked: not the property, after the step",
+}
 _ODD: Final = "a prover's child replied oddly of what a proof rests on"
 
 
@@ -47,6 +57,37 @@ class Decided:
     answer: AnswerName
     lemma: str = ""
     core: tuple[Source, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Obligation:
+    """One query as a file. `core` are the numbers of the parts that a contradiction rests on, `told` whose they are.
+
+    `digest` is the file's (SHA-256, hex); `label` names the query, `expected` what a proof needs of it.
+    """
+
+    file: str
+    digest: str
+    label: str
+    expected: str
+    answer: AnswerName
+    form: FormName = "whole"
+    core: tuple[int, ...] = ()
+    told: tuple[str, ...] = ()
+
+
+DoubtKind: TypeAlias = Literal["missing", "foreign", "wrong", "undecided"]
+
+
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """A file that did not count: of no obligation of the spec, answered otherwise than is claimed, or not decided.
+
+    Of an obligation that no file has, `file` is its label.
+    """
+
+    file: str
+    kind: DoubtKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,14 +112,6 @@ def rests_on(decided: Iterable[Decided]) -> RestsOn:
     return RestsOn(tuple(ordered), sum(each.core is None for each in chosen))
 
 
-def identified(rests: RestsOn, ids: tuple[str, ...]) -> RestsOn:
-    """With each invariant by its id instead of its position among those that the attempt was given."""
-    known = [s for s in rests.sources if s.kind != "invariant" or int(s.name) < len(ids)]
-    return replace(
-        rests, sources=tuple(replace(s, name=ids[int(s.name)]) if s.kind == "invariant" else s for s in known)
-    )
-
-
 def phrase(source: Source) -> str:
     """The source for a person."""
     match source.kind:
@@ -96,8 +129,10 @@ def phrase(source: Source) -> str:
             return f"nothing writes `state.{source.name}`"
         case "state":
             return f"`state.{source.name}` ({source.words})"
+        case "time":
+            return "what times there are"
         case "property":
-            return "the property itself"
+            return _QUESTIONS[source.words]
         case _:
             assert_never(source.kind)
 
@@ -116,6 +151,50 @@ def rests_on_from_json(message: Json) -> RestsOn:
     match message:
         case {"sources": list() as sources, "untold": int() as untold}:
             return RestsOn(tuple(_source(each) for each in sources), untold)
+        case _:
+            raise Fault(_ODD)
+
+
+def obligation_to_json(each: Obligation) -> dict[str, Json]:
+    """As it stands in a certificate."""
+    return {
+        "file": each.file,
+        "sha256": each.digest,
+        "label": each.label,
+        "expected": each.expected,
+        "answer": each.answer,
+        "form": each.form,
+        "core": list(each.core),
+        "rests_on": list(each.told),
+    }
+
+
+def obligation_from_json(message: Json) -> Obligation:
+    """As it stood there; raises Fault if it is none."""
+    match message:
+        case {
+            "file": str() as file,
+            "sha256": str() as digest,
+            "label": str() as label,
+            "expected": str() as expected,
+            "answer": "unsat" | "sat" | "open" as answer,
+            "form": "whole" | "positive" | "core" | "narrow" as form,
+            "core": list() as core,
+            "rests_on": list() as told,
+        }:
+            numbers = tuple(each for each in core if type(each) is int)
+            texts = tuple(each for each in told if isinstance(each, str))
+            return Obligation(file, digest, label, expected, answer, form, numbers, texts)
+        case _:
+            message_text = "what should be an obligation is none"
+            raise Fault(message_text)
+
+
+def doubt_from_json(message: Json) -> Doubt:
+    """As a child replied it; raises Fault if it is none."""
+    match message:
+        case [str() as file, "missing" | "foreign" | "wrong" | "undecided" as kind]:
+            return Doubt(file, kind)
         case _:
             raise Fault(_ODD)
 

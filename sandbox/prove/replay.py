@@ -161,6 +161,11 @@ def rfc3339(unix_ms: int) -> str:
     return (_EPOCH + timedelta(milliseconds=unix_ms)).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+def unix_ms(text: str) -> int:
+    """A time as `rfc3339` writes it, in Unix milliseconds. Raises ValueError if it is none."""
+    return (datetime.fromisoformat(text) - _EPOCH) // timedelta(milliseconds=1)
+
+
 def shown_state(contract: Contract, state: Mapping[str, StateValue]) -> dict[str, Json]:
     """State for a person and for JSON: decimals as text with their digits."""
     return {v.name: show_state(state[v.name], v.sort) for v in contract.variables}

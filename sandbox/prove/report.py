@@ -6,14 +6,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
+from sandbox.errors import Fault
 from sandbox.ir import Json, Property
 from sandbox.prove.coverage import Coverage, coverage_to_json
 from sandbox.prove.ledger import Difference
-from sandbox.prove.record import NOTHING, RestsOn, phrase
-from sandbox.prove.replay import rfc3339
+from sandbox.prove.record import NOTHING, Obligation, RestsOn, phrase
+from sandbox.prove.replay import rfc3339, unix_ms
 from sandbox.prove.verdicts import (
     Bounded,
     Move,
+    Moves,
     Proved,
     Refuted,
     Replayed,
@@ -27,6 +29,8 @@ from sandbox.prove.verdicts import (
 
 SCHEMA_VERSION: Final = 1
 
+_NO_SEQUENCE: Final = "what should be a sequence of calls is none"
+
 LedgerStatus: TypeAlias = Literal["absent", "current", "differs", "updated"]
 
 
@@ -34,7 +38,8 @@ LedgerStatus: TypeAlias = Literal["absent", "current", "differs", "updated"]
 class PropertyReport:
     """One property: the spec's name, the property file as it was given, the verdict and what it took.
 
-    `solvers` are those that a proof had to convince; `rlimit` is in Z3's resource units; `rests_on` is of a proof.
+    `solvers` are those that a proof had to convince; `rlimit` is in Z3's resource units; `rests_on` is of a proof;
+    `obligations` are those that were written to a certificate.
     """
 
     spec: str
@@ -45,6 +50,7 @@ class PropertyReport:
     rlimit: int
     duration_ms: int
     rests_on: RestsOn = NOTHING
+    obligations: tuple[Obligation, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +147,23 @@ def _call_to_json(move: Move) -> Json:
         "outcome": "ok" if ended is not None and not ended.after else "running",
         **late,
     }
+
+
+def moves_from_json(sequence: Json) -> Moves:
+    """The calls of a sequence as `replayed_to_json` writes them. Raises Fault if it is none, ValueError for a time."""
+    match sequence:
+        case {"calls": list() as calls, "until": str() as until}:
+            return Moves(tuple(_move_from_json(call) for call in calls), unix_ms(until))
+        case _:
+            raise Fault(_NO_SEQUENCE)
+
+
+def _move_from_json(call: Json) -> Move:
+    match call:
+        case {"tool": str() as tool, "args": dict() as args, "now": str() as now, "session": dict() as session}:
+            return Move(tool, args, unix_ms(now), session)
+        case _:
+            raise Fault(_NO_SEQUENCE)
 
 
 def words(report: Report) -> Iterator[str]:

@@ -13,12 +13,12 @@ from sandbox.decide import EnginePair, Evaluator
 from sandbox.engines import SolverWorker
 from sandbox.errors import EnginesDisagree, SandboxError, UsageError
 from sandbox.ir import Contract, Property
-from sandbox.prove import ledger
+from sandbox.prove import certificate, ledger
+from sandbox.prove.certificate import Certified
 from sandbox.prove.coverage import Coverage, coverage
 from sandbox.prove.crew import Crew, Reply
 from sandbox.prove.findings import Disputed, Empty, GaveUp, Holds, Shown, SolverChoice, Unreachable
 from sandbox.prove.ledger import Difference, Entry
-from sandbox.prove.record import identified
 from sandbox.prove.replay import Differs, replay
 from sandbox.prove.report import LedgerStatus, PropertyReport, Report
 from sandbox.prove.verdicts import Moves, Proved, Refuted, Replayed, Unknown, Vacuous, Verdict, name_of
@@ -91,8 +91,10 @@ def prove_batches(
         message = "there is no property to prove: write one under `properties:` in a property file, and name that file"
         raise UsageError(message, "nothing_to_prove")
     if options.emit_dir is not None:
-        options.emit_dir.mkdir(parents=True, exist_ok=True)
+        certificate.prepare(options.emit_dir)
     reports = _decided(once, tasks, options, on_result)
+    if options.emit_dir is not None:
+        certificate.write(options.emit_dir, (_certified(task, reports) for task in tasks), options.solver)
     statuses, differences = _compared(once, reports, options)
     covered = tuple(_coverage(contract, tasks, reports) for contract in _contracts(once))
     return Report(tuple(reports[task] for task in tasks), covered, statuses, differences)
@@ -121,11 +123,10 @@ def _decided(
         engines = {id(batch): _engines(batch.contract, stack) for batch in batches}
         for wave in ("always", "others"):
             chosen = [task for task in tasks if (task.subject.kind == "always") == (wave == "always")]
-            others = [_others(task, reports) for task in chosen]
-            orders = [_order(task, known, options) for task, known in zip(chosen, others, strict=True)]
+            orders = [_order(task, _others(task, reports), options, tasks.index(task) + 1) for task in chosen]
             try:
-                for task, known, reply in zip(chosen, others, pool.map(crew.carry_out, orders), strict=True):
-                    reports[task] = _report(task, known, reply, engines[id(task.batch)], options)
+                for task, reply in zip(chosen, pool.map(crew.carry_out, orders), strict=True):
+                    reports[task] = _report(task, reply, engines[id(task.batch)], options)
                     if on_result is not None:
                         on_result(reports[task])
             except BaseException:
@@ -153,21 +154,20 @@ def _invariants(task: _Task, reports: Mapping[_Task, PropertyReport]) -> tuple[P
     )
 
 
-def _order(task: _Task, others: tuple[Property, ...], options: ProveOptions) -> Order:
+def _order(task: _Task, others: tuple[Property, ...], options: ProveOptions, number: int) -> Order:
     return Order(
         contract=task.batch.contract,
         subject=task.subject,
         others=tuple(each.condition for each in others),
+        ids=tuple(each.id for each in others),
         choice=options.solver,
         seconds=options.timeout_s,
         emit=None if options.emit_dir is None else str(options.emit_dir.resolve()),
-        prefix=f"{task.batch.contract.name}-{task.subject.id}",
+        prefix=f"{number:03}-{task.batch.contract.name}-{task.subject.id}",
     )
 
 
-def _report(
-    task: _Task, others: tuple[Property, ...], reply: Reply, engines: EnginePair, options: ProveOptions
-) -> PropertyReport:
+def _report(task: _Task, reply: Reply, engines: EnginePair, options: ProveOptions) -> PropertyReport:
     return PropertyReport(
         spec=task.batch.contract.name,
         file=str(task.batch.file),
@@ -176,8 +176,15 @@ def _report(
         solvers=("z3", "cvc5") if options.solver == "both" else (options.solver,),
         rlimit=reply.spent,
         duration_ms=reply.duration_ms,
-        rests_on=identified(reply.rests_on, tuple(each.id for each in others)),
+        rests_on=reply.rests_on,
+        obligations=reply.obligations,
     )
+
+
+def _certified(task: _Task, reports: _Verdicts) -> Certified:
+    assumed = tuple(each.id for each in _others(task, reports))
+    batch = task.batch
+    return Certified(batch.contract, task.subject, batch.properties, batch.file, assumed, reports[task])
 
 
 def verdict_on(contract: Contract, engines: EnginePair, subject: Property, reply: Reply) -> Verdict:

@@ -1,14 +1,71 @@
-"""Queries as SMT-LIB 2 text with plain identifiers: what other solvers, other programs and other people can read."""
+"""Queries as SMT-LIB 2 text with plain identifiers: what other solvers, other programs and other people can read.
+
+The text of a query is the same byte for byte wherever it is written. It asserts the query's parts, each by its name
+`part_N`, in the order of `cores.conjuncts`: all of them (`whole`), the same without negated memberships (`positive`),
+some that contradict one another (`core`), or those of a narrower query, which implies it (`narrow`). `unsat` of any
+form but `narrow` is `unsat` of the query, `sat` of any but `core` is its `sat`.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+from typing import TypeAlias, assert_never
+
 import z3
 
+from sandbox.canonical import printable
+from sandbox.prove.cores import Core, conjuncts
 from sandbox.prove.obligations import Query
+from sandbox.prove.positive import positively
+from sandbox.prove.record import FormName
+
+Told: TypeAlias = Callable[[z3.BoolRef], str]
 
 
-def script_of(query: Query) -> str:
-    """The query as an SMT-LIB 2 script, for any solver of strings and integers."""
-    solver = z3.Solver(ctx=query.terms[0].ctx) if query.terms else z3.Solver()
-    solver.add(list(query.terms))
-    return f"; {query.label}: expected {query.expected}\n(set-logic ALL)\n{solver.to_smt2()}"
+def script_of(query: Query, form: FormName = "whole", chosen: tuple[int, ...] = (), told: Told | None = None) -> str:
+    """The query as an SMT-LIB 2 script, for any solver of strings and integers.
+
+    `chosen` are the numbers of the parts that `core` asserts; `told` says of a part whose words it is, for a comment.
+    """
+    parts = dict(enumerate(parts_of(query, form)))
+    asserted = {number: parts[number] for number in chosen if number in parts} if form == "core" else parts
+    lines = [f"; {query.label}: expected {query.expected}"]
+    if form == "core":
+        lines.append(f"; {len(asserted)} of its {len(parts)} parts, which contradict one another without the rest")
+    if form == "narrow":
+        lines.append("; a narrower question, which implies it")
+    lines += ["(set-logic ALL)", *declarations(asserted.values())]
+    for number, part in asserted.items():
+        comment = printable(told(part)) if told is not None else ""
+        lines += [f"; {comment}"] if comment else []
+        lines.append(f"(assert (! {part.sexpr()} :named part_{number}))")
+    return "\n".join([*lines, "(check-sat)", ""])
+
+
+def parts_of(query: Query, form: FormName) -> Core:
+    """What a form of a query is made of."""
+    match form:
+        case "whole" | "core":
+            return conjuncts(query.terms)
+        case "positive":
+            return conjuncts(positively(query.terms, z3.Context()))
+        case "narrow":
+            return conjuncts(query.narrow)
+        case _:
+            assert_never(form)
+
+
+def declarations(terms: Iterable[z3.ExprRef]) -> list[str]:
+    """The free constants in the terms, declared in the order of their names."""
+    seen: set[int] = set()
+    found: dict[str, str] = {}
+    pending = list(terms)
+    while pending:
+        node = pending.pop()
+        if node.get_id() in seen:
+            continue
+        seen.add(node.get_id())
+        if z3.is_app(node) and node.decl().kind() == z3.Z3_OP_UNINTERPRETED:
+            found[str(node.decl().name())] = node.decl().sexpr()
+        pending += node.children()
+    return [found[name] for name in sorted(found)]

@@ -33,6 +33,8 @@ from sandbox.prove.obligations import (
 from sandbox.prove.record import QUESTION, Source
 
 ITS_TYPE: Final = "its type"
+BEFORE: Final = Source("property", "", "before")
+AFTER: Final = Source("property", "", "after")
 
 
 _Table: TypeAlias = dict[int, tuple[z3.BoolRef, Source]]
@@ -41,11 +43,15 @@ _CONSTANT: Final = re.compile(r"(?:has@)?(?P<kind>arg|has|session|state)_(?P<nam
 
 @dataclass(slots=True)
 class Naming:
-    """Names the parts of obligations about one property. `others` are the conditions that its attempt was given."""
+    """Names the parts of obligations about one property. `others` are the conditions that its attempt was given.
+
+    `ids` are the ids of the properties that say them.
+    """
 
     contract: Contract
     subject: Property
     others: tuple[Expr, ...]
+    ids: tuple[str, ...]
     _tables: dict[tuple[z3.Context, str], _Table] = field(default_factory=dict)
 
     def source(self, tool: str, part: z3.BoolRef) -> Source:
@@ -68,13 +74,13 @@ class Naming:
         tool = tool_of(self.contract, name) if name else None
         if tool is not None:
             env = symbols(self.contract, tool, ground.ctx)
-            yield from _sourced(self._asked(ground, tool, env), QUESTION)
+            yield from _sourced(self._asked(ground, tool, env), AFTER if self.subject.kind == "always" else QUESTION)
         if self.subject.kind == "always":
             later = Environment(ground.ctx, state=ticked(ground, env)[0])
-            goals = [term(self.subject.condition, env, {}), z3.Not(term(self.subject.condition, later, {}))]
-            yield from _sourced(goals, QUESTION)
-        for position, other in enumerate(self.others):
-            yield from _sourced([term(other, env, {})], Source("invariant", str(position)))
+            yield from _sourced([z3.Not(term(self.subject.condition, later, {}))], AFTER)
+            yield from _sourced([term(self.subject.condition, env, {})], BEFORE)
+        for id_, other in zip(self.ids, self.others, strict=True):
+            yield from _sourced([term(other, env, {})], Source("invariant", id_))
         yield from self._of_state(env, ground)
         if tool is not None:
             yield from _of_arguments(self.contract, tool, env)
@@ -111,6 +117,8 @@ def by_constants(tool: str, part: z3.BoolRef) -> Source:
     found = [match for name in _names(part) if (match := _CONSTANT.fullmatch(name))]
     kinds = {"argument" if match["kind"] in {"arg", "has"} else match["kind"] for match in found}
     names = {match["name"] for match in found}
+    if not found and "now" in {name.partition("@")[0] for name in _names(part)}:
+        return Source("time", "now")
     if len(names) != 1 or len(kinds) != 1:
         return QUESTION
     (kind,), (name,) = kinds, names
@@ -139,18 +147,19 @@ def _of_rules(tool: Tool, env: Environment) -> Iterator[tuple[z3.BoolRef, Source
 def _of_arguments(contract: Contract, tool: Tool, env: Environment) -> Iterator[tuple[z3.BoolRef, Source]]:
     for each in tool.arguments:
         guaranteed = part_domain(each, env.args[each.name], env.present.get(each.name), env.ctx)
-        for part in conjuncts([guaranteed]):
-            yield part, Source("argument", f"{tool.name}.{each.name}", words_of(each, part))
+        for number, part in enumerate(conjuncts([guaranteed])):
+            yield part, Source("argument", f"{tool.name}.{each.name}", words_of(each, part, number))
     for each in contract.session:
-        for part in conjuncts([part_domain(each, env.facts[f"session.{each.name}"], None, env.ctx)]):
-            yield part, Source("session", each.name, words_of(each, part))
+        guaranteed = part_domain(each, env.facts[f"session.{each.name}"], None, env.ctx)
+        for number, part in enumerate(conjuncts([guaranteed])):
+            yield part, Source("session", each.name, words_of(each, part, number))
 
 
-def words_of(argument: Argument, part: z3.BoolRef) -> str:
-    """What a part of an argument's type says, as its author would."""
+def words_of(argument: Argument, part: z3.BoolRef, number: int) -> str:
+    """What a part of an argument's type says, as its author would; the first of a string's is about its characters."""
     type_ = argument.type
-    if z3.is_app_of(part, z3.Z3_OP_SEQ_IN_RE) and isinstance(type_, StringType) and type_.pattern is not None:
-        return f"pattern {type_.pattern}"
+    if isinstance(type_, StringType) and z3.is_app_of(part, z3.Z3_OP_SEQ_IN_RE):
+        return f"pattern {type_.pattern}" if number else ITS_TYPE
     if not (z3.is_ge(part) or z3.is_le(part)) or not z3.is_int_value(part.arg(1)):
         return ITS_TYPE
     bound = part.arg(1).as_long()

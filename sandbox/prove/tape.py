@@ -2,38 +2,105 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
-from sandbox.prove.cores import Core
+from sandbox.prove.cores import Core, conjuncts
 from sandbox.prove.obligations import Query
-from sandbox.prove.record import AnswerName, Decided, Source
-from sandbox.prove.script import script_of
+from sandbox.prove.reading import read_anew
+from sandbox.prove.record import AnswerName, Decided, FormName, Obligation, Source, phrase
+from sandbox.prove.script import Told, script_of
 from sandbox.prove.sources import Naming
+
+READ_MS: Final = 10_000
+"""For one form of a query, read anew from its text. What takes longer is written all the same, and may stay open."""
+
+_FORMS: Final[dict[AnswerName, tuple[FormName, ...]]] = {
+    "unsat": ("whole", "positive", "core"),
+    "sat": ("narrow", "whole", "positive"),
+    "open": (),
+}
+"""In which forms a query is tried, until its text alone is decided as the query was."""
+
+
+@dataclass(frozen=True, slots=True)
+class Noted:
+    """A query with its answer, and with the parts that a contradiction rests on."""
+
+    query: Query
+    answer: AnswerName
+    core: Core | None
 
 
 @dataclass(slots=True)
 class Tape:
-    """Notes about one property. With a `folder`, each query becomes a file there, whose name begins with `prefix`."""
+    """Notes about one property."""
 
     naming: Naming
-    folder: Path | None = None
-    prefix: str = "query"
-    decided: list[Decided] = field(default_factory=list)
+    noted: list[Noted] = field(default_factory=list)
 
     def note(self, query: Query, answer: AnswerName, core: Core | None) -> None:
         """Note a query, its answer, and the parts that a contradiction rests on."""
-        sources = None if core is None else self._sources(query, core)
-        self.decided.append(Decided(query.label, query.expected, answer, query.lemma, sources))
-        if self.folder is not None:
-            name = plain_name(f"{self.prefix}-{len(self.decided):03}-{query.label}")
-            (self.folder / f"{name}.smt2").write_text(script_of(query), encoding="utf-8")
+        self.noted.append(Noted(query, answer, core))
 
-    def _sources(self, query: Query, core: Core) -> tuple[Source, ...] | None:
+    def decided(self) -> Iterator[Decided]:
+        """Every query's answer, and what it rests on in the author's words."""
+        for each in self.noted:
+            query, core = each.query, each.core
+            sources = None if core is None else tuple(dict.fromkeys(self._source(query, part) for part in core))
+            untold = sources is None or None in sources
+            known = None if untold else tuple(source for source in sources or () if source is not None)
+            yield Decided(query.label, query.expected, each.answer, query.lemma, known)
+
+    def written(self, folder: Path, prefix: str) -> tuple[Obligation, ...]:
+        """Every query as a file in the folder, whose name begins with the prefix; what was asked twice, once."""
+        files: dict[str, Obligation] = {}
+        for each in self.noted:
+            form, text = self._text(each)
+            if text not in files:
+                name = plain_name(f"{prefix}-{len(files) + 1:03}-{each.query.label}") + ".smt2"
+                (folder / name).write_text(text, encoding="utf-8")
+                files[text] = self._obligation(each, name, text, form)
+        return tuple(files.values())
+
+    def told(self, query: Query) -> Told:
+        """What a comment says of the query's parts."""
+
+        def words(part: object) -> str:
+            source = self._source(query, part)
+            return "" if source is None else phrase(source)
+
+        return words
+
+    def _text(self, noted: Noted) -> tuple[FormName, str]:
+        """The first form that is decided from its text alone as the query was; else the whole query."""
+        query, numbers, told = noted.query, _numbers(noted), self.told(noted.query)
+        for form in _FORMS[noted.answer]:
+            if (form == "core" and not numbers) or (form == "narrow" and not query.narrow):
+                continue
+            text = script_of(query, form, numbers, told)
+            if read_anew(text, READ_MS) == noted.answer:
+                return form, text
+        return "whole", script_of(query, told=told)
+
+    def _obligation(self, noted: Noted, file: str, text: str, form: FormName) -> Obligation:
+        query, digest = noted.query, hashlib.sha256(text.encode()).hexdigest()
+        told = tuple(dict.fromkeys(filter(None, map(self.told(query), noted.core or ()))))
+        return Obligation(file, digest, query.label, query.expected, noted.answer, form, _numbers(noted), told)
+
+    def _source(self, query: Query, part: object) -> Source | None:
         try:
-            return tuple(dict.fromkeys(self.naming.source(query.tool, part) for part in core))
+            return self.naming.source(query.tool, part)
         except Exception:  # noqa: BLE001 - what a proof rests on is told, and never in the way of a verdict
             return None
+
+
+def _numbers(noted: Noted) -> tuple[int, ...]:
+    core = {part.get_id() for part in noted.core or ()}
+    return tuple(number for number, part in enumerate(conjuncts(noted.query.terms)) if part.get_id() in core)
 
 
 def plain_name(text: str) -> str:

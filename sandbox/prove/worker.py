@@ -19,8 +19,19 @@ from sandbox import ir
 from sandbox.engines import read_frame, write_frame
 from sandbox.errors import EnginesDisagree, Fault
 from sandbox.ir import Contract, Expr, Json, Property
-from sandbox.prove.findings import Disputed, Finding, GaveUp, SolverChoice, finding_from_json, finding_to_json
-from sandbox.prove.record import NOTHING, RestsOn, rests_on, rests_on_from_json, rests_on_to_json
+from sandbox.prove.findings import Disputed, Finding, GaveUp, Shown, SolverChoice, finding_from_json, finding_to_json
+from sandbox.prove.record import (
+    NOTHING,
+    Doubt,
+    Obligation,
+    RestsOn,
+    doubt_from_json,
+    obligation_from_json,
+    obligation_to_json,
+    rests_on,
+    rests_on_from_json,
+    rests_on_to_json,
+)
 
 MAX_MEMORY: Final = 6 * 1024 * 1024 * 1024
 """Address space of the child: beyond it an allocation fails here, and not in the caller's program."""
@@ -28,37 +39,65 @@ MAX_MEMORY: Final = 6 * 1024 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What a child is asked. `others` is as for `attempt`; `seconds` from when the order is read."""
+    """What a child is asked. `others` is as for `attempt`, `ids` name them; `seconds` from when the order is read.
+
+    With the folder `emit` every query becomes a file there. With `known` nothing is proved: those files of the folder
+    are read again, and an attempt may rest on nothing else.
+    """
 
     contract: Contract
     subject: Property
     others: tuple[Expr, ...]
+    ids: tuple[str, ...]
     choice: SolverChoice
     seconds: float
     emit: str | None
     prefix: str
+    known: tuple[Obligation, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What a child replies: what it found, the solver's resource units that it took, and what a proof rests on."""
+    """What a child replies: what it found, the solver's resource units that it took, and what a proof rests on.
+
+    `obligations` are those that were written, or those of the certificate that counted; `doubts` say why one did not.
+    """
 
     finding: Finding
     spent: int
     rests_on: RestsOn = NOTHING
+    obligations: tuple[Obligation, ...] = ()
+    doubts: tuple[Doubt, ...] = ()
 
 
 def work_to_json(work: Work) -> Json:
     """The work as it is replied."""
-    rests_on = rests_on_to_json(work.rests_on)
-    return {"finding": finding_to_json(work.finding), "spent": work.spent, "rests_on": rests_on}
+    return {
+        "finding": finding_to_json(work.finding),
+        "spent": work.spent,
+        "rests_on": rests_on_to_json(work.rests_on),
+        "obligations": [obligation_to_json(each) for each in work.obligations],
+        "doubts": [[each.file, each.kind] for each in work.doubts],
+    }
 
 
 def work_from_json(message: Json) -> Work:
     """The work as it was replied; raises Fault if it is none."""
     match message:
-        case {"finding": finding, "spent": int() as spent, "rests_on": rests_on}:
-            return Work(finding_from_json(finding), spent, rests_on_from_json(rests_on))
+        case {
+            "finding": finding,
+            "spent": int() as spent,
+            "rests_on": rests_on,
+            "obligations": list() as obligations,
+            "doubts": list() as doubts,
+        }:
+            return Work(
+                finding_from_json(finding),
+                spent,
+                rests_on_from_json(rests_on),
+                tuple(obligation_from_json(each) for each in obligations),
+                tuple(doubt_from_json(each) for each in doubts),
+            )
         case _:
             message_text = "a prover's child replied oddly"
             raise Fault(message_text)
@@ -70,10 +109,12 @@ def order_to_json(order: Order) -> Json:
         "contract": ir.to_json(order.contract),
         "subject": ir.to_json(order.subject),
         "others": ir.to_json(order.others),
+        "ids": list(order.ids),
         "choice": order.choice,
         "seconds": order.seconds,
         "emit": order.emit,
         "prefix": order.prefix,
+        "known": None if order.known is None else [obligation_to_json(each) for each in order.known],
     }
 
 
@@ -84,19 +125,23 @@ def order_from_json(message: Json) -> Order:
             "contract": contract,
             "subject": subject,
             "others": others,
+            "ids": list() as ids,
             "choice": choice,
             "seconds": int() | float() as seconds,
             "emit": str() | None as emit,
             "prefix": str() as prefix,
+            "known": list() | None as known,
         }:
             return Order(
                 cast("Contract", ir.from_json(contract)),
                 cast("Property", ir.from_json(subject)),
                 cast("tuple[Expr, ...]", ir.from_json(others)),
+                tuple(str(each) for each in ids),
                 cast("SolverChoice", choice),
                 float(seconds),
                 emit,
                 prefix,
+                None if known is None else tuple(obligation_from_json(each) for each in known),
             )
         case _:
             message_text = "a prover's child was sent what is no order"
@@ -105,21 +150,40 @@ def order_from_json(message: Json) -> Order:
 
 def carried_out(order: Order) -> Work:
     """What was found, what it took, and what it rests on. Never raises an Exception."""
+    try:
+        return _proved(order) if order.known is None else _read_again(order, order.known)
+    except EnginesDisagree as error:
+        return Work(Disputed(str(error)), 0)
+    except Exception as error:  # noqa: BLE001 - fail closed: whatever the attempt met, nothing is proved
+        return Work(GaveUp(f"the attempt failed: {type(error).__name__}: {error}"), 0)
+
+
+def _proved(order: Order) -> Work:
     from sandbox.prove.attempt import attempt  # noqa: PLC0415 - only the child loads the solvers
     from sandbox.prove.solve import Desk  # noqa: PLC0415 - only the child loads the solvers
     from sandbox.prove.sources import Naming  # noqa: PLC0415 - only the child loads the solvers
     from sandbox.prove.tape import Tape  # noqa: PLC0415 - only the child loads the solvers
 
-    folder = None if order.emit is None else Path(order.emit)
-    tape = Tape(Naming(order.contract, order.subject, order.others), folder, order.prefix)
+    tape = Tape(Naming(order.contract, order.subject, order.others, order.ids))
     desk = Desk(order.choice, time.monotonic() + order.seconds, emit=tape)
-    try:
-        finding = attempt(order.contract, order.subject, order.others, desk)
-        return Work(finding, desk.spent, rests_on(tape.decided))
-    except EnginesDisagree as error:
-        return Work(Disputed(str(error)), desk.spent)
-    except Exception as error:  # noqa: BLE001 - fail closed: whatever the attempt met, nothing is proved
-        return Work(GaveUp(f"the attempt failed: {type(error).__name__}: {error}"), desk.spent)
+    finding = attempt(order.contract, order.subject, order.others, desk)
+    if isinstance(finding, Shown):
+        return Work(finding, desk.spent)  # a sequence stands on its replay, and on no answer of a solver
+    written = () if order.emit is None else tape.written(Path(order.emit), order.prefix)
+    return Work(finding, desk.spent, rests_on(tape.decided()), written)
+
+
+def _read_again(order: Order, known: tuple[Obligation, ...]) -> Work:
+    from sandbox.prove.attempt import attempt  # noqa: PLC0415 - only the child loads the solvers
+    from sandbox.prove.recheck import Counter, Files  # noqa: PLC0415 - only the child loads the solvers
+    from sandbox.prove.sources import Naming  # noqa: PLC0415 - only the child loads the solvers
+    from sandbox.prove.tape import Tape  # noqa: PLC0415 - only the child loads the solvers
+
+    tape = Tape(Naming(order.contract, order.subject, order.others, order.ids))
+    files = Files(Path(order.emit or ""), known)
+    desk = Counter(order.choice, time.monotonic() + order.seconds, files=files, tape=tape)
+    finding = attempt(order.contract, order.subject, order.others, desk)
+    return Work(finding, 0, rests_on(tape.decided()), files.counted(), files.doubts())
 
 
 def serve() -> None:

@@ -81,7 +81,7 @@ NEVER = never("pay", Lt(number(50), arg(AMOUNT)), Lt(number(50), state(SENT)))
 
 
 def order(subject: Property = CAP, seconds: float = 30.0) -> Order:
-    return Order(paying(), subject, (), "z3", seconds, None, "test")
+    return Order(paying(), subject, (), (), "z3", seconds, None, "test")
 
 
 @dataclass(frozen=True)
@@ -354,7 +354,7 @@ def test_what_is_no_finding_is_a_fault(message: object) -> None:
 
 
 def test_orders_survive_the_way() -> None:
-    sent = replace(order(NEVER), others=(CAP.condition,), choice="both", emit="somewhere")
+    sent = replace(order(NEVER), others=(CAP.condition,), ids=("cap",), choice="both", emit="somewhere")
     assert order_from_json(order_to_json(sent)) == sent
     with pytest.raises(Fault):
         order_from_json({"contract": None})

@@ -8,8 +8,9 @@ import sandbox
 from sandbox.prove import ledger
 
 MODELS_AND_REPORTS = {
-    "__init__", "child", "coverage", "crew", "findings", "held", "ledger", "models", "narrow", "record", "replay",
-    "report", "sequence", "sources", "standing", "tape", "unroll", "verdicts", "worker",
+    "__init__", "certificate", "child", "coverage", "crew", "findings", "held", "ledger", "manifest", "models",
+    "narrow", "reading", "recheck", "record", "replay", "report", "sequence", "sources", "standing", "tape", "unroll",
+    "verdicts", "verify", "worker",
 }  # fmt: skip
 
 

@@ -83,9 +83,9 @@ def test_the_spec_that_the_readme_shows_loads(tmp_path: Path) -> None:
 
 def test_the_readme_names_every_command() -> None:
     listed = run([sys.executable, "-m", "sandbox", "--help"], ROOT)
-    names = re.findall(r"^  (\w+)  ", listed.partition("Commands:")[2], re.MULTILINE)
+    names = re.findall(r"^  ([\w-]+)  ", listed.partition("Commands:")[2], re.MULTILINE)
     (line,) = (line for line in README.splitlines() if line.startswith("`sandbox check"))
-    assert sorted(names) == sorted(re.findall(r"\w+", line.partition("`;")[0].removeprefix("`sandbox")))
+    assert sorted(names) == sorted(re.findall(r"[\w-]+", line.partition("`;")[0].removeprefix("`sandbox")))
 
 
 def test_every_claim_names_files_that_exist() -> None:
