@@ -11,14 +11,14 @@ import json
 import os
 import pwd
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Final, Protocol, TextIO
 
 from sandbox.call import Call, Decision
-from sandbox.canonical import canonical_json, printable
+from sandbox.canonical import printable
 from sandbox.errors import UsageError
-from sandbox.ir import Json, Tool
+from sandbox.ir import Tool
 
 DIGEST_PREFIX: Final = 8
 """Hex digits of the call's digest that a person types: nobody approves by habit, or what was typed ahead."""
@@ -32,13 +32,33 @@ MAX_REQUEST_ID: Final = 256
 
 @dataclass(frozen=True, slots=True)
 class ApprovalRequest:
-    """A call that waits, why, until when (Unix milliseconds), and how many different people are needed."""
+    """A call that waits, why, until when (Unix milliseconds), and how many different people are needed.
+
+    Made by `request_for`: in `call`, and in the decision's, secret values are hidden. `reveal` gives them to whoever
+    needs them for an answer; `whole` is what it knows of them, and is no part of what is shown or compared.
+    """
 
     call: Call
     decision: Decision
     tool: Tool
     expires_at_ms: int
     needed: int
+    whole: Call | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def hides(self) -> bool:
+        """Whether the call has values that are not shown unless they are asked for."""
+        return self.call.masked is not None
+
+    def reveal(self) -> str:
+        """The exact canonical text that would run, with every secret value in it."""
+        return (self.whole or self.call).canonical
+
+
+def request_for(call: Call, decision: Decision, tool: Tool, expires_at_ms: int) -> ApprovalRequest:
+    """What an approver is asked about a call."""
+    shown = call.hidden()
+    return ApprovalRequest(shown, replace(decision, call=shown), tool, expires_at_ms, decision.approvers, call)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,19 +151,23 @@ class ScriptedApprover:
 class TerminalApprover:
     """Shows the exact canonical value on a terminal and waits for a typed yes; all else is a no."""
 
-    def __init__(self, source: TextIO, sink: TextIO, name: str | None = None) -> None:
-        """Reads answers from `source`, writes to `sink`; `name` is by default that of the user who runs this."""
+    def __init__(self, source: TextIO, sink: TextIO, name: str | None = None, *, reveal: bool = False) -> None:
+        """Reads answers from `source`, writes to `sink`; `name` is by default that of the user who runs this.
+
+        Secret values are shown only to who types `show`, or from the first with `reveal`.
+        """
         self._source = source
         self._sink = sink
         self._name = name or _user_name()
+        self._reveal = reveal
 
     def review(self, request: ApprovalRequest) -> Approval | Refused:
         """An approval only for the word `approve` and the digest's first digits, typed after the call was shown."""
         prefix = request.call.digest[:DIGEST_PREFIX]
-        self._say(*_description(request, reveal=False))
+        self._say(*_description(request, reveal=self._reveal))
         prompt = f"type `approve {prefix}` to let it run, anything else to refuse: "
         answer = self._ask(prompt)
-        if answer == "show" and _secrets(request.tool):
+        if answer == "show" and request.hides:
             self._say(*_description(request, reveal=True))
             answer = self._ask(prompt)
         if answer == f"approve {prefix}":
@@ -165,8 +189,7 @@ class TerminalApprover:
 def _description(request: ApprovalRequest, *, reveal: bool) -> list[str]:
     """What is asked, on lines in which every character shows as itself or as its JSON escape."""
     decision, call = request.decision, request.call
-    hidden = _secrets(request.tool)
-    shown = call.canonical if reveal or not hidden else _masked(call.canonical, hidden)
+    shown = request.reveal() if reveal else call.shown
     lines = [
         f"tool      {printable(call.tool)}",
         f"call      {printable(shown)}",
@@ -176,21 +199,9 @@ def _description(request: ApprovalRequest, *, reveal: bool) -> list[str]:
     ]
     if not shown.isascii():
         lines.insert(2, f"in ASCII  {json.dumps(json.loads(shown), separators=(',', ':'))}")
-    if hidden and not reveal:
+    if request.hides and not reveal:
         lines.append("secret values are hidden; type `show` to see them")
     return lines
-
-
-def _secrets(tool: Tool) -> frozenset[str]:
-    return frozenset(argument.name for argument in tool.arguments if argument.secret)
-
-
-def _masked(canonical: str, hidden: frozenset[str]) -> str:
-    document: dict[str, Json] = json.loads(canonical)
-    args = document["args"]
-    if isinstance(args, dict):
-        document["args"] = {name: "(secret)" if name in hidden else value for name, value in args.items()}
-    return canonical_json(document)
 
 
 def _time(moment_ms: int) -> str:

@@ -28,18 +28,39 @@ Isolation: TypeAlias = Literal["container", "session", "host"]
 """A container of the call's own; one that lives for a client's session (a real MCP server); or none."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Call:
     """A tool call, parsed once. `args` is read-only and lacks absent optionals.
 
-    `canonical` is the JSON text (JCS) of `{"args": ..., "tool": ...}` that is digested, shown to a person and
-    sent to the container; `digest` its SHA-256 in hex.
+    `canonical` is the JSON text (JCS) of `{"args": ..., "tool": ...}` that is digested and sent to the container.
+    `digest` is its SHA-256 in hex; a keyed one where an argument is secret, for it stands in records. `masked` is the
+    canonical text with a keyed digest in place of each secret value, None where nothing is secret. `plain_digest` is
+    the SHA-256 that the permit is held against where `digest` is keyed; it is never shown and never written.
     """
 
     tool: str
     args: Mapping[str, Value]
     canonical: str
     digest: str
+    masked: str | None = None
+    plain_digest: str = ""
+
+    @property
+    def bound_digest(self) -> str:
+        """The SHA-256 (hex) of the canonical bytes, made when they were parsed: what runs must have it."""
+        return self.plain_digest or self.digest
+
+    @property
+    def shown(self) -> str:
+        """What may be shown, logged and recorded of the call: all of it but the values of what is secret."""
+        return self.canonical if self.masked is None else self.masked
+
+    def hidden(self) -> Call:
+        """The call as whoever is shown it may have it: where something is secret, the masked text and no values."""
+        return self if self.masked is None else Call(self.tool, {}, self.masked, self.digest, self.masked)
+
+    def __repr__(self) -> str:
+        return f"Call({self.shown})"
 
 
 @dataclass(frozen=True, slots=True)

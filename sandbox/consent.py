@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from sandbox.approve import Approval, ApprovalRequest, Approver, Given, ask
+from sandbox.approve import Approval, ApprovalRequest, Approver, Given, ask, request_for
 from sandbox.call import Call, Decision
 from sandbox.ir import Tool
 from sandbox.step import denied
@@ -31,7 +31,7 @@ class Consent:
         for approver in self._approvers:
             if len(approvals) >= decision.approvers:
                 break
-            request = ApprovalRequest(call, decision, tool, now + decision.expires_ms, decision.approvers)
+            request = request_for(call, decision, tool, now + decision.expires_ms)
             answer = self._answer(approver, request)
             approvals[answer.approver] = answer
         if len(approvals) < decision.approvers:

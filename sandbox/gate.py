@@ -44,10 +44,12 @@ from sandbox.passage import Passage, Way
 from sandbox.policy import Policy, SharedTool
 from sandbox.recovery import recover
 from sandbox.rehearsal import Rehearsal
+from sandbox.seal import Seal, needs_seal
+from sandbox.seal_file import read_seal
 from sandbox.session import Session, read_session
 from sandbox.state import Reservation, Store, Transaction
 from sandbox.step import denied, replaced, stopped
-from sandbox.trail import Trail, is_fault, names, one_line
+from sandbox.trail import Trail, is_fault, named, names, one_line
 
 if TYPE_CHECKING:
     from sandbox.execute.cold import ColdRunner
@@ -93,8 +95,10 @@ class Gate:
         approvers: Sequence[Approver],
         clock: Clock,
         proofs: Proofs = NO_PROOFS,
+        seal: Seal | None = None,
     ) -> None:
         self._policy = policy
+        self._seal = seal
         self._digests = policy.digests()
         self._store = store
         self._audit = audit
@@ -104,7 +108,7 @@ class Gate:
         self._cold: ColdRunner | None = None
         self._host = HostRunner()
         self._clock = clock
-        self._trail = Trail(audit, policy)
+        self._trail = Trail(audit)
         self._consent = Consent(approvers, self._trail, clock)
         self._passage = Passage(policy, engines, store, self._trail, clock=clock, proofs=proofs)
         self._idle = threading.Condition()
@@ -155,6 +159,7 @@ class Gate:
                 approvers=_each(approver),
                 clock=moment,
                 proofs=proofs.told,
+                seal=read_seal(store.key_path) if needs_seal(policy.tools) else None,
             )
             gate._recover(proofs)  # the first thing that a new gate does
             for found in proofs.standings.values():
@@ -186,7 +191,7 @@ class Gate:
         except UsageError as error:
             return denied(None, error.reason_code, str(error))
         except Exception as error:  # noqa: BLE001  # whatever went wrong, the answer is no
-            decision = _failed(None, error)
+            decision = self._failed(None, error)
         if is_fault(decision):
             self._trail.note("fault", decision)
         return decision
@@ -221,7 +226,7 @@ class Gate:
             except SandboxError:
                 raise
             except Exception as error:
-                message = f"the gate failed: {one_line(error)}"
+                message = f"the gate failed: {self._words(error)}"
                 raise Fault(message) from error
 
     async def acall(self, raw: Raw, session: Session | None = None, *, given: Given | None = None) -> Result:
@@ -236,7 +241,7 @@ class Gate:
         try:
             return self._nearest(raw, read_session(self._policy, session))
         except Exception as error:  # noqa: BLE001  # advice that cannot be had is left out
-            emit("gate.nearest_failed", reason=one_line(error))
+            emit("gate.nearest_failed", reason=self._words(error))
             return ()
 
     def attach(self, tool: str, function: HostFunction) -> None:
@@ -294,7 +299,7 @@ class Gate:
         return self._passage.take(way, decision, permit)
 
     def _parse(self, raw: Raw) -> Call | Rejected:
-        return parse_call(raw, self._policy)
+        return parse_call(raw, self._policy, self._seal)
 
     def _judge(self, call: Call | Rejected, facts: Facts) -> Decision:
         now = self._clock()
@@ -320,7 +325,7 @@ class Gate:
         try:
             return self._judge(call, facts)
         except Exception as error:  # noqa: BLE001  # whatever went wrong, the answer is no
-            return _failed(call, error)
+            return self._failed(call, error)
 
     def _nearest(self, raw: Raw, facts: Facts) -> tuple[Suggestion, ...]:
         call = self._parse(raw)
@@ -354,7 +359,9 @@ class Gate:
         runner = self._host if on_host else self._container_runner()
         prepared = runner.prepare(contract, tool)
         isolation: Isolation = "host" if on_host else "container"
-        return Way(call, shared, contract, tool, runner, isolation, prepared, said.digest, said.facts)
+        return Way(
+            call, shared, contract, tool, runner, isolation, prepared, said.digest, said.facts, self._seal_of(call)
+        )
 
     def _prepare_served(self, call: Call, shared: SharedTool, server: Runner, said: _Said) -> Way:
         """What the session's server would run; one that is not as reviewed, or not there, is a denial on record."""
@@ -364,7 +371,12 @@ class Gate:
             prepared = server.prepare(contract, tool)
         except EnvironmentLacking as error:
             raise self._trail.refuse(denied(call, error.reason_code, one_line(error))) from error
-        return Way(call, shared, contract, tool, server, "session", prepared, said.digest, said.facts)
+        seal = self._seal_of(call)
+        return Way(call, shared, contract, tool, server, "session", prepared, said.digest, said.facts, seal)
+
+    def _seal_of(self, call: Call) -> Seal | None:
+        """The seal, where the call has secrets that its tool may repeat."""
+        return None if call.masked is None else self._seal
 
     def _obtain_permit(
         self, way: Way, facts: Facts, decision: Decision, given: Given | None
@@ -407,7 +419,7 @@ class Gate:
                     transaction.save(each, step.after[each.name])
                 transaction.reserve(Reservation(permit.nonce, way.tool.name, way.call.digest, before, now))
         except Exception as error:  # noqa: BLE001  # no permit left this function: nothing runs
-            return _failed(way.call, error), None
+            return self._failed(way.call, error), None
         return step.decision, permit
 
     def _permit(self, way: Way, approvals: tuple[Approval, ...], now_ms: int, epoch: int, nonce: str) -> Permit:
@@ -424,6 +436,15 @@ class Gate:
             epoch=epoch,
             approved_by=names(approvals),
         )
+
+    def _failed(self, call: Call | Rejected | None, error: Exception) -> Decision:
+        """The denial for an error of ours."""
+        known = call if isinstance(call, Call) else None
+        return denied(known, "fault.internal", f"the gate failed and so denies: {self._words(error)}")
+
+    def _words(self, error: Exception) -> str:
+        """What may be told of an error; where calls have secrets, nothing that a foreign library put into it."""
+        return one_line(error) if self._seal is None else named(error)
 
     # --- opening and closing ---------------------------------------------------------------------
 
@@ -481,12 +502,6 @@ def _each(approver: Approver | Sequence[Approver] | None) -> tuple[Approver, ...
     if approver is None:
         return ()
     return tuple(approver) if isinstance(approver, Sequence) else (approver,)
-
-
-def _failed(call: Call | Rejected | None, error: Exception) -> Decision:
-    """The denial for an error of ours."""
-    known = call if isinstance(call, Call) else None
-    return denied(known, "fault.internal", f"the gate failed and so denies: {one_line(error)}")
 
 
 def _session_digest(session: Session | None) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass, replace
 from itertools import islice
 from typing import Final, TypeAlias
 
@@ -33,6 +33,7 @@ from sandbox.ir import (
     TimestampType,
     Tool,
 )
+from sandbox.seal import holds_secret
 
 MAX_CANDIDATES: Final = 200
 """Constants and items tried per argument: a person reads one suggestion, and each try is a decision."""
@@ -53,16 +54,33 @@ class Suggestion:
     present: bool
     call: RawCall
 
+    @property
+    def args(self) -> dict[str, Json]:
+        """The arguments of the suggested call."""
+        args = self.call["args"]
+        return args if isinstance(args, dict) else {}
+
 
 def nearest_allowed(call: Call, tool: Tool, *, probe: Allows, judge: Allows) -> tuple[Suggestion, ...]:
-    """At most one suggestion per argument, in the spec's order. `probe` may err, `judge` has the last word."""
+    """At most one suggestion per argument, in the spec's order. `probe` may err, `judge` has the last word.
+
+    Nothing is suggested in place of what is secret, and suggested calls have it masked as in `call.shown`.
+    """
     args: dict[str, Json] = json.loads(call.canonical)["args"]
     found: list[Suggestion] = []
     for argument in tool.arguments:
-        if argument.name in call.args:
+        if argument.name in call.args and not holds_secret(argument):
             tried = _suggestions(argument, call.args[argument.name], tool, _Try(args, argument.name, tool.name, probe))
             found.extend(islice((each for each in tried if probe(each.call) and judge(each.call)), 1))
-    return tuple(found)
+    return tuple(found) if call.masked is None else tuple(_masked(each, call.masked, tool) for each in found)
+
+
+def _masked(suggestion: Suggestion, masked: str, tool: Tool) -> Suggestion:
+    """The suggestion, with the masked call's own values where a secret is."""
+    shown: dict[str, Json] = json.loads(masked)["args"]
+    secret = {each.name for each in tool.arguments if holds_secret(each)}
+    args = {name: shown[name] if name in secret else value for name, value in suggestion.args.items()}
+    return replace(suggestion, call=_raw(tool.name, args))
 
 
 def _suggestions(argument: Argument, value: Value, tool: Tool, attempt: _Try) -> Iterator[Suggestion]:

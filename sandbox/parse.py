@@ -46,6 +46,7 @@ from sandbox.ir import (
     Tool,
     UrlType,
 )
+from sandbox.seal import Seal, has_secrets
 from sandbox.shell import parse_shell
 from sandbox.strict_json import JsonNumber, Tree
 from sandbox.times import parse_duration, parse_timestamp
@@ -83,16 +84,19 @@ class Toolbox(Protocol):
         ...
 
 
-def parse_call(raw: bytes | str | Mapping[str, object], toolbox: Toolbox) -> Call | Rejected:
-    """The call of one of these tools that `raw` is, with canonical arguments; else why it is none."""
+def parse_call(raw: bytes | str | Mapping[str, object], toolbox: Toolbox, seal: Seal | None = None) -> Call | Rejected:
+    """The call of one of these tools that `raw` is, with canonical arguments; else why it is none.
+
+    `seal` has the key for digests of calls with secret arguments; without it each such call gets a key of its own.
+    """
     try:
         tree = strict_json.read(raw)
-        return tree if isinstance(tree, Rejected) else _call(tree, toolbox)
+        return tree if isinstance(tree, Rejected) else _call(tree, toolbox, seal)
     except Exception as error:  # noqa: BLE001  # the edge: whatever goes wrong inside is a refusal, never a pass
         return Rejected("fault.internal", f"internal error `{type(error).__name__}` while the call was parsed")
 
 
-def _call(tree: Tree, toolbox: Toolbox) -> Call | Rejected:
+def _call(tree: Tree, toolbox: Toolbox, seal: Seal | None) -> Call | Rejected:
     if type(tree) is not dict:
         return Rejected("parse.shape", f"{_what(tree)} stands where an object with `tool` and `args` is accepted")
     for field in tree:
@@ -112,7 +116,7 @@ def _call(tree: Tree, toolbox: Toolbox) -> Call | Rejected:
     if tool is None:
         return Rejected("unknown_tool", f"unknown tool {quoted(name)}; {_choices('the tools are', toolbox.tools)}")
     args = _arguments(raw_args, tool)
-    return args if isinstance(args, Rejected) else _canonical_call(tool, args)
+    return args if isinstance(args, Rejected) else _canonical_call(tool, args, seal)
 
 
 def _arguments(raw: dict[str, Tree], tool: Tool) -> dict[str, Value] | Rejected:
@@ -137,7 +141,8 @@ def _named(raw: dict[str, Tree], declared: tuple[Argument, ...], what: str) -> d
         else:
             return Rejected("parse.missing_argument", f"the {what} `{part.name}` is missing")
         if isinstance(value, Rejected):
-            return Rejected(value.reason_code, f"{what} `{part.name}`{_joined(value.reason)}")
+            why = ": it is secret, and nothing of what was given is repeated" if part.secret else _joined(value.reason)
+            return Rejected(value.reason_code, f"{what} `{part.name}`{why}")
         values[part.name] = value
     return values
 
@@ -147,11 +152,17 @@ def _default(text: str) -> Tree:
     return None if isinstance(tree, Rejected) else tree  # a refused default stays refused: null is no value
 
 
-def _canonical_call(tool: Tool, args: dict[str, Value]) -> Call:
+def _canonical_call(tool: Tool, args: dict[str, Value], seal: Seal | None) -> Call:
     types = {argument.name: argument.type for argument in tool.arguments}
     shown: dict[str, Json] = {name: show_value(value, types[name]) for name, value in args.items()}
     canonical = canonical_json({"args": shown, "tool": tool.name})
-    return Call(tool.name, MappingProxyType(args), canonical, text_digest(canonical))
+    if not has_secrets(tool):
+        return Call(tool.name, MappingProxyType(args), canonical, text_digest(canonical))
+    seal = seal or Seal.fresh()
+    masked = canonical_json({"args": seal.masked(shown, tool), "tool": tool.name})
+    return Call(
+        tool.name, MappingProxyType(args), canonical, seal.digest("call", canonical), masked, text_digest(canonical)
+    )
 
 
 # --- one value, arm for arm over the types -----------------------------------------------------------

@@ -17,9 +17,10 @@ from sandbox.execute.runner import Prepared, Runner
 from sandbox.ir import Contract, Tool
 from sandbox.joint import Engines, JointLanding, take_joint_success
 from sandbox.policy import Policy, SharedTool
+from sandbox.seal import Seal
 from sandbox.state import Store, Transaction
 from sandbox.step import denied, replaced, stopped
-from sandbox.trail import Trail, one_line, outcome_body
+from sandbox.trail import Trail, named, one_line, outcome_body
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,7 @@ class Way:
     """One call on its way: what was asked, what will run it, and what its permit will bind.
 
     `shared` is what a person is shown; `contract` the spec whose `run` runs, and `tool` its declaration of the tool.
+    `seal` is there where the tool is given secrets: what is recorded of its outcome is keyed by it.
     """
 
     call: Call
@@ -38,6 +40,7 @@ class Way:
     prepared: Prepared
     session_digest: str
     facts: Facts
+    seal: Seal | None = None
 
 
 class Passage:
@@ -107,7 +110,9 @@ class Passage:
             return way.runner.run(permit, way.contract, way.tool, self._clock())
         except Exception as error:  # noqa: BLE001  # whatever it was, it has to be settled and recorded
             code = error.reason_code if isinstance(error, SandboxFailure) else "sandbox_failure.internal"
-            return Outcome("sandbox_failure", code, f"the runner failed: {one_line(error)}")
+            return Outcome(
+                "sandbox_failure", code, f"the runner failed: {named(error) if way.seal else one_line(error)}"
+            )
         except BaseException:
             self._interrupted(way, permit)
             raise
@@ -117,7 +122,7 @@ class Passage:
         lost = Outcome("sandbox_failure", "sandbox_failure.interrupted", "interrupted while it ran")
         try:
             self._settle(way, permit, lost)
-            self._trail.append("outcome", outcome_body(lost, _receipt(way, permit, self._proofs)))
+            self._trail.append("outcome", outcome_body(lost, _receipt(way, permit, self._proofs), seal=way.seal))
         except Exception as error:  # noqa: BLE001  # the interruption is what to report
             emit("gate.settle_failed", nonce=permit.nonce, reason=one_line(error))
 
@@ -151,7 +156,7 @@ class Passage:
         try:
             landing = self._settle(way, permit, outcome)
         finally:
-            record = self._trail.append("outcome", outcome_body(outcome, receipt, landing))
+            record = self._trail.append("outcome", outcome_body(outcome, receipt, landing, way.seal))
         if landing is not None and landing.reason_code:
             emit("gate.success_not_noted", tool=way.tool.name, reason_code=landing.reason_code)
         emit("gate.outcome", tool=way.tool.name, status=outcome.status, duration_ms=outcome.duration_ms)

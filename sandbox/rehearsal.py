@@ -14,6 +14,7 @@ from sandbox.joint import Engines, JointLanding, JointStep, States, take_joint_s
 from sandbox.machine import StateValue, effective, initial_state, tick
 from sandbox.parse import parse_call
 from sandbox.policy import Policy
+from sandbox.seal import Seal
 from sandbox.step import denied
 
 
@@ -37,6 +38,7 @@ class Rehearsal:
         self._engines = engines
         self._stored = {each.name: initial_state(each, start_ms) for each in policy.contracts} | dict(stored or {})
         self._session = session
+        self._seal = Seal.fresh()
 
     def judge(self, raw: bytes | str | Mapping[str, object], now_ms: int) -> Decision:
         """The verdict on a raw call now; nothing moves. Never raises."""
@@ -74,7 +76,7 @@ class Rehearsal:
     def _step(self, raw: bytes | str | Mapping[str, object], now_ms: int) -> JointStep:
         call: Call | Rejected | None = None
         try:
-            call = parse_call(raw, self._policy)
+            call = parse_call(raw, self._policy, self._seal)
             return take_joint_step(self._engines, self._policy, self._stored, call, now_ms, session=self._session)
         except Exception as error:  # noqa: BLE001  # fail closed, as the gate does
             known = call if isinstance(call, Call) else None

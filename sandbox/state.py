@@ -106,6 +106,11 @@ class Store:
             raise UsageError(message)
         return self._path.with_suffix(".audit.jsonl")
 
+    @property
+    def key_path(self) -> Path:
+        """Where the key stands that the digests of secret values are made with: `state.db` has `state.key`."""
+        return self.audit_path.with_name(self.audit_path.name.removesuffix(".audit.jsonl") + ".key")
+
     def transaction(self) -> AbstractContextManager[Transaction]:
         """What happens inside is written when the block ends, all of it, or on an exception none of it.
 

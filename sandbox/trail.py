@@ -1,28 +1,27 @@
 """What the record says about a call, and the only way in which the gate writes to it.
 
-Kinds: `denied`, `asked`, `approval`, `intent`, `outcome`, `cancelled`, `interrupted`, `fault`, `spec_changed`. Secrets
-are masked by a keyed digest, and long calls are recorded by their size and digest.
+Kinds: `denied`, `asked`, `approval`, `intent`, `outcome`, `cancelled`, `interrupted`, `fault`, `spec_changed`. Keyed
+digests stand for secrets, also for what a tool that was given some has said; long calls are recorded by their size and
+digest.
 """
 
 from __future__ import annotations
 
 import hashlib
-import hmac
 import json
-import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Final
 
 from sandbox.approve import Approval, Refused
 from sandbox.audit import AuditLog, Record
-from sandbox.call import Call, Decision, Outcome, Permit, Receipt
+from sandbox.call import Asked, Call, Change, Decision, Outcome, Permit, Receipt
 from sandbox.canonical import printable
 from sandbox.errors import ApprovalNeeded, Denied, RecordBroken, SandboxError
 from sandbox.events import emit
 from sandbox.ir import Json
 from sandbox.joint import JointLanding
-from sandbox.policy import Policy
+from sandbox.seal import Seal
 from sandbox.state import Reservation
 
 MAX_RECORDED_CALL: Final = 16 * 1024
@@ -34,10 +33,8 @@ MAX_RECORDED_REASON: Final = 2_000
 class Trail:
     """Writes records of one gate. Thread-safe, as the record itself is."""
 
-    def __init__(self, audit: AuditLog, policy: Policy) -> None:
+    def __init__(self, audit: AuditLog) -> None:
         self._audit = audit
-        self._policy = policy
-        self._secret_key = secrets.token_bytes(32)
 
     def append(self, kind: str, body: Mapping[str, Json]) -> Record:
         """Write a record, or raise RecordBroken: what is not on record does not go on."""
@@ -51,7 +48,7 @@ class Trail:
 
     def intend(self, permit: Permit, decision: Decision) -> None:
         """Record what is about to run; raises RecordBroken, and then it does not run."""
-        self.append("intent", intent_body(self._policy, permit, decision, self._secret_key))
+        self.append("intent", intent_body(permit, decision))
 
     def refuse(self, decision: Decision) -> Denied:
         """Record a denial and give back what to raise. It stands whether or not the record takes it."""
@@ -69,7 +66,7 @@ class Trail:
     def note(self, kind: str, decision: Decision) -> None:
         """Record a decision by which nothing runs, if the record still takes it."""
         try:
-            self._audit.append(kind, decision_body(self._policy, decision, self._secret_key))
+            self._audit.append(kind, decision_body(decision))
         except Exception as error:  # noqa: BLE001  # nothing runs either way
             emit("gate.record_failed", reason=one_line(error))
 
@@ -87,23 +84,21 @@ def one_line(error: BaseException) -> str:
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
-def call_body(policy: Policy, call: Call, secret_key: bytes) -> dict[str, Json]:
-    """Tool, digest and canonical arguments; a secret argument is replaced by a keyed digest of its value."""
-    text = call.canonical
-    tool = policy.tool(call.tool)
-    hidden = {argument.name for argument in tool.arguments if argument.secret} if tool is not None else set[str]()
-    body: dict[str, Json] = {"tool": call.tool, "size": len(text)}
-    if not hidden:
-        body["call_digest"] = call.digest
-    if len(text) > MAX_RECORDED_CALL:
-        return body
-    args: Json = json.loads(text)["args"]
-    if isinstance(args, dict):
-        body["args"] = {key: _mask(value, secret_key) if key in hidden else value for key, value in args.items()}
+def named(error: BaseException) -> str:
+    """An error in one printable line; of one that is none of ours its type alone: it may repeat what it was given."""
+    return one_line(error) if isinstance(error, SandboxError) else type(error).__name__
+
+
+def call_body(call: Call) -> dict[str, Json]:
+    """Tool, digest and canonical arguments; what is secret is replaced by a keyed digest."""
+    text = call.shown
+    body: dict[str, Json] = {"tool": call.tool, "size": len(text), "call_digest": call.digest}
+    if len(text) <= MAX_RECORDED_CALL:
+        body["args"] = json.loads(text)["args"]
     return body
 
 
-def decision_body(policy: Policy, decision: Decision, secret_key: bytes) -> dict[str, Json]:
+def decision_body(decision: Decision) -> dict[str, Json]:
     """Why a call was denied or waits, and which call it was."""
     body: dict[str, Json] = {
         "verdict": decision.verdict,
@@ -115,7 +110,7 @@ def decision_body(policy: Policy, decision: Decision, secret_key: bytes) -> dict
         "engines": {"evaluator": decision.engines.evaluator, "solver": decision.engines.solver},
     }
     if decision.call is not None:
-        body["call"] = call_body(policy, decision.call, secret_key)
+        body["call"] = call_body(decision.call)
     return body
 
 
@@ -138,10 +133,10 @@ def answer_body(answer: Approval | Refused, call: Call) -> dict[str, Json]:
             }
 
 
-def intent_body(policy: Policy, permit: Permit, decision: Decision, secret_key: bytes) -> dict[str, Json]:
+def intent_body(permit: Permit, decision: Decision) -> dict[str, Json]:
     """Everything that the permit binds, written before anything runs."""
     return {
-        "decision": decision_body(policy, decision, secret_key),
+        "decision": decision_body(decision),
         "nonce": permit.nonce,
         "contract_digest": permit.contract_digest,
         "contracts": dict(permit.contracts),
@@ -155,10 +150,13 @@ def intent_body(policy: Policy, permit: Permit, decision: Decision, secret_key: 
     }
 
 
-def outcome_body(outcome: Outcome, receipt: Receipt, landing: JointLanding | None = None) -> dict[str, Json]:
+def outcome_body(
+    outcome: Outcome, receipt: Receipt, landing: JointLanding | None = None, seal: Seal | None = None
+) -> dict[str, Json]:
     """What came of it, with the receipt. Output is recorded by size and digest, changes in full.
 
-    `landing` is what came of `on_success`: `stored`, `unchanged`, or the code of why nothing could be stored.
+    `landing` is what came of `on_success`: `stored`, `unchanged`, or the code of why nothing could be stored. `seal` is
+    there where the tool was given secrets, which it may repeat: then digests are keyed, and its words are left out.
     """
     noted: dict[str, Json] = {}
     if landing is not None:
@@ -167,15 +165,15 @@ def outcome_body(outcome: Outcome, receipt: Receipt, landing: JointLanding | Non
     return {
         "status": outcome.status,
         "reason_code": outcome.reason_code,
-        "reason": outcome.reason[:MAX_RECORDED_REASON],
+        "reason": _words(outcome, seal)[:MAX_RECORDED_REASON],
         "started": outcome.started,
         "duration_ms": outcome.duration_ms,
         "truncated": outcome.truncated,
-        "result": _summary(json.dumps(outcome.result, sort_keys=True)),
-        "stdout": _summary(outcome.stdout),
-        "stderr": _summary(outcome.stderr),
-        "changes": [asdict(change) for change in outcome.changes],
-        "requests": [asdict(request) for request in outcome.requests],
+        "result": _summary(json.dumps(outcome.result, sort_keys=True), seal),
+        "stdout": _summary(outcome.stdout, seal),
+        "stderr": _summary(outcome.stderr, seal),
+        "changes": [asdict(_sealed(change, seal)) for change in outcome.changes],
+        "requests": [asdict(_sealed_request(request, seal)) for request in outcome.requests],
         "receipt": {**bound, "contracts": dict(receipt.contracts), "approved_by": list(receipt.approved_by)},
         **noted,
     }
@@ -198,11 +196,23 @@ def names(answers: Sequence[Approval]) -> tuple[str, ...]:
     return tuple(answer.approver for answer in answers)
 
 
-def _mask(value: Json, secret_key: bytes) -> Json:
-    text = json.dumps(value, sort_keys=True)
-    return {"secret": hmac.new(secret_key, text.encode(), hashlib.sha256).hexdigest()}
+def _words(outcome: Outcome, seal: Seal | None) -> str:
+    """The outcome's reason; nothing of what a tool itself may have put into it, where it knows a secret."""
+    if seal is None or not outcome.reason or outcome.reason_code.startswith("limit."):
+        return outcome.reason
+    return "not recorded, for the tool was given secret values"
 
 
-def _summary(text: str) -> dict[str, Json]:
+def _summary(text: str, seal: Seal | None) -> dict[str, Json]:
     data = text.encode("utf-8", "surrogatepass")
-    return {"size": len(data), "digest": hashlib.sha256(data).hexdigest()}
+    digest = hashlib.sha256(data).hexdigest() if seal is None else seal.digest("output", text)
+    return {"size": len(data), "digest": digest}
+
+
+def _sealed(change: Change, seal: Seal | None) -> Change:
+    return change if seal is None or not change.digest else replace(change, digest=seal.digest("file", change.digest))
+
+
+def _sealed_request(request: Asked, seal: Seal | None) -> Asked:
+    """A path is a common place for a token; where the tool knows a secret it is left out, and its digest keyed."""
+    return request if seal is None else replace(request, path="", digest=seal.digest("request", request.digest))

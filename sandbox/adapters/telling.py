@@ -17,6 +17,7 @@ from sandbox.call import Decision, Outcome
 from sandbox.errors import ToolError
 from sandbox.ir import BoolType, DecimalType, DurationType, EnumType, IntType, Json, TextType, TimestampType, Tool
 from sandbox.nearest import Suggestion
+from sandbox.seal import holds_secret
 
 MAX_SHOWN_STDERR: Final = 2_000
 """Characters of a failed tool's stderr that the model is shown: the end of a traceback says most."""
@@ -72,7 +73,7 @@ def failed(error: ToolError) -> Answer:
 
 def _may_be_told(hint: Suggestion, tool: Tool) -> bool:
     argument = next((each for each in tool.arguments if each.name == hint.argument), None)
-    if argument is None or argument.secret:
+    if argument is None or holds_secret(argument):
         return False
     return not hint.present or isinstance(argument.type, _TOLD)
 

@@ -21,7 +21,7 @@ _FIELDS: Final = ("request", "tool", "call", "digest", "rule", "reason", "needed
 
 @dataclass(frozen=True, slots=True)
 class Ticket:
-    """What people are shown: `call` is the canonical JSON of the very call that would run.
+    """What people are shown: `call` is the canonical JSON of the very call that would run, its secret values masked.
 
     `request` tells this question from every other, `needed` is how many different people have to agree, until
     `expires_at_ms` (Unix milliseconds).
@@ -67,7 +67,7 @@ def new_ticket(decision: Decision, now_ms: int) -> Ticket:
     return Ticket(
         request=secrets.token_hex(16),
         tool=decision.call.tool,
-        call=decision.call.canonical,
+        call=decision.call.shown,
         digest=decision.call.digest,
         rule=decision.rule,
         reason=decision.reason,

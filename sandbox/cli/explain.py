@@ -10,7 +10,7 @@ from typing import Final
 
 import click
 
-from sandbox.call import Decision, Rejected
+from sandbox.call import Decision
 from sandbox.canonical import show_state
 from sandbox.cli.decision import decision_document, exit_code_of
 from sandbox.cli.output import json_option, print_document, show, state_option
@@ -25,7 +25,6 @@ from sandbox.ir import Json, Rule
 from sandbox.joint import Engines, States
 from sandbox.machine import StoredState
 from sandbox.nearest import Allows, Suggestion, nearest_allowed
-from sandbox.parse import parse_call
 from sandbox.policy import Policy
 from sandbox.rehearsal import Rehearsal
 from sandbox.session import read_session
@@ -101,9 +100,9 @@ def _explain(policy: Policy, both: Engines, place: _Place, raw: bytes) -> _Expla
     probe = Rehearsal(policy, evaluators, now_ms, place.stored, session=place.facts)
     decision = judge.judge(raw, now_ms)
     state = _shown(policy, judge, now_ms)
-    call = parse_call(raw, policy)
-    shared = None if isinstance(call, Rejected) else policy.shared(call.tool)
-    if isinstance(call, Rejected) or shared is None or decision.reason_code in _BEFORE_ANY_RULE:
+    call = decision.call
+    shared = None if call is None else policy.shared(call.tool)
+    if call is None or shared is None or decision.reason_code in _BEFORE_ANY_RULE:
         return _Explanation(decision, state)
     facts = {f"session.{name}": value for name, value in place.facts.items()}
     facts = {"now": judge.clock(shared.judges, now_ms), **facts}
@@ -151,7 +150,7 @@ def _print(explanation: _Explanation) -> None:
     decision = explanation.decision
     click.echo(f"{decision.verdict}: {show(decision.reason)} [{decision.reason_code}]")
     if decision.call is not None:
-        click.echo(f"call: {show(decision.call.canonical)}")
+        click.echo(f"call: {show(decision.call.shown)}")
     for name, value in explanation.state.items():
         click.echo(f"state.{name} = {show(str(value))}")
     several = len({spec for spec, _, _ in explanation.rules}) > 1

@@ -27,6 +27,7 @@ from sandbox.ir import Json
 @tool_option
 @args_option
 @click.option("--approve-as", "people", metavar="NAME", multiple=True, help="Approve as this person; repeatable.")
+@click.option("--reveal", is_flag=True, help="Show secret values to who is asked at the terminal.")
 @session_option
 @state_option
 @json_option
@@ -36,6 +37,7 @@ def command(
     tool: str,
     args: str,
     people: tuple[str, ...],
+    reveal: bool,
     session: dict[str, object],
     state: str | None,
     as_json: bool,
@@ -44,7 +46,7 @@ def command(
 
     Exit code: 0 if it ran and ended `ok`, 1 if it was denied or did not end `ok`, 3 if a person is needed.
     """
-    with Gate.open(spec, state=state, approver=_approvers(people)) as gate:
+    with Gate.open(spec, state=state, approver=_approvers(people, reveal=reveal)) as gate:
         try:
             result = gate.attempt(raw_call(tool, args), session)
         except Refusal as refusal:
@@ -52,12 +54,12 @@ def command(
     return _ran(result, as_json=as_json, several=gate.policy.several)
 
 
-def _approvers(people: Sequence[str]) -> tuple[Approver, ...]:
+def _approvers(people: Sequence[str], *, reveal: bool = False) -> tuple[Approver, ...]:
     """The people named on the command line, else whoever sits at the terminal, else nobody."""
     if people:
         return tuple(ScriptedApprover(name) for name in people)
     if sys.stdin.isatty() and sys.stderr.isatty():
-        return (TerminalApprover(sys.stdin, sys.stderr),)
+        return (TerminalApprover(sys.stdin, sys.stderr, reveal=reveal),)
     return ()
 
 
@@ -114,7 +116,7 @@ def _document(
         "rule": decision.rule,
         "reason_code": decision.reason_code if outcome is None else outcome.reason_code,
         "reason": decision.reason,
-        "call": json.loads(decision.call.canonical) if decision.call is not None else None,
+        "call": json.loads(decision.call.shown) if decision.call is not None else None,
         "outcome": outcome_document(outcome) if outcome is not None else None,
         "receipt": {**asdict(receipt), "approved_by": list(receipt.approved_by)} if receipt is not None else None,
     }

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from sandbox.compile import budget, cost, enabling, folders, grants
+from sandbox.compile import budget, cost, enabling, folders, grants, secrecy
 from sandbox.compile.types import Types
 from sandbox.compile.variables import Variables
 from sandbox.errors import SpecError
@@ -140,6 +140,7 @@ class _Compiler:
         if not self._problems:
             folders.check(contract, self._wrong)
             cost.check(contract, self._wrong)
+            secrecy.check(contract, self._wrong)
         return contract
 
     def _check_exists(self, key: str, path: str | None) -> None:
@@ -154,6 +155,9 @@ class _Compiler:
             for key in ("optional", "default"):
                 if key in spec.model_fields_set:
                     self._wrong(f"a fact of the session is always supplied; take `{key}` out", *at, key)
+            if "secret" in spec.model_fields_set:
+                message = "a fact of the session is no secret, for its digest is on record; take `secret` out"
+                self._wrong(message, *at, "secret")
             fact = self._types.argument(name, spec, at)
             if not isinstance(sort_of(fact.type), ScalarSort):
                 self._wrong("a fact of the session is a single value, such as a string or an enum", *at, "type")

@@ -76,6 +76,12 @@ class _Pair:
             elif _meaning(argument) != _meaning(theirs[argument.name]):
                 place = self._place(*at, "args", argument.name)
                 self._wrong(f"{_otherwise(argument.name, place)}; {same}", *at, "args", argument.name)
+            elif argument.secret != theirs[argument.name].secret:
+                place = self._place(*at, "args", argument.name)
+                message = (
+                    f"{shown(argument.name)} is a secret in one spec alone, see {place}; write `secret: true` in both"
+                )
+                self._wrong(message, *at, "args", argument.name)
         for name in sorted(set(theirs) - {argument.name for argument in tool.arguments}):
             place = self._place(*at, "args", name)
             self._wrong(f"the argument {shown(name)} at {place} is missing here; {same}", *at)
@@ -131,7 +137,7 @@ def _otherwise(name: str, place: Place) -> str:
 
 
 def _meaning(argument: Argument) -> tuple[object, ...]:
-    """All of an argument but whether it is secret: that it is for all, as soon as it is for one."""
+    """All of an argument but whether it is secret."""
     return (argument.name, argument.type, argument.optional, argument.default)
 
 

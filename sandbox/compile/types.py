@@ -115,7 +115,7 @@ class Types:
         if spec.default is not None and spec.optional:
             self._wrong((*path, "default"), "`default` and `optional` exclude each other; keep one of them")
         default = None if spec.default is None else self._default(spec.default, type_, (*path, "default"))
-        return Argument(name, type_, spec.optional, default=default)
+        return Argument(name, type_, spec.optional, spec.secret, default)
 
     def type(self, spec: ArgumentSpec, path: _Path, depth: int = 0) -> ArgType:
         """A type, by whatever name."""
@@ -183,7 +183,7 @@ class Types:
         for name, spec in self._specs.items():
             if name in TYPE_NAMES | later.TYPES or name in taken:
                 self._note(f"`{name}` means something already; use another name", "types", name, key=True)
-            for key in ("optional", "default"):
+            for key in ("optional", "secret", "default"):
                 if key in spec.model_fields_set:
                     message = f"`{key}` belongs to an argument, not to a type; write it where the type is used"
                     self._wrong(("types", name, key), message)
@@ -278,6 +278,8 @@ class Types:
         for key in ("optional", "default"):
             if key in spec.items.model_fields_set:
                 self._wrong((*path, "items", key), f"an item is never optional; take `{key}` out")
+        if "secret" in spec.items.model_fields_set:
+            self._wrong((*path, "items", "secret"), "`secret` belongs to the whole list, or to a field; write it there")
         size = self._at_most(spec.max_size, MAX_LIST, (*path, "max_size"), _MORE_CALLS)
         if spec.min_size > size:
             self._wrong((*path, "min_size"), "`min_size` is above `max_size`; no value would be accepted")

@@ -125,7 +125,7 @@ def check_permit(permit: Permit, prepared: Prepared, contract: Contract, tool: T
     bound = {
         "the contract": (permit.contract_digest, ir.digest(contract)),
         "the tool": (permit.call.tool, tool.name),
-        "the call": (permit.call.digest, hashlib.sha256(permit.call.canonical.encode()).hexdigest()),
+        "the call": (permit.call.bound_digest, hashlib.sha256(permit.call.canonical.encode()).hexdigest()),
         "the tool's declaration": (contract.tool(tool.name), tool),
         "the run configuration": (permit.run_digest, prepared.run_digest),
         "the image": (permit.image_digest, prepared.image_digest),

@@ -14,7 +14,6 @@ SERVER_KEYS: Final = frozenset(
 )
 """What an MCP server may offer or ask for besides tools."""
 TOOL_KEYS: Final = frozenset({"returns", "changes", "after"})
-ARGUMENT_KEYS: Final = frozenset({"secret"})
 STATE_KEYS: Final = frozenset({"items", "key", "value", "max_size"})
 PROPERTY_KEYS: Final = frozenset({"needs", "within", "flow"})
 SCOPES: Final = frozenset({"principal", "session"})

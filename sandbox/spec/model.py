@@ -109,9 +109,8 @@ _Word = BeforeValidator(fields.prose)
 class Declared(Model):
     """What every argument and field may say beside its type."""
 
-    keys_of_later: ClassVar[frozenset[str]] = later.ARGUMENT_KEYS
-
     optional: fields.Boolean = False
+    secret: fields.Boolean = False
     default: fields.Raw = None
 
 

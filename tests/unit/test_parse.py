@@ -662,7 +662,7 @@ def test_depth_is_counted_alike_in_bytes_and_in_a_dict() -> None:
 
 
 def test_an_error_of_our_own_is_a_refusal(monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(_tree: object, _contract: object) -> Call:
+    def broken(*_: object) -> Call:
         raise RuntimeError
 
     monkeypatch.setattr(parse_module, "_call", broken)

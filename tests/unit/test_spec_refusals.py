@@ -208,9 +208,11 @@ ARGUMENTS: list[tuple[str, Problems]] = [
     ("{type: set}", [(5, 22, "type `set` is not supported in this version")]),
     ("[string]", [(5, 15, "expected a mapping; write one such as `{type: string}`")]),
     ("{type: null}", [(5, 22, "expected text, found `null`; put it in quotes if it is meant as text")]),
-    ("{type: string, secret: true}", [(5, 30, "`secret` is not supported in this version")]),
     ("{type: string, optional: yes}", [(5, 40, "expected `true` or `false`, found `yes`")]),
-    ("{type: int, pattern: a}", [(5, 27, "unknown key `pattern`; known: `default`, `max`, `min`, `optional`, `type`")]),
+    (
+        "{type: int, pattern: a}",
+        [(5, 27, "unknown key `pattern`; known: `default`, `max`, `min`, `optional`, `secret`, `type`")],
+    ),
     ("{type: int, min: 5, max: 1}", [(5, 32, "`min` is above `max`; no value would be accepted")]),
     ("{type: int, min: 0.5}", [(5, 32, "this number has 1 digits behind the point and an int has none; write fewer")]),
     ('{type: int, min: "5"}', [(5, 33, "expected a number, found text `5`; take the quotes off")]),
@@ -259,7 +261,10 @@ ARGUMENTS: list[tuple[str, Problems]] = [
             )
         ],
     ),
-    ("{type: text, pattern: a}", [(5, 28, "unknown key `pattern`; known: `default`, `max_size`, `optional`, `type`")]),
+    (
+        "{type: text, pattern: a}",
+        [(5, 28, "unknown key `pattern`; known: `default`, `max_size`, `optional`, `secret`, `type`")],
+    ),
     ("{type: enum, values: []}", [(5, 36, "an enum needs at least one value; write `[a, b]`")]),
     ("{type: enum, values: [a, b, a]}", [(5, 43, "the value `a` stands here already; keep one of them")]),
     (

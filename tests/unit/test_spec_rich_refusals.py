@@ -36,14 +36,14 @@ FILES = [
     ),
     (
         "types: {a: {type: int, pattern: x}}",
-        [(3, 24, "unknown key `pattern`; known: `default`, `max`, `min`, `optional`, `type`")],
+        [(3, 24, "unknown key `pattern`; known: `default`, `max`, `min`, `optional`, `secret`, `type`")],
     ),
     ("types: {a: int}", [(3, 12, "expected a mapping, found `int`; write `{type: string}`")]),
     ("types: []", [(3, 8, "expected a mapping; write `key: value` lines, or `{}`")]),
     ("types: {a-b: {type: int}}", [(3, 9, "`a-b` is no name; write a letter or `_`, then letters, digits and `_`")]),
     (
         "types: {money: {type: int}}\ntools: {t: {rules: [], args: {x: {type: money, min: 1}}}}",
-        [(4, 48, "unknown key `min`; known: `default`, `optional`, `type`")],
+        [(4, 48, "unknown key `min`; known: `default`, `optional`, `secret`, `type`")],
     ),
     (
         "types: {a: {type: text}}\ntools: {t: {rules: [], args: {x: {type: list, items: a}}}}",
@@ -118,7 +118,7 @@ ARGUMENTS = [
     ("{type: url, schemes: [htps]}", [(5, 37, "`htps` is no scheme that is known; did you mean `https`?")]),
     ("{type: url, schemes: [https, https]}", [(5, 44, "the scheme `https` stands here already; keep one of them")]),
     ("{type: url, schemes: https}", [(5, 36, "expected a list; write `[...]`")]),
-    ("{type: email, max_size: 5}", [(5, 29, "unknown key `max_size`; known: `default`, `optional`, `type`")]),
+    ("{type: email, max_size: 5}", [(5, 29, "unknown key `max_size`; known: `default`, `optional`, `secret`, `type`")]),
     ("{type: argv, max_size: 0}", [(5, 38, "this number lies between 1 and 1,000,000; `0` does not")]),
     (
         "{type: argv, max_size: 1001}",
@@ -264,8 +264,11 @@ ARGUMENTS = [
         "{type: list, items: {type: record, fields: {a: {type: list, items: {type: record, fields: {b: {type: list, items: int, max_size: 32}}}}}}}",
         [(5, 15, "a value of this type is up to 33,825 single values, and 20,000 are allowed; declare shorter lists")],
     ),
-    ("{type: timestamp, min: 5}", [(5, 33, "unknown key `min`; known: `default`, `optional`, `type`")]),
-    ("{type: url, pattern: x}", [(5, 27, "unknown key `pattern`; known: `default`, `optional`, `schemes`, `type`")]),
+    ("{type: timestamp, min: 5}", [(5, 33, "unknown key `min`; known: `default`, `optional`, `secret`, `type`")]),
+    (
+        "{type: url, pattern: x}",
+        [(5, 27, "unknown key `pattern`; known: `default`, `optional`, `schemes`, `secret`, `type`")],
+    ),
     ("{type: map}", [(5, 22, "type `map` is not supported in this version")]),
     ("{type: set, items: string}", [(5, 22, "type `set` is not supported in this version")]),
     ("{type: list, items: set}", [(5, 35, "type `set` is not supported in this version")]),
