@@ -12,9 +12,10 @@ from sandbox.compile import load_properties
 from sandbox.errors import UsageError
 from sandbox.evaluate import Env, truth
 from sandbox.events import emit, warn
-from sandbox.ir import Contract, Property
+from sandbox.ir import Contract
 from sandbox.machine import StateValue, StoredState, effective, initial_value
 from sandbox.policy import Policy
+from sandbox.prove.resting import Invariant
 from sandbox.prove.standing import Standing, found_for, proofs_of_all, standing
 
 
@@ -95,8 +96,7 @@ def check_state(contract: Contract, found: Standing, stored: StoredState) -> Non
     if not found.proved:
         return
     state = effective(contract, stored)
-    invariants = [each for each in found.proved if each.kind == "always"]
-    wrong = [f"`{each.id}` is false of it" for each in invariants if not _holds(each, state)]
+    wrong = [f"{each.source} is false of it" for each in found.invariants if not _holds(each, state)]
     begins = {variable.name: initial_value(variable) for variable in contract.variables}
     written = {step.variable for tool in contract.tools for step in (*tool.then, *tool.on_success)}
     wrong += [
@@ -111,7 +111,7 @@ def check_state(contract: Contract, found: Standing, stored: StoredState) -> Non
         raise UsageError(message, "state.unproved")
 
 
-def _holds(invariant: Property, state: Mapping[str, StateValue]) -> bool:
+def _holds(invariant: Invariant, state: Mapping[str, StateValue]) -> bool:
     return truth(invariant.condition)(Env({}, state))
 
 

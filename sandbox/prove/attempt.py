@@ -12,6 +12,7 @@ from sandbox.ir import FALSE, Contract, Expr, Property, Tool
 from sandbox.prove import obligations
 from sandbox.prove.findings import BY_TYPE, RULES_ONLY, Empty, Finding, GaveUp, Holds, Shown, Unreachable
 from sandbox.prove.focus import for_tool
+from sandbox.prove.horn import beyond_goal, met_condition
 from sandbox.prove.induction import (
     Inductive,
     NotInductive,
@@ -22,8 +23,10 @@ from sandbox.prove.induction import (
     met,
     proved_together,
 )
+from sandbox.prove.mentions import variables_in
 from sandbox.prove.obligations import Case, Ground, Query, cases, tool_of
 from sandbox.prove.solve import Desk, Open, Sat, Unsat
+from sandbox.prove.strengthen import Aim, NotStrengthened, Strengthened, strengthened
 from sandbox.prove.supported import check_supported
 from sandbox.prove.unroll import CallTarget, Found, NotFound, StateTarget, at_a_glance, shortest
 
@@ -48,23 +51,27 @@ def attempt(contract: Contract, subject: Property, others: tuple[Expr, ...], des
 
 
 def attempt_always(ground: Ground, subject: Property, others: tuple[Expr, ...], desk: Desk) -> Finding:
-    """By induction alone, then together with the others; else a shortest sequence to a state without it."""
+    """By induction alone, with the others, with an invariant that is found; else a sequence to a state without it."""
     alone = kept(ground, desk, (), subject.condition)
     if isinstance(alone, Inductive):
         return Holds()
     if others and subject.condition in proved_together(ground, desk, (subject.condition, *others)):
         return Holds()
+    aim = Aim((subject.condition,), (beyond_goal(ground, subject.condition),), lambda *_: True)
+    stronger = strengthened(ground, desk, aim)
+    if isinstance(stronger, Strengthened):
+        return Holds(invariant=stronger.texts)
     match shortest(ground, desk, (StateTarget(subject.condition),)):
         case Found(moves=moves):
             return Shown(moves)
         case NotFound(reason=reason):
-            return GaveUp(_why_not_inductive(alone, reason))
+            return GaveUp(f"{_why_not_inductive(alone)}; no invariant was found: {stronger.reason}; {reason}")
 
 
-def _why_not_inductive(alone: NotInductive, reason: str) -> str:
+def _why_not_inductive(alone: NotInductive) -> str:
     if alone.decided:
-        return f"the step `{alone.step}` is not inductive; {reason}"
-    return f"{alone.reason} at the step `{alone.step}`; {reason}"
+        return f"the step `{alone.step}` is not inductive"
+    return f"{alone.reason} at the step `{alone.step}`"
 
 
 def attempt_never(ground: Ground, subject: Property, desk: Desk) -> Finding:
@@ -80,8 +87,11 @@ def attempt_never(ground: Ground, subject: Property, desk: Desk) -> Finding:
         return Holds(BY_TYPE)
     match met(ground, desk, subject, conditions):
         case Unmet():
-            return Holds(RULES_ONLY if _eased_by_deny(ground, subject, desk) else "")
+            return Holds(_rules_only(ground, subject, desk))
         case Perhaps() as open_cases:
+            stronger = excluded(ground, subject, open_cases, desk)
+            if isinstance(stronger, Strengthened):
+                return Holds(_rules_only(ground, subject, desk), stronger.texts)
             return search(ground, subject, open_cases, desk)
 
 
@@ -96,7 +106,21 @@ def attempt_possible(ground: Ground, subject: Property, desk: Desk) -> Finding:
         case Unmet():
             return Unreachable()
         case Perhaps() as open_cases:
+            stronger = excluded(ground, subject, open_cases, desk)
+            if isinstance(stronger, Strengthened):
+                return Unreachable(stronger.texts)
             return search(ground, subject, open_cases, desk)
+
+
+def excluded(ground: Ground, subject: Property, open_cases: Perhaps, desk: Desk) -> Strengthened | NotStrengthened:
+    """An invariant by which no call in the open cases meets the condition; not looked for where no state is read."""
+    conditions = by_tool(ground.contract, subject)
+    read = (expr for case in open_cases.cases for expr in (case.guard, case.first, conditions[case.tool.name]))
+    if not any(variables_in(expr) for expr in read):
+        return NotStrengthened("no state is read")
+    wrong = tuple(met_condition(ground, case, conditions[case.tool.name]) for case in open_cases.cases)
+    aim = Aim((), wrong, lambda stronger, asked: isinstance(met(stronger, asked, subject, conditions), Unmet))
+    return strengthened(ground, desk, aim)
 
 
 def contradiction(ground: Ground, subject: Property, desk: Desk) -> Empty | GaveUp | None:
@@ -137,10 +161,12 @@ def targets_of(chosen: tuple[Case, ...], conditions: Mapping[str, Expr]) -> tupl
     return tuple(CallTarget(case, conditions[case.tool.name]) for case in ordered)
 
 
-def _eased_by_deny(ground: Ground, subject: Property, desk: Desk) -> bool:
+def _rules_only(ground: Ground, subject: Property, desk: Desk) -> str:
+    """The note of a condition that a deny makes easier to meet, or none."""
     if not subject.mentions_decision:
-        return False
-    return not all(isinstance(desk.prove(query), Unsat) for query in _each(obligations.eased_by_deny, ground, subject))
+        return ""
+    answers = [desk.prove(query) for query in _each(obligations.eased_by_deny, ground, subject)]
+    return "" if all(isinstance(answer, Unsat) for answer in answers) else RULES_ONLY
 
 
 def _each(make: _Maker, ground: Ground, subject: Property) -> list[Query]:

@@ -23,7 +23,7 @@ from sandbox.ir import Contract, Json, Property
 from sandbox.prove import ledger
 from sandbox.prove.record import Obligation, obligation_to_json, phrase
 from sandbox.prove.report import PropertyReport, replayed_to_json
-from sandbox.prove.verdicts import Proved, name_of, reason_of, replay_of
+from sandbox.prove.verdicts import Proved, invariant_of, name_of, reason_of, replay_of
 
 MANIFEST: Final = "manifest.json"
 SCRIPT: Final = "check.sh"
@@ -98,6 +98,7 @@ def entry_of(each: Certified) -> dict[str, Json]:
         "verdict": name_of(verdict),
         "note": verdict.note if isinstance(verdict, Proved) else "",
         "reason": reason_of(verdict),
+        "invariant": list(invariant_of(verdict)),
         "rests_on": [phrase(source) for source in each.report.rests_on.sources],
         "sequence": None if replayed is None else replayed_to_json(replayed),
         "obligations": [obligation_to_json(one) for one in each.report.obligations],

@@ -20,14 +20,20 @@ RULES_ONLY: Final = "rules_only"
 
 @dataclass(frozen=True, slots=True)
 class Holds:
-    """No call, and no state, that is excluded can be reached: of an `always` or a `never`, a proof."""
+    """No call, and no state, that is excluded can be reached: of an `always` or a `never`, a proof.
+
+    `invariant` are the conditions that were found for the proof, as expressions; none where it needed none.
+    """
 
     note: str = ""
+    invariant: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Unreachable:
-    """No sequence of calls meets a `possible`, by proof."""
+    """No sequence of calls meets a `possible`, by proof; `invariant` as in `Holds`."""
+
+    invariant: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +70,10 @@ Finding: TypeAlias = Holds | Unreachable | Shown | Empty | GaveUp | Disputed
 def finding_to_json(finding: Finding) -> Json:
     """The finding as a child replies it."""
     match finding:
-        case Holds(note=note):
-            return {"found": "holds", "note": note}
-        case Unreachable():
-            return {"found": "unreachable"}
+        case Holds(note=note, invariant=invariant):
+            return {"found": "holds", "note": note, "invariant": list(invariant)}
+        case Unreachable(invariant=invariant):
+            return {"found": "unreachable", "invariant": list(invariant)}
         case Shown(moves=moves):
             return {"found": "shown", "calls": [_call(move) for move in moves.calls], "until_ms": moves.until_ms}
         case Empty(reason=reason):
@@ -83,10 +89,10 @@ def finding_to_json(finding: Finding) -> Json:
 def finding_from_json(message: Json) -> Finding:
     """The finding as a child replied it; raises Fault if it is none."""
     match message:
-        case {"found": "holds", "note": str() as note}:
-            return Holds(note)
-        case {"found": "unreachable"}:
-            return Unreachable()
+        case {"found": "holds", "note": str() as note, "invariant": list() as invariant}:
+            return Holds(note, tuple(str(each) for each in invariant))
+        case {"found": "unreachable", "invariant": list() as invariant}:
+            return Unreachable(tuple(str(each) for each in invariant))
         case {"found": "shown", "calls": list() as calls, "until_ms": int() as until_ms}:
             return Shown(Moves(tuple(_move(call) for call in calls), until_ms))
         case {"found": "empty", "reason": str() as reason}:

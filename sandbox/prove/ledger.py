@@ -31,16 +31,22 @@ ENCODER: Final = (
     "ir.py",
     "machine.py",
     "encode.py",
+    "lang/*.lark",
+    "lang/*.py",
+    "times.py",
     "url_shapes.py",
     "urls.py",
     "regex/*.py",
+    "prove/abstraction.py",
     "prove/attempt.py",
     "prove/cores.py",
     "prove/focus.py",
+    "prove/horn.py",
     "prove/induction.py",
     "prove/keys.py",
     "prove/mentions.py",
     "prove/obligations.py",
+    "prove/phrase.py",
     "prove/positive.py",
     "prove/quiet.py",
     "prove/run.py",
@@ -48,8 +54,11 @@ ENCODER: Final = (
     "prove/scopes.py",
     "prove/second.py",
     "prove/solve.py",
+    "prove/spoken.py",
+    "prove/strengthen.py",
     "prove/stringwise.py",
     "prove/supported.py",
+    "prove/wording.py",
 )
 """The sources that a proof rests on, from the meaning of a spec to its verdict: a change makes every entry stale."""
 
@@ -58,12 +67,17 @@ Change: TypeAlias = Literal["missing", "stale", "verdict", "removed"]
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What the ledger holds of one property; `invariants` are the ids of the `always` that its proof assumed."""
+    """What the ledger holds of one property.
+
+    `invariants` are the ids of the `always` that its proof assumed, `invariant` the conditions that were found for it,
+    as expressions: the gate evaluates them on the stored state.
+    """
 
     digest: str
     kind: str
     verdict: VerdictName
     invariants: tuple[str, ...] = ()
+    invariant: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +137,7 @@ def read_ledger(folder: Path) -> dict[str, Entry] | None:
 
 def write_ledger(folder: Path, entries: Entries) -> None:
     """Write the entries, the same byte for byte whatever their order."""
-    body = {key: {**asdict(entries[key]), "invariants": list(entries[key].invariants)} for key in sorted(entries)}
+    body = {key: asdict(entries[key]) for key in sorted(entries)}
     text = json.dumps({"schema_version": SCHEMA_VERSION, "entries": body}, sort_keys=True, indent=2)
     (folder / LEDGER_NAME).write_text(text + "\n", encoding="utf-8")
 
@@ -181,8 +195,18 @@ def _entry(document: object, path: Path) -> Entry:
             "kind": str() as kind,
             "verdict": "proved" | "refuted" | "unknown" | "vacuous" | "bounded" as verdict,
             "invariants": list() as invariants,
+            **rest,
         }:
-            return Entry(digest, kind, verdict, tuple(str(each) for each in invariants))
+            assumed = tuple(str(each) for each in invariants)
+            return Entry(digest, kind, verdict, assumed, _texts(rest.get("invariant", []), path))
+        case _:
+            raise _no_ledger(path)
+
+
+def _texts(document: object, path: Path) -> tuple[str, ...]:
+    match document:
+        case [*texts] if all(isinstance(text, str) for text in texts):
+            return tuple(str(text) for text in texts)
         case _:
             raise _no_ledger(path)
 

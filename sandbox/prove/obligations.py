@@ -317,23 +317,30 @@ def after_succeed(ground: Ground, case: Case, hypotheses: tuple[Expr, ...], goal
     """
 
     def said(env: Environment) -> tuple[z3.BoolRef, ...]:
-        earlier = replace(env, state=permit_state, facts={**env.facts, "now": permit_now})
+        earlier, permitted = at_permit(ground, case, env)
         after = succeeded_terms(ground, case.tool, env)
         return (
             *supposed(ground, earlier, hypotheses),
-            term(case.guard, earlier, facts_of(case)),
-            *storable(ground, case.tool, earlier),
-            in_range(permit_now, *TIMESTAMP_RANGE, ground.ctx),
-            permit_now <= env.facts["now"],
+            *permitted,
             *(each for view in views(ground, env, apart) for each in supposed(ground, view, hypotheses)),
             *differing_keys(ground.contract, env, apart),
             z3.Not(term(goal, replace(env, state=seen(ground, after, apart)), {})),
         )
 
-    permit_state = state_symbols(ground, PERMIT)
-    permit_now = z3.Int(f"now{PERMIT}", ground.ctx)
     label = "_".join(("succeed", case.tool.name, case.rule, *(f"other_{scope}" for scope in apart)))
     return about_call(label, ground, case.tool, call_symbols(ground, case.tool), said)
+
+
+def at_permit(ground: Ground, case: Case, env: Environment) -> tuple[Environment, tuple[z3.BoolRef, ...]]:
+    """The earlier environment in which a call that now is in `env` was permitted by this case, and that it was so."""
+    now = z3.Int(f"now{PERMIT}", ground.ctx)
+    earlier = replace(env, state=state_symbols(ground, PERMIT), facts={**env.facts, "now": now})
+    return earlier, (
+        term(case.guard, earlier, facts_of(case)),
+        *storable(ground, case.tool, earlier),
+        in_range(now, *TIMESTAMP_RANGE, ground.ctx),
+        now <= env.facts["now"],
+    )
 
 
 def after_tick(ground: Ground, hypotheses: tuple[Expr, ...], goal: Expr) -> Query:

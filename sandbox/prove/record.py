@@ -14,7 +14,7 @@ FormName: TypeAlias = Literal["whole", "positive", "core", "narrow"]
 """In which form a query was written; see `script`."""
 
 Kind: TypeAlias = Literal[
-    "rule", "argument", "session", "invariant", "window", "unwritten", "state", "time", "property"
+    "rule", "argument", "session", "invariant", "found", "window", "unwritten", "state", "time", "property"
 ]
 KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
 """In the order in which a report lists them."""
@@ -24,9 +24,10 @@ KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
 class Source:
     """One thing that somebody wrote.
 
-    `name` is `tool.rule`, `tool.argument`, or the name of a session fact, property or state variable; `words` say what
-    of it counts, '' where the name says all. A `window` only ever grows, an `unwritten` variable is `initial` for ever.
-    `property` is the question itself: of an `always`, that it holds `before` a step and not `after` it.
+    `name` is `tool.rule`, `tool.argument`, the name of a session fact, property or state variable, or the text of an
+    invariant that was `found`; `words` say what of it counts, '' where the name says all. A `window` only ever grows,
+    an `unwritten` variable is `initial` for ever. `property` is the question itself: of an `always`, that it holds
+    `before` a step and not `after` it.
     """
 
     kind: Kind
@@ -123,6 +124,8 @@ def phrase(source: Source) -> str:
             return f"`session.{source.name}` ({source.words})"
         case "invariant":
             return f"`{source.name}`"
+        case "found":
+            return f"the invariant `{source.name}`"
         case "window":
             return f"`state.{source.name}` only grows"
         case "unwritten":

@@ -22,6 +22,7 @@ from sandbox.prove.verdicts import (
     Unknown,
     Vacuous,
     Verdict,
+    invariant_of,
     name_of,
     reason_of,
     replay_of,
@@ -101,6 +102,7 @@ def property_to_json(report: PropertyReport) -> Json:
         "kind": subject.kind,
         "verdict": name_of(verdict),
         "note": verdict.note if isinstance(verdict, Proved) else "",
+        "invariant": list(invariant_of(verdict)),
         "bound": verdict.bound if isinstance(verdict, Bounded) else None,
         "counterexample": None if counterexample is None else replayed_to_json(counterexample),
         "witness": None if witness is None else replayed_to_json(witness),
@@ -186,6 +188,7 @@ def property_words(report: PropertyReport) -> Iterator[str]:
     verdict = report.verdict
     reason = f": {reason_of(verdict)}" if reason_of(verdict) else ""
     yield f"{name_of(verdict):8} {report.spec} {report.subject.id} ({report.duration_ms} ms){reason}"
+    yield from (f"  by the invariant: {text}" for text in invariant_of(verdict))
     if report.rests_on.sources and isinstance(verdict, Proved):
         yield f"  rests on {', '.join(phrase(each) for each in report.rests_on.sources)}"
     replayed = replay_of(verdict)

@@ -21,7 +21,7 @@ from sandbox.prove.findings import Disputed, Empty, GaveUp, Holds, Shown, Solver
 from sandbox.prove.ledger import Difference, Entry
 from sandbox.prove.replay import Differs, replay
 from sandbox.prove.report import LedgerStatus, PropertyReport, Report
-from sandbox.prove.verdicts import Moves, Proved, Refuted, Replayed, Unknown, Vacuous, Verdict, name_of
+from sandbox.prove.verdicts import Moves, Proved, Refuted, Replayed, Unknown, Vacuous, Verdict, invariant_of, name_of
 from sandbox.prove.worker import Order
 
 DEFAULT_TIMEOUT_S: Final = 60.0
@@ -168,12 +168,13 @@ def _order(task: _Task, others: tuple[Property, ...], options: ProveOptions, num
 
 
 def _report(task: _Task, reply: Reply, engines: EnginePair, options: ProveOptions) -> PropertyReport:
+    verdict = verdict_on(task.batch.contract, engines, task.subject, reply)
     return PropertyReport(
         spec=task.batch.contract.name,
         file=str(task.batch.file),
         subject=task.subject,
-        verdict=verdict_on(task.batch.contract, engines, task.subject, reply),
-        solvers=("z3", "cvc5") if options.solver == "both" else (options.solver,),
+        verdict=verdict,
+        solvers=("z3", "cvc5") if options.solver == "both" or invariant_of(verdict) else (options.solver,),
         rlimit=reply.spent,
         duration_ms=reply.duration_ms,
         rests_on=reply.rests_on,
@@ -190,10 +191,10 @@ def _certified(task: _Task, reports: _Verdicts) -> Certified:
 def verdict_on(contract: Contract, engines: EnginePair, subject: Property, reply: Reply) -> Verdict:
     """The verdict that follows from a finding; what is shown by a sequence follows from its replay only."""
     match reply.finding:
-        case Holds(note=note) if subject.kind != "possible":
-            return Proved(note)
-        case Unreachable() if subject.kind == "possible":
-            return Refuted("no sequence of calls leads to a call that meets it")
+        case Holds(note=note, invariant=invariant) if subject.kind != "possible":
+            return Proved(note, invariant=invariant)
+        case Unreachable(invariant=invariant) if subject.kind == "possible":
+            return Refuted("no sequence of calls leads to a call that meets it", invariant=invariant)
         case Shown(moves=moves):
             return _shown(contract, engines, subject, moves)
         case Empty(reason=reason):
@@ -276,6 +277,7 @@ def _entries(folder: Path, reports: _Verdicts) -> dict[str, Entry]:
             task.subject.kind,
             name_of(report.verdict),
             () if task.subject.kind == "always" else tuple(p.id for p in _invariants(task, reports)),
+            invariant_of(report.verdict),
         )
         for task, report in reports.items()
         if task.batch.file.parent == folder

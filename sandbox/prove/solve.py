@@ -103,7 +103,8 @@ class Room:
 class Desk:
     """Where queries are put: which solvers are asked, until when, and what it has cost so far.
 
-    `deadline` is on `clock`'s scale, in seconds. With `emit`, every query that a proof rests on is noted there.
+    `deadline` is on `clock`'s scale, in seconds. With `emit`, every query that a proof rests on is noted there. A
+    `hint` is the invariant to be proved where one is needed, and not to be looked for; an empty one says that none is.
     """
 
     choice: SolverChoice
@@ -111,6 +112,7 @@ class Desk:
     clock: Callable[[], float] = time.monotonic
     rlimit: int = QUERY_RLIMIT
     emit: Tape | None = None
+    hint: tuple[str, ...] | None = None
     spent: int = 0
     spent_on_cores: int = 0
     room: Room = field(default_factory=Room)
@@ -178,7 +180,7 @@ class Desk:
         return self._attempt(terms, rlimit, positive=False)
 
     def _attempt(self, terms: tuple[z3.BoolRef, ...], rlimit: int, *, positive: bool) -> Search:
-        time_ms = self._time_ms()
+        time_ms = self.time_ms()
         if time_ms <= 0:
             return Open("out of time")
         z3.set_param("memory_max_size", MAX_Z3_MEMORY_MB)
@@ -203,7 +205,7 @@ class Desk:
 
     def _marked(self, terms: tuple[z3.BoolRef, ...], rlimit: int) -> Marked:
         """As `cores.decided`; `unknown` where there is no time, or too much to be marked."""
-        parts, time_ms = conjuncts(terms), self._time_ms()
+        parts, time_ms = conjuncts(terms), self.time_ms()
         if time_ms <= 0 or len(parts) > MAX_PARTS:
             return Marked("unknown")
         z3.set_param("memory_max_size", MAX_Z3_MEMORY_MB)
@@ -233,13 +235,13 @@ class Desk:
         """The core without what it can be seen to do without, while that costs little."""
         if self.spent_on_cores > CORE_RLIMIT + self.spent // CORE_SHARE:
             return core
-        less, units = shortened(core, self._time_ms())
+        less, units = shortened(core, self.time_ms())
         self.spent_on_cores += units
         return less
 
     def _by_string(self, terms: tuple[z3.BoolRef, ...]) -> Search | None:
         """The answer of `stringwise`, where there are enough of them and it has one."""
-        time_ms = self._time_ms()
+        time_ms = self.time_ms()
         if time_ms <= 0 or not many_strings(terms):
             return None
         z3.set_param("memory_max_size", MAX_Z3_MEMORY_MB)
@@ -256,7 +258,7 @@ class Desk:
         return Unsat() if found == "unsat" else Model(found, terms)
 
     def _second(self, query: Query) -> Answer:
-        time_ms = self._time_ms()
+        time_ms = self.time_ms()
         if time_ms <= 0:
             return Open("out of time")
         match second_opinion(script_of(query), time_ms):
@@ -267,7 +269,8 @@ class Desk:
             case "unknown":
                 return Open("cvc5 gave up")
 
-    def _time_ms(self) -> int:
+    def time_ms(self) -> int:
+        """Milliseconds that the next query may take."""
         return int(self.left() * SHARE * 1000)
 
 

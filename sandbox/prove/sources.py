@@ -7,7 +7,7 @@ is not found so is told by the names of its free constants.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
@@ -26,6 +26,7 @@ from sandbox.prove.obligations import (
     initial_terms,
     is_written,
     state_symbols,
+    succeeded_terms,
     term,
     ticked,
     tool_of,
@@ -52,7 +53,13 @@ class Naming:
     subject: Property
     others: tuple[Expr, ...]
     ids: tuple[str, ...]
+    found: dict[str, Expr] = field(default_factory=dict)
     _tables: dict[tuple[z3.Context, str], _Table] = field(default_factory=dict)
+
+    def learn(self, found: Mapping[str, Expr]) -> None:
+        """Know these invariants, which were found on the way, by their texts."""
+        self.found.update(found)
+        self._tables.clear()
 
     def source(self, tool: str, part: z3.BoolRef) -> Source:
         """Where a part of an obligation comes from; `tool` is the one that it is about, '' for none."""
@@ -85,6 +92,8 @@ class Naming:
         if tool is not None:
             yield from _of_arguments(self.contract, tool, env)
             yield from _of_rules(tool, env)
+        for text, each in self.found.items():
+            yield from _sourced(_everywhere(each, env, ground, tool), Source("found", text))
 
     def _asked(self, ground: Ground, tool: Tool, env: Environment) -> Iterator[z3.BoolRef]:
         """The question in every form in which an obligation about the tool has it."""
@@ -110,6 +119,15 @@ class Naming:
                 yield value >= 0, Source("window", variable.name)
             elif not is_written(self.contract, variable):
                 yield value == first, Source("unwritten", variable.name)
+
+
+def _everywhere(invariant: Expr, env: Environment, ground: Ground, tool: Tool | None) -> Iterator[z3.BoolRef]:
+    """An invariant as it is assumed, and as it is to be shown after time has passed, a permit and a success."""
+    yield term(invariant, env, {})
+    states = [ticked(ground, env)[0]]
+    states += [] if tool is None else [following_terms(ground, tool, env), succeeded_terms(ground, tool, env)]
+    for state in states:
+        yield z3.Not(term(invariant, Environment(ground.ctx, state=state), {}))
 
 
 def by_constants(tool: str, part: z3.BoolRef) -> Source:

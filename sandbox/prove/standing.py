@@ -8,6 +8,7 @@ import os
 import stat
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Final
 
@@ -16,7 +17,8 @@ from sandbox.call import NO_PROOFS, Proofs, ProofsStatus
 from sandbox.compile import PropertySet, load_properties
 from sandbox.errors import SandboxError
 from sandbox.ir import Contract, Property
-from sandbox.prove.ledger import LEDGER_NAME, Entries, digest_of, key_of, read_ledger
+from sandbox.prove.ledger import LEDGER_NAME, Entries, Entry, digest_of, key_of, read_ledger
+from sandbox.prove.resting import Invariant, resting_on
 from sandbox.spec import read_properties
 
 FOLDER: Final = "proofs"
@@ -42,13 +44,15 @@ class Flaw:
 class Standing:
     """One spec's proofs: the status, a digest (SHA-256, hex) over what the ledger says of them, and every flaw.
 
-    `none` is a spec that no property file was found for. `proved` are the properties that do stand as proved.
+    `none` is a spec that no property file was found for. `proved` are the properties that do stand as proved, and
+    `invariants` the conditions on the state that their proofs rest on.
     """
 
     spec: str
     proofs: Proofs
     flaws: tuple[Flaw, ...] = ()
     proved: tuple[Property, ...] = ()
+    invariants: tuple[Invariant, ...] = ()
 
 
 def standing(contract: Contract, sets: Iterable[PropertySet], place: Path) -> Standing:
@@ -61,8 +65,15 @@ def standing(contract: Contract, sets: Iterable[PropertySet], place: Path) -> St
     folders = {Path(each.file).parent for each in sets} | {_folder(place)}
     ledgers = {folder: read_ledger(folder) or {} for folder in sorted(folders)}
     subjects = [(each, subject) for each in own for subject in each.properties]
-    judged = [_judged(each, subject, ledgers[Path(each.file).parent] or {}) for each, subject in subjects]
-    proved = tuple(subject for (_, subject), (_, _, flaw) in zip(subjects, judged, strict=True) if flaw is None)
+    entries = [_entry(each, subject, ledgers[Path(each.file).parent]) for each, subject in subjects]
+    judged = [_judged(each, subject, entry) for (each, subject), entry in zip(subjects, entries, strict=True)]
+    sound = [
+        (subject, entry)
+        for (_, subject), entry, (_, _, flaw) in zip(subjects, entries, judged, strict=True)
+        if entry is not None and flaw is None
+    ]
+    proved = tuple(subject for subject, _ in sound)
+    invariants = (resting_on(contract, subject, entry.invariant) or () for subject, entry in sound)
     known = {key_of(Path(each.file), each.contract, subject) for each in sets for subject in each.properties}
     gone = [
         (key, entry.digest, Flaw("stale", f"`{key.rpartition('/')[2]}` is in the ledger, and no longer a property"))
@@ -77,7 +88,7 @@ def standing(contract: Contract, sets: Iterable[PropertySet], place: Path) -> St
     status: ProofsStatus = min((flaw.status for flaw in flaws), key=_ORDER.index) if flaws else "current"
     said = sorted([key, recorded, flaw.status if flaw else "current"] for key, recorded, flaw in every)
     digested = hashlib.sha256(json.dumps(said).encode()).hexdigest()
-    return Standing(contract.name, Proofs(status, digested), flaws, proved)
+    return Standing(contract.name, Proofs(status, digested), flaws, proved, tuple(chain(*invariants)))
 
 
 def survey(place: Path) -> tuple[Standing, ...]:
@@ -114,15 +125,20 @@ def proofs_of_all(standings: Sequence[Standing]) -> Proofs:
     return Proofs(status, "" if status == "none" else hashlib.sha256(json.dumps(said).encode()).hexdigest())
 
 
-def _judged(each: PropertySet, subject: Property, recorded: Entries) -> tuple[str, str, Flaw | None]:
+def _entry(each: PropertySet, subject: Property, recorded: Entries) -> Entry | None:
+    return recorded.get(key_of(Path(each.file), each.contract, subject))
+
+
+def _judged(each: PropertySet, subject: Property, entry: Entry | None) -> tuple[str, str, Flaw | None]:
     key = key_of(Path(each.file), each.contract, subject)
-    entry = recorded.get(key)
     if entry is None:
         return key, "", Flaw("missing", f"`{subject.id}` is not in the ledger")
     if entry.digest != digest_of(each.contract, subject, each.properties):
         return key, entry.digest, Flaw("stale", f"`{subject.id}` is of another version")
     if entry.verdict != "proved":
         return key, entry.digest, Flaw("unproved", f"`{subject.id}` is {entry.verdict}")
+    if resting_on(each.contract, subject, entry.invariant) is None:
+        return key, entry.digest, Flaw("stale", f"`{subject.id}` rests on an invariant that is none of the spec")
     return key, entry.digest, None
 
 

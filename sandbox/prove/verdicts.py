@@ -60,18 +60,24 @@ class Replayed:
 
 @dataclass(frozen=True, slots=True)
 class Proved:
-    """It holds. `note` qualifies it (`by_type`, `rules_only`, or ''); a `possible` carries its witness."""
+    """It holds. `note` qualifies it (`by_type`, `rules_only`, or ''); a `possible` carries its witness.
+
+    `invariant` are conditions on the state that nobody wrote and that the proof needed, as expressions: together with
+    the property, where it is an `always`, and with the proved ones, every step keeps them.
+    """
 
     note: str = ""
     witness: Replayed | None = None
+    invariant: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Refuted:
-    """It does not hold. A `possible` is refuted by a proof, and then has no counterexample."""
+    """It does not hold. A `possible` is refuted by a proof, without a counterexample; `invariant` is as in `Proved`."""
 
     reason: str
     counterexample: Replayed | None = None
+    invariant: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +133,11 @@ def reason_of(verdict: Verdict) -> str:
             return f"shown for at most {bound}"
         case _:
             assert_never(verdict)
+
+
+def invariant_of(verdict: Verdict) -> tuple[str, ...]:
+    """The conditions that were found for a proof."""
+    return verdict.invariant if isinstance(verdict, Proved | Refuted) else ()
 
 
 def replay_of(verdict: Verdict) -> Replayed | None:

@@ -245,6 +245,12 @@ def _found(
     return reply, verdict_on(task.set.contract, bench.engines[task.set.contract.file], task.subject, reply)
 
 
+def _invariant(entry: Mapping[str, Json] | None) -> tuple[str, ...]:
+    """What the certificate says was found; it is a hint, and what follows from it is shown anew."""
+    claimed = None if entry is None else entry.get("invariant")
+    return tuple(str(text) for text in claimed) if isinstance(claimed, list) else ()
+
+
 def _shown(sequence: Json) -> Shown | GaveUp:
     try:
         return Shown(moves_from_json(sequence))
@@ -278,4 +284,5 @@ def _order(bench: _Bench, task: _Task, others: tuple[Property, ...]) -> Order:
         emit=str(bench.folder.resolve()),
         prefix="",
         known=task.known,
+        invariant=_invariant(task.entry),
     )

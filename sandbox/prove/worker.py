@@ -42,7 +42,7 @@ class Order:
     """What a child is asked. `others` is as for `attempt`, `ids` name them; `seconds` from when the order is read.
 
     With the folder `emit` every query becomes a file there. With `known` nothing is proved: those files of the folder
-    are read again, and an attempt may rest on nothing else.
+    are read again, and an attempt may rest on nothing else, with this `invariant` where one is needed.
     """
 
     contract: Contract
@@ -54,6 +54,7 @@ class Order:
     emit: str | None
     prefix: str
     known: tuple[Obligation, ...] | None = None
+    invariant: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +116,7 @@ def order_to_json(order: Order) -> Json:
         "emit": order.emit,
         "prefix": order.prefix,
         "known": None if order.known is None else [obligation_to_json(each) for each in order.known],
+        "invariant": list(order.invariant),
     }
 
 
@@ -131,6 +133,7 @@ def order_from_json(message: Json) -> Order:
             "emit": str() | None as emit,
             "prefix": str() as prefix,
             "known": list() | None as known,
+            "invariant": list() as invariant,
         }:
             return Order(
                 cast("Contract", ir.from_json(contract)),
@@ -142,6 +145,7 @@ def order_from_json(message: Json) -> Order:
                 emit,
                 prefix,
                 None if known is None else tuple(obligation_from_json(each) for each in known),
+                tuple(str(text) for text in invariant),
             )
         case _:
             message_text = "a prover's child was sent what is no order"
@@ -177,11 +181,14 @@ def _read_again(order: Order, known: tuple[Obligation, ...]) -> Work:
     from sandbox.prove.attempt import attempt  # noqa: PLC0415 - only the child loads the solvers
     from sandbox.prove.recheck import Counter, Files  # noqa: PLC0415 - only the child loads the solvers
     from sandbox.prove.sources import Naming  # noqa: PLC0415 - only the child loads the solvers
+    from sandbox.prove.spoken import read_invariants  # noqa: PLC0415 - only the child reads expressions
     from sandbox.prove.tape import Tape  # noqa: PLC0415 - only the child loads the solvers
 
-    tape = Tape(Naming(order.contract, order.subject, order.others, order.ids))
+    naming = Naming(order.contract, order.subject, order.others, order.ids)
+    naming.learn(read_invariants(order.invariant, order.contract))
+    tape = Tape(naming)
     files = Files(Path(order.emit or ""), known)
-    desk = Counter(order.choice, time.monotonic() + order.seconds, files=files, tape=tape)
+    desk = Counter(order.choice, time.monotonic() + order.seconds, files=files, tape=tape, hint=order.invariant)
     finding = attempt(order.contract, order.subject, order.others, desk)
     return Work(finding, 0, rests_on(tape.decided()), files.counted(), files.doubts())
 

@@ -69,7 +69,8 @@ from sandbox.prove.attempt import attempt
 from sandbox.prove.crew import Reply
 from sandbox.prove.run import verdict_on
 from sandbox.prove.solve import Desk
-from sandbox.prove.verdicts import Proved, Refuted, Unknown, Vacuous, Verdict
+from sandbox.prove.spoken import read_invariant
+from sandbox.prove.verdicts import Proved, Refuted, Unknown, Vacuous, Verdict, invariant_of
 
 PERIOD_MS = 1_000
 STEP_MS = PERIOD_MS // 2
@@ -472,6 +473,9 @@ def compare(
         shown = search.breaks(subject)
         verdict = verdict_of_prover(contract, subject)
         assert agrees(verdict, subject, shown=shown), (contract, subject, verdict)
+        for text in invariant_of(verdict):
+            holds = truth(read_invariant(text, contract))
+            assert all(holds(Env({}, state)) for state, _ in search.states), (contract, subject, text)
         untimed = not search.timed
         if untimed and not isinstance(verdict, Unknown | Vacuous):
             found = isinstance(verdict, Proved) == (subject.kind == "possible")

@@ -46,7 +46,7 @@ from sandbox.ir import (
     Tool,
     Variable,
 )
-from sandbox.prove import crew, induction, solve, supported
+from sandbox.prove import crew, horn, induction, solve, strengthen, supported
 from sandbox.prove.crew import Crew, Reply
 from sandbox.prove.findings import (
     Disputed,
@@ -148,16 +148,20 @@ def test_no_resources_are_unknown() -> None:
     assert "gave up" in verdict.reason
 
 
-def test_what_is_true_and_not_inductive_is_unknown() -> None:
+def test_what_is_true_and_not_inductive_is_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(horn, "SPACER_RLIMIT", 20_000)
     count = variable("count")
     step = tool("step", (), (allow(boolean(value=True)),), then(count, Add(state(count), number(2))))
-    verdict = decided(contract((step,), count), always(Not(Eq(state(count), number(5)))))
-    assert verdict == Unknown(
-        f"the step `permit_step_allowed` is not inductive; no sequence of up to {MAX_CALLS} calls shows it"
+    verdict = decided(contract((step,), count), always(Not(Eq(state(count), number(1_001)))))
+    assert isinstance(verdict, Unknown)
+    assert verdict.reason.startswith(
+        "the step `permit_step_allowed` is not inductive; no invariant was found: spacer gave up: "
     )
+    assert verdict.reason.endswith(f"; no sequence of up to {MAX_CALLS} calls shows it")
 
 
-def test_two_invariants_that_need_each_other_are_proved_together() -> None:
+def test_two_invariants_that_need_each_other_are_proved_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(strengthen, "STRATEGIES", ())
     left, right = variable("left"), variable("right")
     swap = tool("swap", (), (allow(boolean(value=True)),), then(left, state(right)), then(right, state(left)))
     spec = contract((swap,), left, right)
@@ -326,7 +330,9 @@ def test_a_real_child_carries_out_an_order() -> None:
     "finding",
     [
         Holds("by_type"),
+        Holds("", ("state.n <= 1", "state.b")),
         Unreachable(),
+        Unreachable(("state.n <= 1",)),
         Shown(Moves((Move("pay", {"amount": 3}, 5),), 7)),
         Empty("nothing"),
         GaveUp("tired"),
@@ -344,6 +350,9 @@ def test_findings_survive_the_way(finding: Finding) -> None:
         {},
         {"found": "proved"},
         {"found": "holds"},
+        {"found": "holds", "note": ""},
+        {"found": "unreachable"},
+        {"found": "unreachable", "invariant": "x"},
         {"found": "shown", "calls": [{"tool": "pay"}], "until_ms": 1},
         {"found": "shown", "calls": [3], "until_ms": 1},
     ],

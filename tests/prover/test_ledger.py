@@ -14,7 +14,11 @@ from sandbox.prove import ledger
 from sandbox.prove.ledger import Entry, differences, digest_of, merged, read_ledger, write_ledger
 
 ENTRY = Entry("d1", "always", "proved", ("cap",))
-FOUND = {"a.yaml/s/one": ENTRY, "a.yaml/s/two": replace(ENTRY, kind="never")}
+WITH = (
+    '{"schema_version": 1, "entries": {"k": {"digest": "d", "kind": "k", "verdict": "proved", "invariants": ["a"], '
+    '"invariant": []}}}'
+)
+FOUND = {"a.yaml/s/one": ENTRY, "a.yaml/s/two": replace(ENTRY, kind="never", invariant=("state.n <= 1",))}
 
 
 def changes(recorded: dict[str, Entry], found: dict[str, Entry], folder: Path) -> list[tuple[str, str]]:
@@ -43,6 +47,9 @@ def test_there_may_be_none(tmp_path: Path) -> None:
         '{"schema_version": 2, "entries": {}}',
         '{"schema_version": 1, "entries": {"k": {}}}',
         '{"schema_version": 1, "entries": {"k": {"digest": "d", "kind": "k", "verdict": "fine", "invariants": []}}}',
+        '{"schema_version": 1, "entries": {"k": {"digest": "d", "kind": "k", "verdict": "proved", "invariants": ""}}}',
+        WITH.replace("[]", "[1]"),
+        WITH.replace("[]", '"state.n <= 1"'),
         "[" * 100_000,
         "\udcff",
     ],
@@ -68,6 +75,7 @@ def test_every_difference_is_told(tmp_path: Path) -> None:
     assert changes(FOUND, {one: ENTRY}, tmp_path) == [(two, "removed")]
     assert changes(FOUND, {**FOUND, one: replace(ENTRY, digest="d2")}, tmp_path) == [(one, "stale")]
     assert changes(FOUND, {**FOUND, one: replace(ENTRY, invariants=())}, tmp_path) == [(one, "stale")]
+    assert changes(FOUND, {**FOUND, one: replace(ENTRY, invariant=("state.b",))}, tmp_path) == [(one, "stale")]
     assert changes(FOUND, {**FOUND, one: replace(ENTRY, verdict="unknown")}, tmp_path) == [(one, "verdict")]
 
 

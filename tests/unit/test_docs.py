@@ -31,7 +31,7 @@ from sandbox.execute.broker.refused import Why
 from sandbox.lang import later
 from sandbox.parse import parse_call
 from sandbox.prove import ProveOptions, prove_paths
-from sandbox.prove.verdicts import name_of, reason_of
+from sandbox.prove.verdicts import invariant_of, name_of, reason_of
 from sandbox.rehearsal import Rehearsal
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -125,6 +125,8 @@ def test_properties_that_are_shown_have_the_verdicts_that_are_shown(block: Block
     report = prove_paths([file], ProveOptions(timeout_s=120))
     found = [(each.subject.id, name_of(each.verdict), note_of(each.verdict)) for each in report.properties]
     assert found == shown
+    by = re.findall(r"^ +# by (.*)$", block.body, re.MULTILINE)
+    assert [text for each in report.properties for text in invariant_of(each.verdict)] == by
 
 
 def note_of(verdict: object) -> str:

@@ -16,8 +16,10 @@ PROPERTIES = "proves: payments.yaml\nproperties:\n  - {id: cap, always: state.se
 REQUIRING = PAYMENTS.replace("owner: payments-team", "owner: payments-team\nrequire_proofs: proofs.yaml")
 
 
-def proved_gate(folder: Path, limit: str, clock: HandClock, *, text: str = REQUIRING) -> Gate:
-    """A gate on the payments spec with this cap, which the ledger says is proved."""
+def proved_gate(
+    folder: Path, limit: str, clock: HandClock, *, text: str = REQUIRING, invariant: tuple[str, ...] = ()
+) -> Gate:
+    """A gate on the payments spec with this cap, which the ledger says is proved, by the given invariant."""
     spec = spec_file(folder, text.replace("5000.00", limit))
     file = spec_file(folder, PROPERTIES.replace("LIMIT", limit), "proofs.yaml")
     (each,) = load_properties(file)
@@ -26,7 +28,7 @@ def proved_gate(folder: Path, limit: str, clock: HandClock, *, text: str = REQUI
         folder,
         {
             key_of(file, each.contract, subject): Entry(
-                digest_of(each.contract, subject, each.properties), "always", "proved"
+                digest_of(each.contract, subject, each.properties), "always", "proved", invariant=invariant
             )
         },
     )
@@ -41,6 +43,24 @@ def test_a_state_outside_of_a_proved_invariant_does_not_open(tmp_path: Path) -> 
         proved_gate(tmp_path, "500.00", clock)
     assert refused.value.reason_code == "state.unproved"
     proved_gate(tmp_path, "900.00", clock).close()
+
+
+def test_a_state_outside_of_the_invariant_that_the_proof_needed_does_not_open(tmp_path: Path) -> None:
+    clock = HandClock(NOON)
+    with proved_gate(tmp_path, "5000.00", clock, invariant=("state.sent_today >= 0.00",)) as gate:
+        gate.call(payment(amount="900"))
+    narrower = "state.sent_today <= 899.99"
+    with pytest.raises(UsageError) as refused:
+        proved_gate(tmp_path, "5000.00", clock, invariant=("state.sent_today >= 0.00", narrower))
+    assert refused.value.reason_code == "state.unproved"
+    assert f"`{narrower}`, by which `cap` is proved, is false of it" in str(refused.value)
+
+
+@pytest.mark.parametrize("text", ["state.sent <= 1", "true &&", "state.sent_today", "args.amount <= 1", "now < now"])
+def test_a_ledger_whose_invariant_is_none_of_the_spec_does_not_open(tmp_path: Path, text: str) -> None:
+    with pytest.raises(UsageError, match="`cap` rests on an invariant that is none of the spec") as refused:
+        proved_gate(tmp_path, "5000.00", HandClock(NOON), invariant=(text,))
+    assert refused.value.reason_code == "proofs.stale"
 
 
 def test_it_opens_once_the_budget_is_renewed_and_stays_open_when_the_clock_is_set_back(tmp_path: Path) -> None:

@@ -1,0 +1,33 @@
+"""What recorded proofs rest on, as conditions on the state: proved `always`, and invariants that were found."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from sandbox.errors import SpecError
+from sandbox.ir import Contract, Expr, Property
+from sandbox.prove.spoken import read_invariant
+
+
+@dataclass(frozen=True, slots=True)
+class Invariant:
+    """A condition that every step keeps, and on which a proof rests; `source` tells a person where it is from."""
+
+    source: str
+    condition: Expr
+
+
+def resting_on(contract: Contract, subject: Property, texts: Iterable[str]) -> tuple[Invariant, ...] | None:
+    """The invariants of a property that is proved, given those that were found for it.
+
+    None where one of them is no condition on the contract's state.
+    """
+    own = [Invariant(f"`{subject.id}`", subject.condition)] if subject.kind == "always" else []
+    try:
+        found = [
+            Invariant(f"`{text}`, by which `{subject.id}` is proved,", read_invariant(text, contract)) for text in texts
+        ]
+    except SpecError:
+        return None
+    return (*own, *found)
