@@ -7,17 +7,18 @@ decision whose reservation is committed; an `Outcome` only as the product of `ex
 from __future__ import annotations
 
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import Final, Literal, TypeAlias
 
 from sandbox.ir import Json
 
-Value: TypeAlias = bool | int | str | tuple["Value", ...] | Mapping[str, "Value"] | frozenset[str]
+Value: TypeAlias = bool | int | str | tuple["Value", ...] | Mapping[str, "Value"] | AbstractSet[str]
 """A canonical value as rules see it.
 
 Decimals are scaled integers, timestamps and durations milliseconds, paths, enums and text str, lists (argv, the
 commands of a shell line) tuples; records, URLs and e-mail addresses read-only mappings that lack absent parts. Of the
-state only: a set is a frozenset, a map a mapping of the keys whose value is not `initial`.
+state only: a set is a set, a map a mapping of the keys whose value is not `initial`.
 """
 
 Verdict: TypeAlias = Literal["allow", "ask", "deny"]

@@ -11,6 +11,7 @@ import math
 import re
 import unicodedata
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from typing import Final, cast
 
 from sandbox.call import Rejected, Value
@@ -111,7 +112,7 @@ def show_state(value: Value, sort: StateSort) -> Json:
     match sort, value:
         case DecimalSort(scale=scale), int():
             return show_decimal(value, scale)
-        case SetSort(), frozenset():
+        case SetSort(), AbstractSet():
             return [*sorted(value)]
         case MapSort(value=number), Mapping():
             return {key: show_state(value[key], number) for key in sorted(value)}

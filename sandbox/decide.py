@@ -12,9 +12,11 @@ from types import MappingProxyType
 from typing import Final, Protocol, TypeAlias, cast
 
 from sandbox.call import Call, Decision, Engines, EngineVerdict, Value, Verdict
-from sandbox.evaluate import Closure, Env, Test, evaluate, truth
-from sandbox.ir import Contract, Rule, Tool
-from sandbox.machine import Scalar, StateValue, Update, rule_of, verdict_of
+from sandbox.canonical import quoted
+from sandbox.evaluate import Closure, Env, Test, Text, evaluate, text, truth
+from sandbox.ir import Assignment, Contract, Rule, Tool
+from sandbox.lookups import TWICE, KeyRefusedError, Lookups, Members, checks_of
+from sandbox.machine import StateValue, Update, rule_of, verdict_of
 
 Facts: TypeAlias = Mapping[str, Value]
 """What the gate knows besides the call and the state: `now`, and `session.NAME` for each fact of the session."""
@@ -87,8 +89,17 @@ class _CompiledTool:
     verdict: Closure
     rule: Closure
     fires: tuple[tuple[str, Test], ...]
-    then: tuple[tuple[str, Closure], ...]
-    on_success: tuple[tuple[str, Closure], ...]
+    then: tuple[_Step, ...]
+    on_success: tuple[_Step, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """One assignment; `key` of a map's entry."""
+
+    variable: str
+    value: Closure
+    key: Text | None
 
 
 class Evaluator:
@@ -98,29 +109,37 @@ class Evaluator:
         self.contract = contract
         self._names = tuple(tool.name for tool in contract.tools)
         self._tools = {tool.name: _compile(tool) for tool in contract.tools}
+        self._checks = checks_of(contract)
 
     def claim(self, call: Call, state: Mapping[str, StateValue], facts: Facts = NO_FACTS) -> Claim:
-        """The evaluator's verdict on a parsed call at an effective state."""
+        """The evaluator's verdict on a parsed call at an effective state.
+
+        Raises KeyRefusedError where the call looks up or assigns a key that is outside of its type, or one key twice.
+        """
         compiled = self._tools[call.tool]
-        env = _env(call, state, facts)
+        lookups = Lookups(self._checks)
+        env = _env(call, lookups.over(state), facts)
         verdict = cast("Verdict", compiled.verdict(env))
         rule = cast("str", compiled.rule(env))
         fired = tuple(name for name, fires in compiled.fires if fires(env))
-        if verdict == "deny":
-            return Claim(verdict, rule, fired, {})
-        return Claim(verdict, rule, fired, {name: cast("Scalar", value(env)) for name, value in compiled.then})
+        lookups.settle()
+        updates = {} if verdict == "deny" else _updates(compiled.then, env, lookups)
+        lookups.settle()
+        return Claim(verdict, rule, fired, updates)
 
     def success(self, call: Call, state: Mapping[str, StateValue], facts: Facts = NO_FACTS) -> dict[str, Update]:
-        """What `on_success` assigns at an effective state, once the call has ended `ok`."""
-        env = _env(call, state, facts)
-        return {name: cast("Update", value(env)) for name, value in self._tools[call.tool].on_success}
+        """What `on_success` assigns at an effective state, once the call has ended `ok`. Raises as `claim`."""
+        lookups = Lookups(self._checks)
+        updates = _updates(self._tools[call.tool].on_success, _env(call, lookups.over(state), facts), lookups)
+        lookups.settle()
+        return updates
 
     def rules(
         self, call: Call, state: Mapping[str, StateValue], facts: Facts = NO_FACTS
     ) -> tuple[tuple[Rule, bool], ...]:
         """Each rule of the call's tool, in file order, with its value."""
         compiled = self._tools[call.tool]
-        env = _env(call, state, facts)
+        env = _env(call, cast("Mapping[str, Value]", state), facts)
         return tuple((rule, fires(env)) for rule, (_, fires) in zip(compiled.tool.rules, compiled.fires, strict=True))
 
     def tool(self, name: str) -> Tool:
@@ -135,6 +154,9 @@ def decide(engines: EnginePair, call: Call, state: Mapping[str, StateValue], fac
     """
     try:
         claim = engines.evaluator.claim(call, state, facts)
+    except KeyRefusedError as refused:
+        heard = Engines("deny", None)
+        return Judgement(Decision("deny", refused.reason_code, refused.reason, call=call, engines=heard))
     except Exception as error:  # noqa: BLE001  # fail closed: whatever the evaluator met, the call is denied
         return _faulted(call, Engines("fault", None), "fault.internal", f"the evaluator failed: {type(error).__name__}")
     if engines.solver is None or (claim.verdict == "deny" and not engines.always_ask):
@@ -157,6 +179,8 @@ def succeed(engines: EnginePair, call: Call, state: Mapping[str, StateValue], fa
     """
     try:
         updates = engines.evaluator.success(call, state, facts)
+    except KeyRefusedError as refused:
+        return Success({}, refused.reason_code, refused.reason)
     except Exception as error:  # noqa: BLE001  # fail closed: nothing is enabled by what could not be computed
         return Success({}, "fault.internal", f"the evaluator failed: {type(error).__name__}")
     if engines.solver is None or not updates:
@@ -171,17 +195,43 @@ def succeed(engines: EnginePair, call: Call, state: Mapping[str, StateValue], fa
     return Success(updates)
 
 
-def _env(call: Call, state: Mapping[str, StateValue], facts: Facts) -> Env:
-    return Env(call.args, cast("Mapping[str, Value]", state), {**facts, "tool": call.tool})
+def _env(call: Call, state: Mapping[str, Value], facts: Facts) -> Env:
+    return Env(call.args, state, {**facts, "tool": call.tool})
+
+
+def _updates(then: tuple[_Step, ...], env: Env, lookups: Lookups) -> dict[str, Update]:
+    """What `then` does, every value and key evaluated on the old state."""
+    updates: dict[str, Update] = {}
+    entries: dict[str, dict[str, int]] = {}
+    for step in then:
+        value = step.value(env)
+        if step.key is not None:
+            key = step.key(env)
+            lookups.check(step.variable, key)
+            assigned = entries.setdefault(step.variable, {})
+            if key in assigned:
+                reason = f"`then` assigns the entry {quoted(key)} of `state.{step.variable}` twice"
+                raise KeyRefusedError(TWICE, reason)
+            assigned[key] = cast("int", value)
+            updates[step.variable] = assigned
+        elif isinstance(value, Members):
+            updates[step.variable] = value.changes
+        else:
+            updates[step.variable] = cast("Update", value)
+    return updates
 
 
 def _compile(tool: Tool) -> _CompiledTool:
     fires = tuple((rule.id, truth(rule.when)) for rule in tool.rules)
     then, on_success = (
-        tuple((assignment.variable, evaluate(assignment.value)) for assignment in assignments)
-        for assignments in (tool.then, tool.on_success)
+        tuple(_step(assignment) for assignment in assignments) for assignments in (tool.then, tool.on_success)
     )
     return _CompiledTool(tool, evaluate(verdict_of(tool)), evaluate(rule_of(tool)), fires, then, on_success)
+
+
+def _step(assignment: Assignment) -> _Step:
+    key = None if assignment.key is None else text(assignment.key)
+    return _Step(assignment.variable, evaluate(assignment.value), key)
 
 
 def _judged(tool: Tool, call: Call, claim: Claim, solver: EngineVerdict | None) -> Judgement:

@@ -10,6 +10,7 @@ Each constant string predicate is a regular-language atom of its own, and call d
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, TypeAlias, assert_never
 
@@ -493,7 +494,7 @@ def constant(name: str, sort: ScalarSort | TextSort, ctx: z3.Context) -> z3.Expr
 def state_literal(variable: Variable, value: Value, ctx: z3.Context) -> Term:
     """The term of a variable's value: of a set its members, of a map the entries that are kept."""
     match variable.sort:
-        case SetSort(item=item) if isinstance(value, frozenset | tuple):
+        case SetSort(item=item) if isinstance(value, AbstractSet | tuple):
             members = SetTerm(z3.K(solver_sort(item, ctx), z3.BoolVal(val=False, ctx=ctx)))
             for name in sorted(map(str, value)):
                 members = members.put(literal(name, item, ctx), inside=True)

@@ -26,7 +26,8 @@ from sandbox.call import Call, EngineVerdict, Value
 from sandbox.decide import Claim, Confirmation, EnginePair, Evaluator, Facts, Solver
 from sandbox.errors import Fault
 from sandbox.ir import Contract, Json, Tool, sort_of
-from sandbox.machine import SUCCEED
+from sandbox.lookups import key_constants, names_in, visible
+from sandbox.machine import SUCCEED, StateValue, Update
 from sandbox.policy import Policy
 
 if TYPE_CHECKING:
@@ -52,6 +53,8 @@ class SolverWorker:
 
     def __init__(self, contract: Contract, *, deadline_s: float = CHECK_DEADLINE_S) -> None:
         self._contract = contract
+        self._keeps = any(variable.key is not None for variable in contract.variables)
+        self._constants = {tool.name: key_constants(tool) for tool in contract.tools if self._keeps}
         self._deadline_s = deadline_s
         self._lock = threading.Lock()
         self._child: subprocess.Popen[bytes] | None = None
@@ -62,18 +65,18 @@ class SolverWorker:
         with self._lock:
             self._running()
 
-    def confirm(self, call: Call, state: Mapping[str, Value], facts: Facts, claim: Claim) -> Confirmation:
+    def confirm(self, call: Call, state: Mapping[str, StateValue], facts: Facts, claim: Claim) -> Confirmation:
         """The child's verdict and objection; a fault, and the child killed, if it is late, gone or speaks oddly."""
         return self._confirmed(call, state, facts, claim.verdict, claim.updates)
 
     def confirm_success(
-        self, call: Call, state: Mapping[str, Value], facts: Facts, updates: Mapping[str, Value]
+        self, call: Call, state: Mapping[str, StateValue], facts: Facts, updates: Mapping[str, Update]
     ) -> Confirmation:
         """The child's objection to the values of `on_success`; a fault, and the child killed, as for `confirm`."""
         return self._confirmed(call, state, facts, SUCCEED, updates)
 
     def _confirmed(
-        self, call: Call, state: Mapping[str, Value], facts: Facts, verdict: str, updates: Mapping[str, Value]
+        self, call: Call, state: Mapping[str, StateValue], facts: Facts, verdict: str, updates: Mapping[str, Update]
     ) -> Confirmation:
         tool = self._contract.tool(call.tool)
         if tool is None:
@@ -83,7 +86,7 @@ class SolverWorker:
             {
                 "tool": call.tool,
                 "args": with_text_sizes(tool, call.args),
-                "state": dict(state),
+                "state": visible(state, self._names(tool, call, facts)),
                 "facts": dict(facts),
                 "verdict": verdict,
                 "updates": dict(updates),
@@ -104,6 +107,12 @@ class SolverWorker:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def _names(self, tool: Tool, call: Call, facts: Facts) -> frozenset[str]:
+        """The items and keys that the call can name; none, where the contract keeps no set and no map."""
+        if not self._keeps:
+            return frozenset()
+        return names_in((*call.args.values(), *facts.values()), self._constants[tool.name])
 
     def _ask(self, question: Json) -> Confirmation:
         try:

@@ -7,6 +7,7 @@ No source text is generated and nothing here can fail on a well-typed expression
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias, assert_never, cast
 
@@ -70,7 +71,7 @@ Number: TypeAlias = Callable[[Env], int]
 Text: TypeAlias = Callable[[Env], str]
 Sequence: TypeAlias = Callable[[Env], tuple[Value, ...]]
 Record: TypeAlias = Callable[[Env], Mapping[str, Value]]
-Members: TypeAlias = Callable[[Env], frozenset[str]]
+Members: TypeAlias = Callable[[Env], AbstractSet[str]]
 Entries: TypeAlias = Callable[[Env], Mapping[str, int]]
 
 _LOWER_ASCII: Final = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}
@@ -228,12 +229,12 @@ def truncated(value: int, divisor: int) -> int:
     return value // divisor if value >= 0 else -(-value // divisor)
 
 
-def added(inside: frozenset[str], item: str) -> frozenset[str]:
+def added(inside: AbstractSet[str], item: str) -> AbstractSet[str]:
     """The set with the item."""
     return inside | {item}
 
 
-def removed(inside: frozenset[str], item: str) -> frozenset[str]:
+def removed(inside: AbstractSet[str], item: str) -> AbstractSet[str]:
     """The set without the item."""
     return inside - {item}
 

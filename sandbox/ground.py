@@ -13,11 +13,15 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 import z3
 
+from sandbox.asked import Asked, answers, asking
 from sandbox.encode import (
     Environment,
     ListTerm,
+    MapTerm,
     RecordTerm,
+    SetTerm,
     Term,
+    assigned,
     literal,
     plain,
     scalar,
@@ -33,12 +37,15 @@ from sandbox.ir import (
     Contract,
     EnumSort,
     ListSort,
+    MapSort,
     RecordSort,
     ScalarSort,
+    SetSort,
     Sort,
     TextSort,
     TimestampSort,
     Tool,
+    Variable,
     sort_of,
 )
 from sandbox.machine import SUCCEED, verdict_of
@@ -76,7 +83,7 @@ class Answer:
     objection: str
 
 
-_Updates: TypeAlias = Mapping[str, tuple[z3.ExprRef, z3.BoolRef]]
+_Updates: TypeAlias = Mapping[str, tuple[Term, z3.BoolRef]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +91,7 @@ class _Terms:
     """One tool: its symbols, the claim of each verdict, and each assigned value equated with a free `next_x`."""
 
     env: Environment
+    asked: tuple[Asked, ...]
     claims: Mapping[str, z3.BoolRef]
     then: _Updates
     on_success: _Updates
@@ -111,14 +119,15 @@ class GroundChecker:
         self._renew()
         terms = self._terms_of(tool)
         values = substitution(self._contract, tool, terms.env, question)
+        values += lookups(terms.asked, values, question)
         if question.verdict == SUCCEED:
-            return Answer("allow", self._objection_to_updates(tool, terms.on_success, values, question.updates))
+            return Answer("allow", self._objection_to_updates(tool, terms.on_success, values, question))
         verdict = self._verdict(terms, values, question.verdict)
         if verdict != question.verdict:
             return Answer(verdict, f"the evaluator says `{question.verdict}` and the solver `{verdict}`")
         if verdict == "deny":
             return Answer(verdict, "")
-        return Answer(verdict, self._objection_to_updates(tool, terms.then, values, question.updates))
+        return Answer(verdict, self._objection_to_updates(tool, terms.then, values, question))
 
     def _verdict(self, terms: _Terms, values: _Pairs, claimed: str) -> EngineVerdict:
         for verdict in (claimed, *VERDICTS):
@@ -126,15 +135,15 @@ class GroundChecker:
                 return verdict  # type: ignore[return-value]  # a member of VERDICTS
         return "fault"
 
-    def _objection_to_updates(self, tool: Tool, written: _Updates, values: _Pairs, claimed: Mapping[str, Value]) -> str:
-        if set(claimed) != set(written):
+    def _objection_to_updates(self, tool: Tool, written: _Updates, values: _Pairs, question: Question) -> str:
+        if set(question.updates) != set(written):
             return "the evaluator assigns other variables than the spec"
         for name, (following, equal) in written.items():
             variable = self._contract.variable(name)
             if variable is None:
                 return f"`{name}` is no state variable"
-            pair = (following, single(state_literal(variable, claimed[name], self._ctx)))
-            if not reduces_to_true(equal, [*values, pair]):
+            stored = changed(variable, state_symbol(variable, self._ctx), question.updates[name], self._ctx)
+            if not reduces_to_true(equal, [*values, Given(whole(following), whole(stored))]):
                 return f"the evaluator would store another value of `{name}` in `{tool.name}` than the solver"
         return ""
 
@@ -145,21 +154,18 @@ class GroundChecker:
 
     def _build(self, tool: Tool) -> _Terms:
         free = symbols(self._contract, tool, self._ctx)
-        env = replace(free, facts={**free.facts, **tool_fact(self._contract, tool, self._ctx)})
+        state, asked = asking(self._contract, free)
+        env = replace(free, state=state, facts={**free.facts, **tool_fact(self._contract, tool, self._ctx)})
         verdict = scalar(verdict_of(tool), env)
         claims = {name: verdict == position for position, name in enumerate(VERDICTS)}
-        return _Terms(env, claims, self._updates(tool.then, env), self._updates(tool.on_success, env))
+        then, on_success = self._updates(tool.then, env), self._updates(tool.on_success, env)
+        return _Terms(env, asked(), claims, then, on_success)
 
     def _updates(self, assignments: tuple[Assignment, ...], env: Environment) -> _Updates:
-        updates = {}
-        for assignment in assignments:
-            variable = self._contract.variable(assignment.variable)
-            if variable is None:
-                message = f"`{assignment.variable}` is no state variable"
-                raise Fault(message)
-            following = single(state_symbol(variable, self._ctx, "@next"))
-            updates[assignment.variable] = (following, following == scalar(assignment.value, env))
-        return updates
+        after = assigned(self._contract, assignments, env)
+        names = {assignment.variable for assignment in assignments}
+        following = {v.name: state_symbol(v, self._ctx, "@next") for v in self._contract.variables if v.name in names}
+        return {name: (symbol, whole(symbol) == whole(after[name])) for name, symbol in following.items()}
 
     def _renew(self) -> None:
         self._checks += 1
@@ -167,17 +173,42 @@ class GroundChecker:
             self._ctx, self._terms, self._checks = z3.Context(), {}, 1
 
 
-_Pairs: TypeAlias = list[tuple[z3.ExprRef, z3.ExprRef]]
+@dataclass(frozen=True, slots=True)
+class Given:
+    """A symbol, the term that it stands for in this call, and the value of that; None of what is absent or no value."""
+
+    symbol: z3.ExprRef
+    term: z3.ExprRef
+    value: Value | None = None
+
+
+_Pairs: TypeAlias = list[Given]
 
 
 def reduces_to_true(term: z3.BoolRef, values: _Pairs) -> bool:
     """Whether the term, with the values put in, simplifies to the literal `true`; nothing else counts."""
+    return is_literally_true(z3.BoolRef(put_in(term, values), term.ctx))
+
+
+def put_in(term: z3.ExprRef, values: _Pairs) -> z3.Ast:
+    """The term with the values put in. The raw call: z3py's own re-checks every pair, at seven times the cost."""
     ctx, count = term.ctx.ref(), len(values)
     old, new = (z3.Ast * count)(), (z3.Ast * count)()
-    for position, (symbol, value) in enumerate(values):
-        old[position], new[position] = symbol.as_ast(), value.as_ast()
-    # The raw call: z3py's own `substitute` re-checks every pair, which costs seven times the substitution.
-    return is_literally_true(z3.BoolRef(z3.Z3_substitute(ctx, term.as_ast(), count, old, new), term.ctx))
+    for position, each in enumerate(values):
+        old[position], new[position] = each.symbol.as_ast(), each.term.as_ast()
+    return z3.Z3_substitute(ctx, term.as_ast(), count, old, new)
+
+
+def lookups(asked: tuple[Asked, ...], values: _Pairs, question: Question) -> _Pairs:
+    """What the call looks up in sets and maps, with what they hold there."""
+    if not asked:
+        return []
+    known = {each.symbol.get_id(): each.value for each in values}
+
+    def reduced(key: z3.ExprRef) -> z3.ExprRef:
+        return z3.simplify(key.__class__(put_in(key, values), key.ctx))
+
+    return [Given(symbol, term) for symbol, term in answers(asked, known, question.state, reduced)]
 
 
 def is_literally_true(ground: z3.BoolRef) -> bool:
@@ -198,15 +229,42 @@ def substitution(contract: Contract, tool: Tool, env: Environment, question: Que
     for argument in tool.arguments:
         value = question.args.get(argument.name)
         if argument.optional:
-            pairs.append((env.present[argument.name], z3.BoolVal(val=value is not None, ctx=env.ctx)))
+            pairs.append(Given(env.present[argument.name], z3.BoolVal(val=value is not None, ctx=env.ctx)))
         pairs += value_pairs(env.args[argument.name], value, sort_of(argument.type), env.ctx)
     for variable in contract.variables:
-        held = state_literal(variable, question.state[variable.name], env.ctx)
-        pairs.append((single(env.state[variable.name]), single(held)))
+        if not isinstance(variable.sort, SetSort | MapSort):
+            held = literal(question.state[variable.name], variable.sort, env.ctx)
+            pairs.append(Given(single(env.state[variable.name]), held))
     facts = {"now": TimestampSort(), **{f"session.{fact.name}": sort_of(fact.type) for fact in contract.session}}
     for name, sort in facts.items():
         pairs += value_pairs(env.facts[name], question.facts.get(name), sort, env.ctx)
     return pairs
+
+
+def whole(term: Term) -> z3.ExprRef:
+    """The one Z3 term of a state variable: of a set its array of members, of a map that of its values."""
+    match term:
+        case SetTerm(members=members):
+            return members
+        case MapTerm(values=values):
+            return values
+        case _:
+            return single(term)
+
+
+def changed(variable: Variable, before: Term, update: Value, ctx: z3.Context) -> Term:
+    """The term of what a variable becomes by an update that is claimed."""
+    match variable.sort, before, update:
+        case SetSort(item=item), SetTerm(), tuple():
+            for name, inside in (each for each in update if isinstance(each, tuple)):
+                before = before.put(literal(name, item, ctx), inside=inside is True)
+            return before
+        case MapSort(key=key, value=number), MapTerm(), Mapping():
+            for name, value in update.items():
+                before = before.put(literal(name, key, ctx), literal(value, number, ctx))
+            return before
+        case _:
+            return state_literal(variable, update, ctx)
 
 
 def value_pairs(term: Term, value: Value | None, sort: Sort, ctx: z3.Context) -> _Pairs:
@@ -216,10 +274,10 @@ def value_pairs(term: Term, value: Value | None, sort: Sort, ctx: z3.Context) ->
     if isinstance(term, RecordTerm) and isinstance(sort, RecordSort):
         return record_pairs(term, {} if value is None else value, sort, ctx)
     if value is None:
-        return [(single(term), single(plain(sort, ctx)))]
+        return [Given(single(term), single(plain(sort, ctx)))]
     if isinstance(sort, TextSort):
-        return [(single(term), z3.IntVal(value, ctx))]
-    return [(single(term), literal(value, sort, ctx))]
+        return [Given(single(term), z3.IntVal(value, ctx))]
+    return [Given(single(term), literal(value, sort, ctx), value)]
 
 
 def list_pairs(term: ListTerm, value: Value, sort: ListSort, ctx: z3.Context) -> _Pairs:
@@ -230,7 +288,7 @@ def list_pairs(term: ListTerm, value: Value, sort: ListSort, ctx: z3.Context) ->
     if not isinstance(value, tuple) or len(value) > len(term.items):
         message = "a list is longer than its type allows"
         raise Fault(message)
-    pairs: _Pairs = [(term.length, z3.IntVal(len(value), ctx))]
+    pairs: _Pairs = [Given(term.length, z3.IntVal(len(value), ctx))]
     for item, element in zip(term.items, value, strict=False):
         pairs += value_pairs(item, element, sort.item, ctx)
     return pairs
@@ -245,7 +303,7 @@ def record_pairs(term: RecordTerm, value: Value, sort: RecordSort, ctx: z3.Conte
     for part in sort.fields:
         inner = value.get(part.name)
         if part.optional:
-            pairs.append((term.present[part.name], z3.BoolVal(val=inner is not None, ctx=ctx)))
+            pairs.append(Given(term.present[part.name], z3.BoolVal(val=inner is not None, ctx=ctx)))
         pairs += value_pairs(term.parts[part.name], inner, part.sort, ctx)
     return pairs
 

@@ -630,6 +630,12 @@ class Assignment:
     variable: str
     value: Expr
     key: Expr | None = None
+    text: str = field(default="", compare=False, metadata={"digest": False})
+
+    @property
+    def target(self) -> str:
+        """What is assigned, as the author wrote it: `total`, or `given[args.customer]`."""
+        return self.text or self.variable
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,8 @@ the amounts of its events that are younger than its length.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from typing import Final, TypeAlias
 
@@ -27,13 +28,15 @@ from sandbox.ir import (
     Or,
     Rule,
     RuleKind,
-    SetSort,
     Tool,
     Variable,
 )
 
 MAX_WINDOW_EVENTS: Final = 10_000
-"""Events kept per window variable: bounds the stored row; beyond it a call is denied (`state_full`)."""
+"""Events kept per window variable, over all keys of a map: bounds what is stored; beyond it calls are denied."""
+
+MAX_CHARACTERS: Final = 1_000_000
+"""Characters of a set's items or a map's keys, all together: 10,000 of 100 characters; beyond it calls are denied."""
 
 VERDICT_SORT: Final = EnumSort(VERDICTS)
 
@@ -41,21 +44,20 @@ SUCCEED: Final = "succeed"
 """What the engines are asked about a call that has ended `ok`, where they are asked for a verdict otherwise."""
 
 Scalar: TypeAlias = bool | int | str
-StateValue: TypeAlias = Scalar | frozenset[str] | Mapping[str, int]
+StateValue: TypeAlias = Scalar | AbstractSet[str] | Mapping[str, int]
 """What `state.x` is: of a set its items, of a map the keys whose value is not `initial`, with their values."""
 
-Update: TypeAlias = Scalar | Mapping[str, bool] | Mapping[str, int]
-"""What a permit does to a variable: a scalar's next value, or the items of a set that come (true) or go, or the entries
-of a map that are assigned."""
+Changes: TypeAlias = tuple[tuple[str, bool], ...]
+"""Items of a set that come (true) or go, one after another."""
+
+Update: TypeAlias = Scalar | Changes | Mapping[str, int]
+"""What a permit does to a variable: a scalar's next value, what comes into a set and goes, or the entries of a map."""
 
 Events: TypeAlias = tuple[tuple[int, int], ...]
 
 
 class StateFullError(Exception):
-    """A window holds `MAX_WINDOW_EVENTS` amounts, or a set or map `max_size` entries; one more is denied.
-
-    The argument is the variable's name.
-    """
+    """A variable has no room for what a call would add, which is denied. The message is one line, for a reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +75,24 @@ class StoredState:
     events: Mapping[str, Events]
     clock_ms: int
     key_events: Mapping[str, Mapping[str, Events]] = field(default_factory=dict)
+
+
+class Sums(Mapping[str, int]):
+    """A map with a window as rules read it: of each key the sum of its amounts, added up when it is asked for."""
+
+    __slots__ = ("_events",)
+
+    def __init__(self, events: Mapping[str, Events]) -> None:
+        self._events = events
+
+    def __getitem__(self, key: str) -> int:
+        return _sum(self._events[key])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._events)
+
+    def __len__(self) -> int:
+        return len(self._events)
 
 
 # --- in the language of the twins --------------------------------------------------------------------
@@ -156,7 +176,7 @@ def effective(contract: Contract, stored: StoredState) -> dict[str, StateValue]:
     """What rules read as `state.x`; `stored` must have been ticked to the time of the call."""
     known = dict(stored.values)
     known |= {name: _sum(pairs) for name, pairs in stored.events.items()}
-    known |= {name: {key: _sum(p) for key, p in keys.items()} for name, keys in stored.key_events.items()}
+    known |= {name: Sums(keys) for name, keys in stored.key_events.items()}
     return {variable.name: known[variable.name] for variable in contract.variables}
 
 
@@ -169,16 +189,18 @@ def apply_then(contract: Contract, stored: StoredState, updates: Mapping[str, Up
     values, events, keyed = dict(stored.values), dict(stored.events), dict(stored.key_events)
     for name, update in updates.items():
         variable = _declared(contract, name)
-        if isinstance(update, Mapping):
-            if name in keyed:
+        match update:
+            case Mapping() if name in keyed:
                 keyed[name] = _with_key_events(variable, keyed[name], stored.clock_ms, update)
-            else:
+            case Mapping():
                 values[name] = _with_entries(variable, values[name], update)
-        elif name in events:
-            amount = int(update) - _sum(events[name])
-            events[name] = _with_event(variable, events[name], stored.clock_ms, amount, len(events[name]))
-        else:
-            values[name] = update
+            case tuple():
+                values[name] = _with_items(variable, values[name], update)
+            case _ if name in events:
+                amount = int(update) - _sum(events[name])
+                events[name] = _with_event(variable, events[name], stored.clock_ms, amount, len(events[name]))
+            case _:
+                values[name] = update
     return replace(stored, values=values, events=events, key_events=keyed)
 
 
@@ -205,41 +227,60 @@ def is_map(variable: Variable) -> bool:
     return isinstance(variable.sort, MapSort)
 
 
-def _with_entries(variable: Variable, before: StateValue, update: Mapping[str, bool] | Mapping[str, int]) -> StateValue:
-    after: StateValue
-    match before:
-        case frozenset() if isinstance(variable.sort, SetSort):
-            come = {item for item, inside in update.items() if inside}
-            after = (before | come) - (update.keys() - come)
-        case Mapping() if is_map(variable):
-            changed = {**before, **update}
-            after = {key: value for key, value in changed.items() if value != variable.initial}
-        case _:
-            message = f"`{variable.name}` is neither set nor map"
-            raise Fault(message)
-    if len(after) > max(len(before), _most(variable)):
-        raise StateFullError(variable.name)
+def _with_items(variable: Variable, before: StateValue, changes: Changes) -> StateValue:
+    if not isinstance(before, AbstractSet):
+        raise _no_such(variable)
+    last = dict(changes)
+    come = {item for item, inside in last.items() if inside and item not in before}
+    gone = {item for item, inside in last.items() if not inside and item in before}
+    after = (before | come) - gone if come or gone else before
+    _check_room(variable, before, after)
+    return after
+
+
+def _with_entries(variable: Variable, before: StateValue, update: Mapping[str, int]) -> StateValue:
+    if not isinstance(before, Mapping):
+        raise _no_such(variable)
+    after = dict(before)
+    for key, value in update.items():
+        if value == variable.initial:
+            after.pop(key, None)
+        else:
+            after[key] = value
+    _check_room(variable, before, after)
     return after
 
 
 def _with_key_events(
-    variable: Variable, before: Mapping[str, Events], now_ms: int, update: Mapping[str, bool] | Mapping[str, int]
+    variable: Variable, before: Mapping[str, Events], now_ms: int, update: Mapping[str, int]
 ) -> Mapping[str, Events]:
     after = dict(before)
     count = sum(len(pairs) for pairs in before.values())
     for key, value in update.items():
         pairs = after.get(key, ())
-        grown = _with_event(variable, pairs, now_ms, int(value) - _sum(pairs), count)
+        grown = _with_event(variable, pairs, now_ms, value - _sum(pairs), count)
         count += len(grown) - len(pairs)
         if grown:
             after[key] = grown
-    if len(after) > max(len(before), _most(variable)):
-        raise StateFullError(variable.name)
+    _check_room(variable, before, after)
     return after
 
 
-def _most(variable: Variable) -> int:
-    return MAX_ENTRIES if variable.max_size is None else variable.max_size
+def _check_room(variable: Variable, before: Collection[str], after: Collection[str]) -> None:
+    """A spec that allows less than is stored lets it shrink, and not grow."""
+    most = MAX_ENTRIES if variable.max_size is None else variable.max_size
+    if len(after) > max(len(before), most):
+        message = f"`state.{variable.name}` holds {most:,} entries, as many as it may"
+        raise StateFullError(message)
+    size = sum(map(len, after))
+    if size > MAX_CHARACTERS and size > sum(map(len, before)):
+        message = f"`state.{variable.name}` holds {MAX_CHARACTERS:,} characters, as many as it may"
+        raise StateFullError(message)
+
+
+def _no_such(variable: Variable) -> Fault:
+    message = f"`{variable.name}` is no set or map, as which it is assigned"
+    return Fault(message)
 
 
 def _sum(pairs: Events) -> int:
@@ -254,7 +295,8 @@ def _with_event(variable: Variable, pairs: Events, now_ms: int, amount: int, cou
     if amount == 0:
         return pairs
     if count >= MAX_WINDOW_EVENTS:
-        raise StateFullError(variable.name)
+        message = f"`state.{variable.name}` holds as many recent amounts as it can; wait until some leave its window"
+        raise StateFullError(message)
     return (*pairs, (now_ms, amount))
 
 
@@ -281,6 +323,8 @@ def _young(pairs: Events, oldest: int) -> Events:
 
 
 def _young_keys(keys: Mapping[str, Events], oldest: int) -> Mapping[str, Events]:
+    if all(pairs[0][0] > oldest for pairs in keys.values()):
+        return keys  # as it nearly always is: a call leaves ten thousand keys as they are
     young = {key: _young(pairs, oldest) for key, pairs in keys.items()}
     return {key: pairs for key, pairs in young.items() if pairs}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -119,7 +120,7 @@ def _text(value: StateValue) -> str:
     match value:
         case bool():
             return str(value).lower()
-        case frozenset():
+        case AbstractSet():
             return f"a set of {len(value)}"
         case Mapping():
             return f"a map of {len(value)} keys"

@@ -15,6 +15,7 @@ from sandbox.machine import tick
 from sandbox.opening import Checked, check_state
 from sandbox.policy import Policy
 from sandbox.state import Transaction
+from sandbox.state_document import check_keys
 from sandbox.trail import Trail, interrupted_body
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ def recover(transaction: Transaction, policy: Policy, proofs: Checked, trail: Tr
 
 def _check(transaction: Transaction, contract: Contract, found: Standing, now_ms: int) -> None:
     stored = transaction.load(contract, now_ms)
+    check_keys(contract, stored)
     ticked = tick(contract, stored, now_ms)
     check_state(contract, found, ticked)
     if found.proved and ticked != stored:

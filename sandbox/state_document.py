@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
 
 from sandbox.canonical import quoted
 from sandbox.errors import UsageError
@@ -24,6 +25,7 @@ from sandbox.ir import (
     TimestampSort,
     Variable,
 )
+from sandbox.lookups import checks_of
 from sandbox.machine import Events, StateValue, StoredState
 from sandbox.state_file import corrupt
 
@@ -89,14 +91,24 @@ def _names_in(variable: Variable, stored: StoredState) -> frozenset[str]:
     match variable.sort, value:
         case EnumSort(), str():
             return frozenset({value})
-        case SetSort(item=EnumSort()), frozenset():
-            return value
+        case SetSort(item=EnumSort()), AbstractSet():
+            return frozenset(value)
         case MapSort(key=EnumSort()), Mapping():
             return frozenset(value)
         case MapSort(key=EnumSort()), _:
             return frozenset(stored.key_events.get(variable.name, {}))
         case _:
             return frozenset()
+
+
+def check_keys(contract: Contract, stored: StoredState) -> None:
+    """UsageError if a set holds an item, or a map a key, that is outside of the type that the spec gives it now."""
+    kept: dict[str, Iterable[str]] = dict(stored.key_events)
+    kept |= {name: value for name, value in stored.values.items() if isinstance(value, AbstractSet | Mapping)}
+    for name, fits in checks_of(contract).items():
+        outside = next((key for key in sorted(kept.get(name, ())) if not fits(key)), None)
+        if outside is not None:
+            raise _misfit(contract, f"`{name}` holds {quoted(outside)}, which is outside of its type in the spec")
 
 
 def _misfit(contract: Contract, what: str) -> UsageError:
@@ -124,7 +136,7 @@ def _write_value(value: StateValue) -> Json:
     match value:
         case bool() | str():
             return value
-        case frozenset():
+        case AbstractSet():
             return {"set": [*sorted(value)]}
         case Mapping():
             return {"map": {key: str(number) for key, number in value.items()}}

@@ -49,16 +49,15 @@ def take_step(
         return Step(judgement.decision)
     try:
         return Step(judgement.decision, apply_then(contract, now, judgement.updates))
-    except StateFullError:
-        reason = "a budget holds as many recent amounts as it can; wait until some are older than its window"
-        return Step(denied(call, "state_full", reason))
+    except StateFullError as full:
+        return Step(denied(call, "state_full", str(full)))
 
 
 @dataclass(frozen=True, slots=True)
 class Landing:
     """The state after a success, present exactly where it differs; and what is wrong, where nothing could be stored.
 
-    `reason_code` is `state_full`, a `fault.*`, or '' for nothing wrong.
+    `reason_code` is `state_full`, `state.key`, a `fault.*`, or '' for nothing wrong.
     """
 
     after: StoredState | None = None
@@ -88,8 +87,8 @@ def take_success(
         return Landing(None, success.reason_code, success.reason)
     try:
         after = machine.succeed(contract, now, success.updates)
-    except StateFullError:
-        return Landing(None, "state_full", "the state holds as much as it can; what the call enables was not noted")
+    except StateFullError as full:
+        return Landing(None, "state_full", f"{full}; what the call enables was not noted")
     return Landing(after if after != now else None)
 
 

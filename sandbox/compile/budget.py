@@ -15,6 +15,7 @@ from sandbox.ir import (
     Arg,
     Argument,
     ArgvType,
+    Assignment,
     Bound,
     Const,
     DecimalType,
@@ -27,6 +28,7 @@ from sandbox.ir import (
     IntType,
     Ite,
     ListType,
+    MapGet,
     Mod,
     Mul,
     Neg,
@@ -53,30 +55,41 @@ class Interval:
 ANYTHING = Interval(None, None)
 
 
-def refusal(variable: Variable, value: Expr, arguments: tuple[Argument, ...]) -> str:
-    """Why `value` may not be assigned to the window variable, or ''."""
+def refusal(variable: Variable, assignment: Assignment, arguments: tuple[Argument, ...]) -> str:
+    """Why an assignment may not be made to a variable with a window, or ''; of any other variable ''."""
+    if variable.period is None or variable.period.kind != "window":
+        return ""
+    before: Expr = State(variable.name, variable.sort)
+    if assignment.key is not None and isinstance(variable.initial, int):
+        before = MapGet(before, assignment.key, variable.initial)
+    return _added(assignment, before, assignment.value, arguments)
+
+
+def _added(assignment: Assignment, before: Expr, value: Expr, arguments: tuple[Argument, ...]) -> str:
     match value:
-        case State(name=name) if name == variable.name:
+        case _ if value == before:
             return ""
         case Ite(then=then, otherwise=otherwise):
-            return refusal(variable, then, arguments) or refusal(variable, otherwise, arguments)
-        case Add(left=State(name=name), right=amount) if name == variable.name:
-            return _amount(variable, amount, arguments)
-        case Add(left=amount, right=State(name=name)) if name == variable.name:
-            return _amount(variable, amount, arguments)
+            return _added(assignment, before, then, arguments) or _added(assignment, before, otherwise, arguments)
+        case Add(left=left, right=amount) if left == before:
+            return _amount(assignment, amount, arguments)
+        case Add(left=amount, right=right) if right == before:
+            return _amount(assignment, amount, arguments)
         case _:
-            name = variable.name
-            return f"`{name}` has a `window` and is only ever added to; write `state.{name} + AMOUNT`, or leave it out"
+            name, target = assignment.variable, assignment.target
+            return (
+                f"`{name}` has a `window` and is only ever added to; write `state.{target} + AMOUNT`, or leave it out"
+            )
 
 
-def _amount(variable: Variable, amount: Expr, arguments: tuple[Argument, ...]) -> str:
+def _amount(assignment: Assignment, amount: Expr, arguments: tuple[Argument, ...]) -> str:
     types: dict[str, Reached] = {argument.name: argument.type for argument in arguments}
     low = interval(amount, types).low
     if low is not None and low >= 0:
         return ""
     return (
-        f"what is added to `{variable.name}`, which has a `window`, might be negative; declare `min: 0` (or more) "
-        "on the arguments in it"
+        f"what is added to `{assignment.variable}`, which has a `window`, might be negative; "
+        "declare `min: 0` (or more) on the arguments in it"
     )
 
 

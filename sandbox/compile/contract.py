@@ -19,10 +19,10 @@ from sandbox.ir import (
     ArgWord,
     Assignment,
     BoolSort,
-    CollectionSort,
     Contract,
     Expr,
     ListType,
+    MapSort,
     NetworkGrant,
     RecordType,
     Rule,
@@ -33,6 +33,7 @@ from sandbox.ir import (
     RunServer,
     RunTool,
     ScalarSort,
+    SetSort,
     ShellType,
     Sort,
     TimestampSort,
@@ -41,7 +42,15 @@ from sandbox.ir import (
     Workspace,
     sort_of,
 )
-from sandbox.lang import Constant, Scope, SourceText, compile_expression, later
+from sandbox.lang import (
+    Constant,
+    Scope,
+    SourceText,
+    compile_change,
+    compile_expression,
+    compile_target,
+    later,
+)
 from sandbox.lang.check import FUNCTIONS
 from sandbox.lang.source import Problems, shown
 from sandbox.lang.suggest import near_miss
@@ -245,44 +254,52 @@ class _Compiler:
     def _then(
         self, then: dict[str, SourceText], scope: Scope, arguments: tuple[Argument, ...], path: _Path
     ) -> tuple[Assignment, ...]:
-        assignments = []
-        for name, source in then.items():
-            variable, value = self._assigned(name, source, scope, path)
-            if variable is None or value is None:
+        assignments: list[Assignment] = []
+        facts = tuple(replace(fact, name=f"session.{fact.name}") for fact in self._session)
+        for text, source in then.items():
+            made = self._assignment(text, source, scope, path)
+            if made is None:
                 continue
-            if variable.period is not None and variable.period.kind == "window":
-                facts = tuple(replace(fact, name=f"session.{fact.name}") for fact in self._session)
-                refusal = budget.refusal(variable, value, arguments + facts)
-                if refusal:
-                    self._problems.add(source.problem(0, refusal))
-            assignments.append(Assignment(name, value))
+            self._check_once(assignments, made, (*path, text))
+            refusal = budget.refusal(self._variables[made.variable], made, arguments + facts)
+            if refusal:
+                self._problems.add(source.problem(0, refusal))
+            assignments.append(made)
         return tuple(assignments)
 
     def _on_success(self, written: dict[str, SourceText], scope: Scope, path: _Path) -> tuple[Assignment, ...]:
-        assignments = []
-        for name, source in written.items():
-            variable, value = self._assigned(name, source, scope, path)
-            if variable is None or value is None:
+        assignments: list[Assignment] = []
+        for text, source in written.items():
+            made = self._assignment(text, source, scope, path)
+            if made is None:
                 continue
-            refusal = enabling.refusal(variable, value)
+            self._check_once(assignments, made, (*path, text))
+            variable = self._variables[made.variable]
+            refusal = enabling.refusal(variable, made.value)
             if refusal:
                 self._problems.add(source.problem(0, refusal))
                 continue
-            assignments.append(Assignment(name, enabling.effective(variable, value)))
+            assignments.append(replace(made, value=enabling.effective(variable, made.value)))
         return tuple(assignments)
 
-    def _assigned(
-        self, name: str, source: SourceText, scope: Scope, path: _Path
-    ) -> tuple[Variable | None, Expr | None]:
-        """The variable that is written, and its next value; None of what is wrong, which has been noted."""
-        variable = self._variables.get(name)
-        if variable is None:
-            message = f"the state has no variable {shown(name)}{near_miss(name, self._variables)}"
-            self._wrong(message, *path, name, key=True)
-            return None, None
-        if isinstance(variable.sort, CollectionSort):
-            return None, None
-        return variable, self._expression(source, scope, variable.sort)
+    def _check_once(self, assignments: list[Assignment], made: Assignment, path: _Path) -> None:
+        if any((before.variable, before.key) == (made.variable, made.key) for before in assignments):
+            self._wrong(f"{shown(made.text)} is assigned here already; keep one of them", *path, key=True)
+
+    def _assignment(self, text: str, source: SourceText, scope: Scope, path: _Path) -> Assignment | None:
+        try:
+            name, key = compile_target(self._written.key(*path, text), scope)
+            variable = self._variables[name]
+            match variable.sort:
+                case SetSort():
+                    value = compile_change(source, scope, variable)
+                case MapSort(value=sort) | sort:
+                    value = compile_expression(source, scope, sort)
+        except SpecError as error:
+            for problem in error.problems:
+                self._problems.add(problem)
+            return None
+        return Assignment(name, value, key, text)
 
     # --- run -----------------------------------------------------------------------------------------
 

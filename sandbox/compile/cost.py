@@ -22,14 +22,18 @@ from sandbox.ir import (
     Exists,
     ExistsOne,
     Expr,
+    InSet,
     Ite,
     Le,
     ListType,
     Lower,
     Lt,
+    MapGet,
     Matches,
     Member,
     PathType,
+    SetAdd,
+    SetRemove,
     ShellType,
     StartsWith,
     StringType,
@@ -91,7 +95,7 @@ def _check_written_out(contract: Contract, tool: Tool, note: Callable[..., None]
     sizes: list[tuple[int, tuple[str | int, ...]]] = [
         (written_out(rule.when, types), ("rules", at, rule.kind)) for at, rule in enumerate(tool.rules)
     ]
-    sizes += [(written_out(step.value, types), (key, step.variable)) for key, step in _assignments(tool)]
+    sizes += [(_written_out_in(step, types), (key, step.target)) for key, step in _assignments(tool)]
     total = sum(size for size, _ in sizes)
     if total > MAX_TERMS:
         worst, path = max(sizes, key=lambda sized: sized[0])
@@ -125,13 +129,21 @@ def tool_terms(contract: Contract, tool: Tool) -> list[Term]:
         for number, rule in enumerate(tool.rules)
     ]
     return rules + [
-        Term((*at, key, step.variable), f"`{key}` of `{step.variable}`", cost(step.value, types))
+        Term((*at, key, step.target), f"`{key}` of `{step.target}`", _cost_of(step, types))
         for key, step in _assignments(tool)
     ]
 
 
 def _assignments(tool: Tool) -> list[tuple[str, Assignment]]:
     return [*(("then", step) for step in tool.then), *(("on_success", step) for step in tool.on_success)]
+
+
+def _written_out_in(step: Assignment, types: Types) -> int:
+    return written_out(step.value, types) + (0 if step.key is None else written_out(step.key, types))
+
+
+def _cost_of(step: Assignment, types: Types) -> int:
+    return cost(step.value, types) + (0 if step.key is None else cost(step.key, types) + _characters(step.key, types))
 
 
 def cost(expr: Expr, types: Types) -> int:
@@ -148,6 +160,8 @@ def cost(expr: Expr, types: Types) -> int:
             return 1 + inner + _characters(subject, types) * compared
         case StartsWith(subject=subject) | EndsWith(subject=subject) | Matches(subject=subject):
             return 1 + inner + _characters(subject, types)
+        case InSet(item=key) | SetAdd(item=key) | SetRemove(item=key) | MapGet(key=key):
+            return 1 + inner + _characters(key, types)
         case Lt(left=left, right=right) | Le(left=left, right=right) | Eq(left=left, right=right):
             return 1 + inner + min(_characters(left, types), _characters(right, types))
         case _:

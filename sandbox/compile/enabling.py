@@ -2,7 +2,8 @@
 
 A call that has ended `ok` is noted on a state that other calls have moved since its permit. What is noted there must
 mean the same whatever came between: a maximum of what the call itself says, a bool that stays true, a phase that only
-moves forward. A count of successes would let calls through that all read it before the first of them has ended.
+moves forward, an item in a set. A count of successes would let calls through that all read it before the first of them
+has ended.
 """
 
 from __future__ import annotations
@@ -24,7 +25,10 @@ from sandbox.ir import (
     Expr,
     Ite,
     Lt,
+    MapSort,
     Or,
+    SetAdd,
+    SetSort,
     State,
     Variable,
 )
@@ -45,6 +49,12 @@ def refusal(variable: Variable, value: Expr) -> str:
                 if value == TRUE
                 else f"`on_success` sets `{name}` to `true` and nothing else; write that, {_INSTEAD}"
             )
+        case SetSort(), _:
+            if _adds(value):
+                return ""
+            return f"`on_success` adds to `{name}`, whatever the state is; write `state.{name}.add(E)`, {_INSTEAD}"
+        case MapSort(), _:
+            return f"`on_success` only ever enables, and an entry of `{name}` counts; move it to `then`"
         case EnumSort(), _:
             if isinstance(value, Const):
                 return ""
@@ -71,6 +81,17 @@ def effective(variable: Variable, value: Expr) -> Expr:
             return Ite(Or(earlier), value, present)
         case _:
             return value
+
+
+def _adds(value: Expr) -> bool:
+    """Whether a set only grows, by items that do not depend on the state."""
+    match value:
+        case SetAdd(of=State(), item=item):
+            return not _reads_state(item)
+        case SetAdd(of=of, item=item):
+            return _adds(of) and not _reads_state(item)
+        case _:
+            return False
 
 
 def _alike(one: Expr, other: Expr) -> bool:

@@ -37,14 +37,18 @@ from sandbox.ir import (
     PathType,
     Rule,
     RunArgv,
+    SetAdd,
+    SetSort,
     StartsWith,
+    State,
     StringType,
     TimestampType,
     Tool,
     UrlType,
+    Variable,
 )
 from sandbox.lang.reach import Reached, bound, declared, element_of, least_size
-from sandbox.lang.walk import parts
+from sandbox.lang.walk import parts, within
 
 _STRICTNESS: Final = {"deny": 0, "ask": 1, "allow": 2}
 _NEVER_A_DASH = re.compile(r"\^?[A-Za-z0-9/_]|\^?\[[A-Za-z0-9/_]")
@@ -54,7 +58,7 @@ def lint(contract: Contract) -> tuple[Problem, ...]:
     """What looks unintended in a contract, in the order of its places. An empty tuple is no praise."""
     found = [*_of_state(contract), *_of_contract(contract)]
     for tool in contract.tools:
-        found += [*_of_tool(tool), *_of_argv(tool)]
+        found += [*_of_tool(tool), *_of_keys(contract, tool), *_of_argv(tool)]
         for rule in tool.rules:
             found += _of_rule(tool, rule)
     return tuple(sorted(found, key=lambda problem: (problem.place, problem.message)))
@@ -85,9 +89,41 @@ def _of_state(contract: Contract) -> Iterator[Problem]:
                 f"`{variable.name}` has a `reset`: up to twice its cap fits in a rolling period; `window` has no gap"
             )
             yield Problem(place, message)
-        if variable.name not in written:
+        if isinstance(variable.sort, SetSort):
+            yield from _of_set(contract, variable, place)
+        elif variable.name not in written:
             message = f"no `then` and no `on_success` ever changes `{variable.name}`; a cap on it caps nothing"
             yield Problem(place, message)
+
+
+def _of_set(contract: Contract, variable: Variable, place: Place) -> Iterator[Problem]:
+    changes = [expr for expr in _assigned_to(contract, variable) if not isinstance(expr, State)]
+    if any(isinstance(expr, SetAdd) for change in changes for expr in within(change)):
+        return
+    if not variable.initial:
+        yield Problem(place, f"nothing is ever added to `{variable.name}`, which begins empty; nothing is ever in it")
+    elif not changes:
+        yield Problem(place, f"nothing ever changes `{variable.name}`; a list in `define` says the same")
+
+
+def _assigned_to(contract: Contract, variable: Variable) -> list[Expr]:
+    steps = [step for tool in contract.tools for step in (*tool.then, *tool.on_success)]
+    return [step.value for step in steps if step.variable == variable.name]
+
+
+def _of_keys(contract: Contract, tool: Tool) -> Iterator[Problem]:
+    """Budgets of keys that a model can spell in many ways: each spelling is a budget of its own."""
+    types = _types(tool)
+    for step in tool.then:
+        given = None if step.key is None else declared(step.key, types)
+        variable = contract.variable(step.variable)
+        kept = None if variable is None else variable.key
+        if all(isinstance(type_, StringType) and type_.pattern is None for type_ in (given, kept)):
+            message = (
+                f"each spelling of the key in `{step.target}` has a value of its own (`Ann`, `ann`, `ann `); "
+                "give its type a pattern"
+            )
+            yield Problem(tool.place, message)
 
 
 def _of_tool(tool: Tool) -> Iterator[Problem]:
@@ -117,7 +153,7 @@ def _of_rule(tool: Tool, rule: Rule) -> Iterator[Problem]:
         says = "always true" if constant else "never true"
         yield Problem(rule.place, f"rule `{rule.id}` is {says}")
     reached = _types_within(rule.when, dict(types))
-    for expr in _within(rule.when):
+    for expr in within(rule.when):
         match expr:
             case StartsWith(subject=subject, part=Const(value=str(part))) if _is_path(
                 subject, reached
@@ -152,7 +188,7 @@ def _of_rule(tool: Tool, rule: Rule) -> Iterator[Problem]:
 
 def _types_within(expr: Expr, types: dict[str, Reached]) -> dict[str, Reached]:
     """The declared types of arguments, and of the variables of all quantifiers."""
-    for each in _within(expr):
+    for each in within(expr):
         if isinstance(each, All | Exists | ExistsOne):
             over = declared(each.over, types)
             element = None if over is None else element_of(over)
@@ -186,7 +222,7 @@ def _shown(path: Expr) -> str:
 def _size_is_asked(expr: Expr, over: Expr) -> bool:
     return any(
         side == over
-        for relation in _within(expr)
+        for relation in within(expr)
         if isinstance(relation, Eq | Lt | Le)
         for operand in (relation.left, relation.right)
         for side in parts(operand)
@@ -239,12 +275,6 @@ def _is_host(subject: Expr, types: Mapping[str, Reached]) -> bool:
             return isinstance(declared(of, types), UrlType | EmailType)
         case _:
             return False
-
-
-def _within(expr: Expr) -> Iterator[Expr]:
-    yield expr
-    for part in parts(expr):
-        yield from _within(part)
 
 
 def _conjuncts(expr: Expr) -> Iterator[Expr]:

@@ -36,6 +36,7 @@ from sandbox.parse import parse_value
 from sandbox.spec import Written
 from sandbox.spec.document import Scalar
 from sandbox.spec.model import (
+    COLLECTIONS,
     TYPE_NAMES,
     ArgumentSpec,
     ArgvSpec,
@@ -181,7 +182,7 @@ class Types:
     def check_names(self, taken: Collection[str]) -> None:
         """Compiles every named type, whether it is used or not; `taken` are names that mean something already."""
         for name, spec in self._specs.items():
-            if name in TYPE_NAMES | later.TYPES or name in taken:
+            if name in TYPE_NAMES | COLLECTIONS or name in taken:
                 self._note(f"`{name}` means something already; use another name", "types", name, key=True)
             for key in ("optional", "secret", "default"):
                 if key in spec.model_fields_set:

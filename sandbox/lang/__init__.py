@@ -6,7 +6,7 @@ A statically typed, total subset of CEL (https://cel.dev) with exact decimals. W
 from __future__ import annotations
 
 from sandbox.errors import SpecError
-from sandbox.ir import Expr, Sort
+from sandbox.ir import Expr, Sort, Variable
 from sandbox.lang import check, syntax
 from sandbox.lang.scope import Constant, Digits, Items, Scope, Time, Truth, Word
 from sandbox.lang.source import Refused, SourceFile, SourceText
@@ -21,8 +21,29 @@ __all__ = [
     "Time",
     "Truth",
     "Word",
+    "compile_change",
     "compile_expression",
+    "compile_target",
 ]
+
+
+def compile_change(source: SourceText, scope: Scope, variable: Variable) -> Expr:
+    """The typed IR of what `then` makes of a set: itself, with items that come and go.
+
+    Raises as `compile_expression`.
+    """
+    try:
+        return check.lower_change(syntax.parse(source.text), source, scope, variable)
+    except Refused as refused:
+        raise SpecError((source.problem(refused.offset, refused.message),)) from None
+
+
+def compile_target(source: SourceText, scope: Scope) -> tuple[str, Expr | None]:
+    """The variable that a key of `then` names, and of an entry of a map its key. Raises as `compile_expression`."""
+    try:
+        return check.lower_target(syntax.parse(source.text), source, scope)
+    except Refused as refused:
+        raise SpecError((source.problem(refused.offset, refused.message),)) from None
 
 
 def compile_expression(source: SourceText, scope: Scope, expected: Sort | None) -> Expr:

@@ -6,9 +6,26 @@ from collections.abc import Callable
 from typing import Final
 
 from sandbox import ir
-from sandbox.ir import Arg, Argument, Expr, Fact, FieldSort, Has, HasField, Index, ListSort, RecordSort, State
+from sandbox.ir import (
+    Arg,
+    Argument,
+    Expr,
+    Fact,
+    FieldSort,
+    Has,
+    HasField,
+    Index,
+    ListSort,
+    MapGet,
+    MapSort,
+    RecordSort,
+    SetSort,
+    State,
+    Variable,
+)
 from sandbox.lang import later
-from sandbox.lang.operands import Here, Operand, Typed, kind, mismatch
+from sandbox.lang.keys import as_key
+from sandbox.lang.operands import Here, Kept, Operand, Typed, kind, mismatch
 from sandbox.lang.paths import path_of
 from sandbox.lang.reach import element_of, least_size, part_of
 from sandbox.lang.scope import Digits, Known, Scope
@@ -39,10 +56,10 @@ class Access:
                 if node.field not in self._scope.state:
                     message = f"the state has no variable {shown(node.field)}{near_miss(node.field, self._scope.state)}"
                     raise Refused(node.field_span.start, message)
-                found = self._scope.state[node.field].sort
-                if isinstance(found, ir.SetSort | ir.MapSort):
-                    raise Refused(node.field_span.start, f"`state.{node.field}` is {later.NOT_YET}")
-                return Typed(State(node.field, found), found)
+                variable = self._scope.state[node.field]
+                if isinstance(variable.sort, SetSort | MapSort):
+                    return Kept(State(node.field, variable.sort), variable)
+                return Typed(State(node.field, variable.sort), variable.sort)
             case Name(text="session") if self._scope.session:
                 return self._session(node)
             case Name(text=name) if name in later.NAMES and name not in known.bound:
@@ -65,9 +82,11 @@ class Access:
                 raise Refused(node.span.start, _HAS)
 
     def index(self, node: Item, known: Known) -> Operand:
-        """`list[position]`."""
+        """`list[position]`, or the value of a map at a key."""
         of = self._lower(node.operand, known)
         match of.operand:
+            case Kept(expr=expr, variable=Variable(sort=MapSort(value=sort), initial=int(initial)) as variable):
+                return Typed(MapGet(expr, as_key(self._lower(node.index, known), variable), initial), sort)
             case Typed(expr=expr, sort=ListSort(item=item), type=type_):
                 pass
             case _:
@@ -98,7 +117,7 @@ class Access:
             case Typed(expr=expr, sort=RecordSort() as sort) as typed:
                 pass
             case _:
-                raise Refused(node.field_span.start, f"{kind(of.operand)} {of.source} has no fields")
+                raise Refused(node.field_span.start, f"{kind(of.operand)} {of.source} has no fields{_entry(of, node)}")
         field = sort.field(node.field)
         if field is None:
             names = [part.name for part in sort.fields]
@@ -149,3 +168,12 @@ class Access:
             return Refused(start, f"tool `{without}` has no argument {shown(name)}; {remedy}")
         names = {other for tool in known.tools for other in self._scope.arguments[tool]}
         return Refused(start, f"tool `{without}` has no argument {shown(name)}{near_miss(name, names)}")
+
+
+def _entry(of: Here, node: Select) -> str:
+    """What was meant by a field of a map."""
+    match of.operand:
+        case Kept(variable=Variable(sort=MapSort())):
+            return f"; the value of one key is `{of.source[1:-1]}['{node.field}']`"
+        case _:
+            return ""

@@ -10,6 +10,7 @@ from typing import Final
 
 from sandbox.ir import (
     All,
+    AllKeys,
     And,
     BoolSort,
     Bound,
@@ -25,34 +26,41 @@ from sandbox.ir import (
     Ite,
     ListSort,
     Lower,
+    MapSort,
     Matches,
     Not,
     Or,
+    SetAdd,
+    SetRemove,
     Size,
     Sort,
     StartsWith,
     StringSort,
     TextSort,
+    Variable,
 )
 from sandbox.lang import later
 from sandbox.lang.access import Access
 from sandbox.lang.arithmetic import calculated, negated
 from sandbox.lang.clock import LITERALS, PARTS, part_of_time, time_literal
+from sandbox.lang.keys import as_change, as_key
 from sandbox.lang.known import RELATIONS, established
 from sandbox.lang.operands import (
     Either,
     Here,
+    Kept,
     Lowered,
     Operand,
     Typed,
     as_sort,
     at_one_sort,
     is_open,
+    is_set,
     kind,
     mismatch,
     standing_alone,
 )
-from sandbox.lang.reach import element_of
+from sandbox.lang.reach import Reached, element_of
 from sandbox.lang.relations import member, related
 from sandbox.lang.scope import Digits, Element, Items, Known, Scalar, Scope, Time, Truth, Word
 from sandbox.lang.source import Refused, SourceText, shown
@@ -80,16 +88,49 @@ MAX_WEIGHT: Final = 200_000
 """Terms of an expression once its lists are written out: `(a in L ? 1 : 2) in L` multiplies without bound."""
 
 METHODS: Final = PARTS | {
-    "all", "exists", "exists_one", "startsWith", "endsWith", "contains", "matches", "lowerAscii", "size",
+    "all", "exists", "exists_one", "startsWith", "endsWith", "contains", "matches", "lowerAscii", "size", "add",
+    "remove",
 }  # fmt: skip
 FUNCTIONS: Final = LITERALS | {"has", "size"}
 
 
 def lower(tree: Node, source: SourceText, scope: Scope, expected: Sort | None) -> Expr:
     """The IR of a syntax tree, at the sort `expected` where one is. Raises Refused."""
-    checker = _Checker(source.text, scope)
-    here = checker.here(tree, Known(tuple(scope.arguments)))
-    expr = standing_alone(here).expr if expected is None else as_sort(here, expected)
+    here = _lowered(tree, source, scope)
+    return _light(standing_alone(here).expr if expected is None else as_sort(here, expected))
+
+
+def lower_change(tree: Node, source: SourceText, scope: Scope, variable: Variable) -> Expr:
+    """The IR of what `then` makes of a set. Raises Refused."""
+    return _light(as_change(_lowered(tree, source, scope), variable))
+
+
+def lower_target(tree: Node, source: SourceText, scope: Scope) -> tuple[str, Expr | None]:
+    """The variable that a key of `then` names, and of `map[KEY]` the key. Raises Refused."""
+    match tree:
+        case Name(text=name, span=span) | Item(operand=Name(text=name, span=span)):
+            variable = scope.state.get(name)
+        case _:
+            raise Refused(0, f"{shown(source.text)} is no variable of the state; write `NAME`, or `NAME[KEY]` of a map")
+    if variable is None:
+        raise Refused(span.start, f"the state has no variable {shown(name)}{near_miss(name, scope.state)}")
+    is_map = isinstance(variable.sort, MapSort)
+    match tree:
+        case Item(index=index) if is_map:
+            return name, _light(as_key(_lowered(index, source, scope), variable))
+        case Item():
+            raise Refused(span.start, f"`{name}` is no map, and only a map has entries; write `{name}:`")
+        case _ if is_map:
+            raise Refused(span.start, f"a map is assigned entry by entry; write `'{name}[KEY]': ...`")
+        case _:
+            return name, None
+
+
+def _lowered(tree: Node, source: SourceText, scope: Scope) -> Here:
+    return _Checker(source.text, scope).here(tree, Known(tuple(scope.arguments)))
+
+
+def _light(expr: Expr) -> Expr:
     if weight(expr) > MAX_WEIGHT:
         raise Refused(0, f"the expression stands for more than {MAX_WEIGHT:,} terms; split it, or shorten its lists")
     return expr
@@ -162,6 +203,9 @@ class _Checker:
         otherwise = self.here(node.otherwise, known)
         if is_open(then.operand) and is_open(otherwise.operand):
             return Either(condition, then, otherwise)
+        if isinstance(then.operand, Kept) and is_set(then.operand):
+            variable = then.operand.variable
+            return Kept(Ite(condition, as_change(then, variable), as_change(otherwise, variable)), variable)
         left, right, sort = at_one_sort(then, otherwise)
         return Typed(Ite(condition, left, right), sort)
 
@@ -228,6 +272,9 @@ class _Checker:
             case "lowerAscii":
                 _arity(node, 0)
                 return self._lowered(node.receiver, known)
+            case "add" | "remove":
+                _arity(node, 1)
+                return self._changed(node, node.receiver, known)
             case method if method in PARTS:
                 _arity(node, 0)
                 return part_of_time(method, self.here(node.receiver, known))
@@ -289,20 +336,16 @@ class _Checker:
         _arity(node, 2)
         over = self.here(receiver, known)
         match over.operand:
+            case Kept(expr=expr, variable=Variable(sort=MapSort(key=item), key=type_)) if self._may_range_over_keys(
+                node
+            ):
+                element = self._element(node, item, type_, known)
+                return AllKeys(Bound(element.fresh, item), expr, self._body(node, element, known))
             case Typed(expr=expr, sort=ListSort(item=item), type=type_):
-                pass
+                element = self._element(node, item, None if type_ is None else element_of(type_), known)
             case _:
                 raise mismatch(over, "a list argument")
-        variable, body = node.arguments
-        if not isinstance(variable, Name):
-            raise Refused(
-                variable.span.start, f"`{node.function}` takes a name first, as in `{node.function}(x, x != '')`"
-            )
-        self._check_fresh(variable, known)
-        self._quantifiers += 1
-        fresh = f"{variable.text}_{self._quantifiers}"
-        element = Element(fresh, item, None if type_ is None else element_of(type_))
-        lowered = self._bool(body, known.with_bound(variable.text, element))
+        fresh, lowered = element.fresh, self._body(node, element, known)
         match node.function:
             case "all":
                 return All(Bound(fresh, item), expr, lowered)
@@ -310,6 +353,39 @@ class _Checker:
                 return Exists(Bound(fresh, item), expr, lowered)
             case _:
                 return ExistsOne(Bound(fresh, item), expr, lowered)
+
+    def _may_range_over_keys(self, node: Apply) -> bool:
+        """What is said of all keys of a map is for proofs: no call could look at ten thousand keys."""
+        if self._scope.tool is not None:
+            message = f"`{node.function}` over the keys of a map belongs to properties; a rule asks about one key"
+            raise Refused(node.function_span.start, message)
+        if node.function != "all":
+            message = f"of the keys of a map there is `all` only, no `{node.function}`; say what holds of all of them"
+            raise Refused(node.function_span.start, message)
+        return True
+
+    def _element(self, node: Apply, sort: Sort, type_: Reached | None, known: Known) -> Element:
+        variable = node.arguments[0]
+        if not isinstance(variable, Name):
+            raise Refused(
+                variable.span.start, f"`{node.function}` takes a name first, as in `{node.function}(x, x != '')`"
+            )
+        self._check_fresh(variable, known)
+        self._quantifiers += 1
+        return Element(f"{variable.text}_{self._quantifiers}", sort, type_)
+
+    def _body(self, node: Apply, element: Element, known: Known) -> Expr:
+        variable, body = node.arguments
+        name = variable.text if isinstance(variable, Name) else ""
+        return self._bool(body, known.with_bound(name, element))
+
+    def _changed(self, node: Apply, receiver: Node, known: Known) -> Operand:
+        of = self.here(receiver, known)
+        if not isinstance(of.operand, Kept) or not is_set(of.operand):
+            raise mismatch(of, "a set of the state")
+        item = as_key(self.here(node.arguments[0], known), of.operand.variable)
+        change = SetAdd if node.function == "add" else SetRemove
+        return Kept(change(of.operand.expr, item), of.operand.variable)
 
     def _check_fresh(self, variable: Name, known: Known) -> None:
         roots = {"args", "state", "session", "tool", "now"}

@@ -6,17 +6,13 @@ from typing import Final
 
 NOT_YET: Final = "not supported in this version"
 
-TYPES: Final = frozenset({"set", "map"})
-"""Types of state."""
-
 SERVER_KEYS: Final = frozenset(
     {"resources", "prompts", "sampling", "elicitation", "roots", "completions", "logging", "tasks"}
 )
 """What an MCP server may offer or ask for besides tools."""
 TOOL_KEYS: Final = frozenset({"returns", "changes", "after"})
-STATE_KEYS: Final = frozenset({"items", "key", "value", "max_size"})
-PROPERTY_KEYS: Final = frozenset({"needs", "within", "flow"})
 SCOPES: Final = frozenset({"principal", "session"})
+PROPERTY_KEYS: Final = frozenset({"needs", "within", "flow"})
 
 NAMES: Final = frozenset({"origin", "result", "outcome", "change"})
 """Names in expressions."""
@@ -27,5 +23,5 @@ NEVER: Final = frozenset(
 )
 """Functions of CEL that LANGUAGE refuses for good: conversions, and what builds strings or lists."""
 
-FUNCTIONS: Final = frozenset({"add", "remove", "origin"})
+FUNCTIONS: Final = frozenset({"origin"})
 """Functions and methods in expressions."""

@@ -17,13 +17,17 @@ from sandbox.ir import (
     IntSort,
     Ite,
     ListSort,
+    MapSort,
     Mul,
     RecordSort,
     ScalarSort,
+    SetSort,
     Sort,
+    State,
     StringSort,
     TextSort,
     TimestampSort,
+    Variable,
 )
 from sandbox.lang.reach import Reached
 from sandbox.lang.scope import Digits, Items, Scalar, Time, Truth, Word
@@ -60,7 +64,15 @@ class Either:
     otherwise: Here
 
 
-Operand: TypeAlias = Typed | Lowered | Either | Digits | Word | Truth | Time | Items
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A set or map of the state; of a set, also what `add` and `remove` make of it."""
+
+    expr: Expr
+    variable: Variable
+
+
+Operand: TypeAlias = Typed | Lowered | Kept | Either | Digits | Word | Truth | Time | Items
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +130,8 @@ def kind(operand: Operand) -> str:
             return describe(sort)
         case Lowered():
             return "lower-cased string"
+        case Kept(variable=variable):
+            return "map" if isinstance(variable.sort, MapSort) else "set"
         case Digits(digits=0):
             return "int"
         case Digits():
@@ -135,6 +149,11 @@ def kind(operand: Operand) -> str:
 def is_open(operand: Operand) -> bool:
     """Whether its sort is still open: a constant, or a choice between constants."""
     return isinstance(operand, Digits | Word | Truth | Either)
+
+
+def is_set(kept: Kept) -> bool:
+    """Whether it is a set, and not a map."""
+    return isinstance(kept.variable.sort, SetSort)
 
 
 def constant_sort(constant: Scalar) -> ScalarSort:
@@ -205,6 +224,12 @@ def mismatch(here: Here, expected: str) -> Refused:
             remedy = "; rules see only `size` and `has` of it; declare it `string`"
         case Lowered():
             remedy = "; compare it with a constant"
+        case Kept(variable=Variable(name=name, sort=MapSort())):
+            remedy = f"; the value of one key is `state.{name}[KEY]`"
+        case Kept(expr=State(name=name)):
+            remedy = f"; ask `x in state.{name}`"
+        case Kept():
+            remedy = "; `add` and `remove` stand in `then` only"
         case Typed(sort=EnumSort()) if expected == "enum":
             remedy = "; two enums compare only with equal values in equal order"
         case Typed(sort=IntSort() | DecimalSort()) if expected.startswith(("int", "decimal")):
@@ -231,7 +256,7 @@ def at_one_sort(left: Here, right: Here) -> tuple[Expr, Expr, Sort]:
 
 def _common(left: Here, right: Here) -> Sort:
     for side in (left, right):
-        if isinstance(side.operand, Lowered | Items) or (
+        if isinstance(side.operand, Lowered | Kept | Items) or (
             isinstance(side.operand, Typed) and not _is_single(side.operand)
         ):
             raise mismatch(side, "a single value")

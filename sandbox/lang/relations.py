@@ -13,20 +13,24 @@ from sandbox.ir import (
     Eq,
     Expr,
     Index,
+    InSet,
     IntSort,
     Le,
     ListSort,
     Lower,
     Lt,
+    MapSort,
     Member,
     Not,
     Or,
     RecordSort,
     Size,
+    State,
     StringSort,
     TimestampSort,
 )
-from sandbox.lang.operands import Here, Lowered, Typed, as_sort, at_one_sort, kind, mismatch, own_sort
+from sandbox.lang.keys import as_key
+from sandbox.lang.operands import Here, Kept, Lowered, Typed, as_sort, at_one_sort, kind, mismatch, own_sort
 from sandbox.lang.scope import Items, Word
 from sandbox.lang.source import Refused
 from sandbox.lang.syntax import Listing
@@ -92,6 +96,8 @@ def _ordered(left: Here, right: Here) -> tuple[Expr, Expr]:
 def member(left: Here, right: Here) -> Expr:
     """`left in right`: one of some constants, or an element of a list argument."""
     match left.operand, right.operand:
+        case _, Kept():
+            return _in_kept(left, right, right.operand)
         case Lowered(expr=expr), Items():
             words = (as_sort(word, StringSort(), left.source) for word in items_of(right))
             return Or(tuple(Eq(Lower(expr), word) for word in words))
@@ -106,7 +112,18 @@ def member(left: Here, right: Here) -> Expr:
         case _, Typed(expr=expr, sort=ListSort(item=item)):
             return Member(as_sort(left, item, right.source), expr)
         case _:
-            raise mismatch(right, "a list")
+            raise mismatch(right, "a list or set")
+
+
+def _in_kept(left: Here, right: Here, kept: Kept) -> Expr:
+    name = kept.variable.name
+    if isinstance(kept.variable.sort, MapSort):
+        remedy = f"a map has a value for every key, `state.{name}[KEY]`"
+        raise Refused(right.start, f"`in` asks a list or a set, and {right.source} is a map; {remedy}")
+    if not isinstance(kept.expr, State):
+        message = f"`in` asks the set as it is before the call, `state.{name}`; `add` and `remove` stand in `then` only"
+        raise Refused(right.start, message)
+    return InSet(as_key(left, kept.variable), kept.expr)
 
 
 def items_of(of: Here) -> list[Here]:

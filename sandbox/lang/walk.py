@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import fields
 from typing import get_args
 
@@ -19,6 +20,13 @@ def parts(expr: Expr) -> tuple[Expr, ...]:
             item for item in (value if isinstance(value, tuple) else (value,)) if isinstance(item, _EXPRESSIONS)
         )
     return tuple(found)
+
+
+def within(expr: Expr) -> Iterator[Expr]:
+    """The expression and every one inside of it, from the outside in."""
+    yield expr
+    for part in parts(expr):
+        yield from within(part)
 
 
 def weight(expr: Expr) -> int:

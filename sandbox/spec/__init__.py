@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from sandbox.errors import Place, Problem, PropertyError, SpecError
-from sandbox.lang.source import MAX_PROBLEMS, Problems, Refused, SourceFile
+from sandbox.lang.source import MAX_PROBLEMS, Problems, Refused, SourceFile, SourceText
 from sandbox.spec.document import Mapping, Node, Scalar, Series, parse, plain, read_source
 from sandbox.spec.fields import Wrong
 from sandbox.spec.model import Model, PropertyFile, Reading, Spec
@@ -35,6 +35,11 @@ class Written(Generic[_Model]):
     def problem(self, message: str, *path: str | int, key: bool = False, offset: int = 0) -> Problem:
         """What is wrong with the value (or the `key`) at a path."""
         return _problem_at(self.source, self.root, path, message, key=key, offset=offset)
+
+    def key(self, *path: str | int) -> SourceText:
+        """The text of the last key that a path leads to; of a path that leads nowhere, an empty text."""
+        target = _follow(self.root, path)[1]
+        return SourceText("", self.source, [self.root.start]) if target is None else target.source
 
     def place(self, *path: str | int, key: bool = False) -> Place:
         """Where the value (or the `key`) at a path stands."""
@@ -95,7 +100,15 @@ def _problem(source: SourceFile, root: Node, detail: ErrorDetails) -> Problem:
 def _problem_at(
     source: SourceFile, root: Node, path: tuple[str | int, ...], message: str, *, key: bool = False, offset: int = 0
 ) -> Problem:
-    """Follows a path as far as it leads (pydantic's also names arms of unions, which are no keys)."""
+    node, last = _follow(root, path)
+    target = last if key and last is not None else node
+    if isinstance(target, Scalar):
+        return target.source.problem(offset, message)
+    return source.problem(target.start, message)
+
+
+def _follow(root: Node, path: tuple[str | int, ...]) -> tuple[Node, Scalar | None]:
+    """The node at a path, and its key, as far as it leads (pydantic's also names arms of unions, which are no keys)."""
     node, last = root, None
     for step in path:
         match node:
@@ -106,7 +119,4 @@ def _problem_at(
                 node = items[step]
             case _:
                 pass
-    target = last if key and last is not None else node
-    if isinstance(target, Scalar):
-        return target.source.problem(offset, message)
-    return source.problem(target.start, message)
+    return node, last

@@ -131,6 +131,11 @@ def id_(value: object) -> str:
     return _named(value, _ID, "short name", "letters, digits, `_`, `-` and `.`")
 
 
+def target(value: object) -> str:
+    """What an assignment names: a variable, or an entry of a map, `NAME[KEY]`; its name is read by `compile`."""
+    return _text(value, "the name of a state variable")
+
+
 def prose(value: object) -> str:
     """Text for people, not empty."""
     return _text(value, "text")
@@ -185,8 +190,10 @@ def _constant_item(value: object) -> Digits | Word | Truth:
     return Word(_text(scalar, "a bool, number or string"))
 
 
-def initial(value: object) -> Scalar:
-    """A state variable's first value; its type tells how it is read."""
+def initial(value: object) -> Scalar | list[Scalar]:
+    """A state variable's first value; its type tells how it is read. That of a set is a list."""
+    if isinstance(value, list):
+        return [_scalar(item, "a string or enum value") for item in value]
     return _scalar(value, "a bool, number or enum value")
 
 
@@ -265,11 +272,12 @@ ToolName = Annotated[str, BeforeValidator(tool_name)]
 Id = Annotated[str, BeforeValidator(id_)]
 Prose = Annotated[str, BeforeValidator(prose)]
 Pattern = Annotated[Scalar, BeforeValidator(pattern)]
+Target = Annotated[str, BeforeValidator(target)]
 Expression = Annotated[SourceText, BeforeValidator(expression)]
 Boolean = Annotated[bool, BeforeValidator(boolean)]
 Number = Annotated[Digits, BeforeValidator(number)]
 DefinedConstant = Annotated[Digits | Word | Truth | Items, BeforeValidator(constant)]
-Initial = Annotated[Scalar, BeforeValidator(initial)]
+Initial = Annotated[Scalar | list[Scalar], BeforeValidator(initial)]
 Whole = Annotated[int, BeforeValidator(whole)]
 Count = Annotated[int, BeforeValidator(count)]
 Size = Annotated[int, BeforeValidator(size)]

@@ -56,20 +56,18 @@ def _keyword(*values: str, what: str) -> BeforeValidator:
     def check(value: object) -> str:
         text = fields.prose(value)
         if text not in values:
-            not_yet = text in later.SCOPES | later.TYPES
-            raise Wrong(
-                0,
-                f"{shown(text)} is {later.NOT_YET}"
-                if not_yet
-                else f"{shown(text)} is no {what}{near_miss(text, values)}",
-            )
+            known = later.NOT_YET if text in later.SCOPES else f"no {what}{near_miss(text, values)}"
+            raise Wrong(0, f"{shown(text)} is {known}")
         return text
 
     return BeforeValidator(check)
 
 
-def _typed(*types: str) -> BeforeValidator:
-    """A mapping whose `type` is one of some words, or a type that the spec names."""
+def _typed(*types: str, instead: str = "") -> BeforeValidator:
+    """A mapping whose `type` is one of some words, or a type that the spec names.
+
+    `instead` is what a message says of every other type there is.
+    """
 
     def check(value: object, info: ValidationInfo) -> object:
         own = info.context.types if isinstance(info.context, Reading) else frozenset()
@@ -84,10 +82,10 @@ def _typed(*types: str) -> BeforeValidator:
             text = fields.prose(name)
         except Wrong as wrong:
             raise Wrong(wrong.offset, wrong.message, "type") from None
-        if text in later.TYPES:
-            raise Wrong(0, f"type `{text}` is {later.NOT_YET}", "type")
+        if text in COLLECTIONS:
+            raise Wrong(0, f"`{text}` is a type of state and of nothing else; an argument is a `list`", "type")
         if text not in types and text in TYPE_NAMES:
-            raise Wrong(0, f"a list of `{text}` is {later.NOT_YET}", "type")
+            raise Wrong(0, instead or f"a list of `{text}` is {later.NOT_YET}", "type")
         if text not in types and text not in own:
             raise Wrong(0, f"{shown(text)} is no type{near_miss(text, (*types, *own))}", "type")
         return value
@@ -257,6 +255,28 @@ _Item = (
     | Annotated[NamedSpec, Tag("named")]
 )
 
+COLLECTIONS: Final = frozenset({"set", "map"})
+"""Types of state that hold many values."""
+
+_Key = Annotated[StringSpec, Tag("string")] | Annotated[EnumSpec, Tag("enum")] | Annotated[NamedSpec, Tag("named")]
+_Value = Annotated[IntSpec, Tag("int")] | Annotated[DecimalSpec, Tag("decimal")] | Annotated[NamedSpec, Tag("named")]
+
+KeySpec = Annotated[
+    _Key,
+    Discriminator(_type_of),
+    _typed("string", "enum", instead="items of a set and keys of a map are of type `string` or `enum`"),
+    BeforeValidator(bare_word),
+]
+"""What a set holds, and what a map is asked with."""
+
+ValueSpec = Annotated[
+    _Value,
+    Discriminator(_type_of),
+    _typed("int", "decimal", instead="values of a map are of type `int` or `decimal`"),
+    BeforeValidator(bare_word),
+]
+"""What a map has at each key."""
+
 ItemSpec = Annotated[_Item, Discriminator(_type_of), _typed(*_ITEM_TYPES), BeforeValidator(bare_word)]
 
 ArgumentSpec = Annotated[
@@ -278,15 +298,17 @@ for _model in (RecordSpec, ListSpec):
 class VariableSpec(Model):
     """A state variable; which of the keys go together is checked by `compile`."""
 
-    keys_of_later: ClassVar[frozenset[str]] = later.STATE_KEYS
-
     type: Annotated[
-        Literal["bool", "int", "decimal", "enum", "timestamp"],
-        _keyword("bool", "int", "decimal", "enum", "timestamp", what="type of state"),
+        Literal["bool", "int", "decimal", "enum", "timestamp", "set", "map"],
+        _keyword("bool", "int", "decimal", "enum", "timestamp", "set", "map", what="type of state"),
     ]
     initial: fields.Initial
     scale: fields.Whole | None = None
     values: list[fields.Prose] | None = None
+    items: KeySpec | None = None
+    key: KeySpec | None = None
+    value: ValueSpec | None = None
+    max_size: fields.Count | None = None
     reset: fields.Duration | None = None
     window: fields.Duration | None = None
     scope: Annotated[Literal["spec"], _keyword("spec", what="scope")] = "spec"
@@ -389,8 +411,8 @@ class ToolSpec(Model):
     effects: list[fields.Id] = []
     args: dict[fields.Identifier, ArgumentSpec] = {}
     rules: list[RuleSpec]
-    then: dict[fields.Identifier, fields.Expression] = {}
-    on_success: dict[fields.Identifier, fields.Expression] = {}
+    then: dict[fields.Target, fields.Expression] = {}
+    on_success: dict[fields.Target, fields.Expression] = {}
     run: RunSpec | None = None
 
 

@@ -6,7 +6,7 @@ It says what YAML's structure can say: keys, shapes, spellings. Whether names an
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import UnionType
 from typing import Annotated, Final, Literal, Union, get_args, get_origin
 
@@ -25,6 +25,7 @@ from sandbox.spec.model import (
     RuleSpec,
     RunSpec,
     Spec,
+    VariableSpec,
     bare_word,
     one_or_several,
 )
@@ -39,13 +40,14 @@ _SPELLINGS: Final[dict[Callable[[object], object], Schema]] = {
     fields.identifier: {"type": "string", "pattern": f"^{_NAME}$"},
     fields.tool_name: {"type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_.-]*$"},
     fields.id_: {"type": "string", "pattern": "^[A-Za-z0-9_][A-Za-z0-9_.-]*$"},
+    fields.target: {"type": "string", "pattern": rf"^{_NAME}(\[.+\])?$"},
     fields.prose: {"type": "string", "minLength": 1},
     fields.pattern: {"type": "string"},
     fields.expression: _SCALAR,
     fields.boolean: {"type": "boolean"},
     fields.number: {"type": "number"},
     fields.constant: {"anyOf": [_SCALAR, {"type": "array", "items": _SCALAR}]},
-    fields.initial: _SCALAR,
+    fields.initial: {"anyOf": [_SCALAR, {"type": "array", "items": _SCALAR}]},
     fields.raw: {},
     fields.whole: {"type": "integer", "minimum": 0},
     fields.count: {"type": "integer", "minimum": 1},
@@ -76,6 +78,14 @@ _ONE_OF: Final[dict[type[Model], tuple[str, ...]]] = {
     PropertySpec: ("never", "always", "possible"),
 }
 """Keys of which exactly one stands in a mapping."""
+
+_NEEDS: Final[dict[type[Model], Mapping[str, tuple[str, ...]]]] = {
+    VariableSpec: {"decimal": ("scale",), "enum": ("values",), "set": ("items",), "map": ("key", "value")}
+}
+"""Keys that a mapping needs where its `type` is one of some words."""
+
+_LISTED: Final[dict[type[Model], tuple[str, str]]] = {VariableSpec: ("set", "initial")}
+"""A type, and the key that is a list where the type is that one, and none where it is another."""
 
 
 def spec_schema() -> Schema:
@@ -113,6 +123,11 @@ class _Writer:
             written["properties"] = {**_mapping(written["properties"]), "type": _named()}
         if model in _ONE_OF:
             written["oneOf"] = [{"required": [key]} for key in _ONE_OF[model]]
+        if model in _NEEDS:
+            written["allOf"] = [_where(type_, {"required": [*keys]}) for type_, keys in _NEEDS[model].items()]
+        if model in _LISTED:
+            type_, key = _LISTED[model]
+            written |= _where(type_, _is_list(key), {"not": _is_list(key)})
         return written
 
     def _field(self, field: FieldInfo) -> Json:
@@ -158,6 +173,16 @@ class _Writer:
             self.definitions[name] = {}  # a record holds records: the name first, what it means after
             self.definitions[name] = self.model(model)
         return {"$ref": f"#/$defs/{name}"}
+
+
+def _where(type_: str, then: Schema, otherwise: Schema | None = None) -> Schema:
+    """What holds where `type` is a word, and where it is another."""
+    test: Schema = {"properties": {"type": {"const": type_}}}
+    return {"if": test, "then": then} if otherwise is None else {"if": test, "then": then, "else": otherwise}
+
+
+def _is_list(key: str) -> Schema:
+    return {"properties": {key: {"type": "array"}}}
 
 
 def _named() -> Schema:

@@ -31,6 +31,7 @@ from sandbox.ir import (
     TimestampSort,
     TimestampType,
     UrlType,
+    Variable,
     sort_of,
 )
 from sandbox.lang import Items, Scope, Word
@@ -74,7 +75,7 @@ FACTS: dict[str, Sort] = {"now": TimestampSort()} | {f"session.{a.name}": sort_o
 SCOPE = Scope(
     tools=("t",),
     arguments={"t": ARGUMENTS},
-    state=STATE,
+    state={"last": Variable("last", TimestampSort(), 0)},
     constants={"programs": Items((Word("git"), Word("ls")))},
     facts={"now": TimestampSort()},
     tool="t",

@@ -1,8 +1,10 @@
 """Random typed expressions as source text, each in two spellings: ours, and the same for a CEL engine.
 
-The spellings differ in decimals only. A CEL engine has none, so there a decimal of scale s is the integer
+The spellings differ in decimals and maps only. A CEL engine has no decimals, so there one of scale s is the integer
 `value * 10**s`, a decimal literal is written as that integer, and where two scales meet the smaller side is multiplied
-by the power of ten between them. All else, quotes and escapes of strings included, is the same text.
+by the power of ten between them. A set is a list there, and a map a map of the keys that are kept, whose value at any
+other key is an error: `state.m[k]` is `(k in state.m ? state.m[k] : 0)`. All else, quotes and escapes of strings
+included, is the same text.
 """
 
 from __future__ import annotations
@@ -21,9 +23,13 @@ from sandbox.ir import (
     IntSort,
     IntType,
     ListType,
+    MapSort,
+    SetSort,
     Sort,
+    StringSort,
     StringType,
     TextType,
+    Variable,
     sort_of,
 )
 from sandbox.lang import Digits, Items, Scope, Word
@@ -50,12 +56,21 @@ ARGUMENTS = {
     )
 }
 SORTS: dict[str, Sort] = {name: sort_of(argument.type) for name, argument in ARGUMENTS.items()}
-STATE = {"sum": DecimalSort(2), "count": IntSort(), "phase": EnumSort(("open", "shut"))}
+STATE = {
+    "sum": DecimalSort(2),
+    "count": IntSort(),
+    "phase": EnumSort(("open", "shut")),
+    "known": SetSort(StringSort()),
+    "seen": SetSort(EnumSort(("low", "high", "a b"))),
+    "given": MapSort(StringSort(), IntSort()),
+}
+KEYS = {"known": StringType(None, 0, 99), "seen": EnumType(("low", "high", "a b")), "given": StringType(None, 0, 99)}
+VARIABLES = {name: Variable(name, sort, 0, key=KEYS.get(name)) for name, sort in STATE.items()}
 TRUSTED = ("a", "ab", "é")
 SCOPE = Scope(
     tools=("send", "other"),
     arguments={"send": ARGUMENTS},
-    state=STATE,
+    state=VARIABLES,
     constants={"trusted": Items(tuple(Word(word) for word in TRUSTED)), "three": Digits(3, 0), "half": Digits(5, 1)},
     tool="send",
 )
@@ -221,7 +236,9 @@ def integer(draw: st.DrawFn, names: Names, depth: int) -> Source:
     if depth <= 0 or draw(st.booleans()):
         return Source.both(draw(st.sampled_from(leaves) | st.integers(-20, 20).map(str)))
     one, other = draw(integer(names, depth - 1)), draw(integer(names, depth - 1))
-    match draw(st.sampled_from(["+", "-", "neg", "*", "/", "%", "?"])):
+    match draw(st.sampled_from(["+", "-", "neg", "*", "/", "%", "?", "map"])):
+        case "map":
+            return at_key(draw(string(names) | quoted().map(Source.both)))
         case "+" | "-" as sign:
             return joined(f" {sign} ", [one, other])
         case "neg":
@@ -292,7 +309,9 @@ def string(draw: st.DrawFn, names: Names) -> Source:
 @st.composite
 def string_test(draw: st.DrawFn, names: Names) -> Source:
     subject, other = draw(string(names)), draw(string(names) | quoted().map(Source.both))
-    match draw(st.sampled_from(["relation", "part", "matches", "in", "trusted", "size"])):
+    match draw(st.sampled_from(["relation", "part", "matches", "in", "set", "trusted", "size"])):
+        case "set":
+            return joined(" in ", [other, Source.both("state.known")])
         case "relation":
             pair = [subject, other] if draw(st.booleans()) else [other, subject]
             return joined(draw(relation()), pair)
@@ -329,7 +348,8 @@ def enum_test(draw: st.DrawFn) -> Source:
     values = draw(st.sampled_from(["'low'", "'high'", "'a b'", '"low"']))
     forms = [f"args.e == {values}", f"{values} != args.e", f"args.e in [{values}, 'high']", "args.e in []",
              f"args.e == (args.b ? {values} : 'low')", "tool == 'send'", "tool in ['other']", "state.phase == 'open'",
-             "state.phase != (args.n > 0 ? 'open' : 'shut')"]  # fmt: skip
+             "state.phase != (args.n > 0 ? 'open' : 'shut')", "args.e in state.seen",
+             f"{values} in state.seen"]  # fmt: skip
     return Source.both(f"({draw(st.sampled_from(forms))})")
 
 
@@ -362,6 +382,20 @@ def choice(test: Source, one: Source, other: Source) -> Source:
     return Source(f"({test.ours} ? {one.ours} : {other.ours})", f"({test.cel} ? {one.cel} : {other.cel})")
 
 
+def at_key(key: Source) -> Source:
+    """The value of the map at a key; `initial`, which is 0, where the key is not kept."""
+    return Source(f"state.given[{key.ours}]", f"({key.cel} in state.given ? state.given[{key.cel}] : 0)")
+
+
+@st.composite
+def of_all_keys(draw: st.DrawFn) -> Source:
+    """What is said of every kept key of the map, as only a property may."""
+    body = draw(boolean(Names(words=("k",)), 2))
+    more = joined(draw(relation()), [at_key(Source.both("k")), draw(integer(Names(words=("k",)), 1))])
+    both = joined(draw(st.sampled_from([" || ", " && "])), [body, more])
+    return Source(f"state.given.all(k, {both.ours})", f"state.given.all(k, {both.cel})")
+
+
 def scaled(one: Source, other: Source) -> tuple[Source, Source, int]:
     """The engine's spelling of both at the larger scale."""
     scale = max(one.scale, other.scale)
@@ -386,5 +420,10 @@ def values() -> st.SearchStrategy[dict[str, object]]:
         "note": WORDS, "b": st.booleans(),
     }  # fmt: skip
     args = st.fixed_dictionaries(needed, optional={"os": WORDS, "on": small})
-    state = st.fixed_dictionaries({"sum": number, "count": small, "phase": st.sampled_from(["open", "shut"])})
+    entries = st.dictionaries(WORDS, small.filter(bool), max_size=3)
+    state = st.fixed_dictionaries({
+        "sum": number, "count": small, "phase": st.sampled_from(["open", "shut"]),
+        "known": st.frozensets(WORDS, max_size=3), "seen": st.frozensets(st.sampled_from(["low", "high", "a b"])),
+        "given": entries,
+    })  # fmt: skip
     return st.fixed_dictionaries({"args": args, "state": state})

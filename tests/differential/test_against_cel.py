@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import cel_sources
 import pytest
 from cel_expr_python import cel
 from cel_expr_python.ext import ext_strings
 from cel_sources import CEL_CONSTANTS, SCOPE, SORTS, STATE, Source, boolean
 from ground_values import encoded, evaluated
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from sandbox.errors import SpecError
-from sandbox.ir import BoolSort
+from sandbox.ir import BoolSort, EnumSort
 from sandbox.lang import SourceText, compile_expression
 
 ANY = cel.Type.Map(cel.Type.STRING, cel.Type.DYN)
@@ -30,8 +32,13 @@ ENGINE = cel.NewEnv(
 
 
 def by_the_engine(text: str, args: dict[str, object], state: dict[str, object]) -> object:
-    plain = {name: list(value) if isinstance(value, tuple) else value for name, value in args.items()}
-    return ENGINE.compile(text).eval(data={"args": plain, "state": state, "tool": "send", **CEL_CONSTANTS}).value()
+    data = {"args": as_lists(args), "state": as_lists(state), "tool": "send", **CEL_CONSTANTS}
+    return ENGINE.compile(text).eval(data=data).value()
+
+
+def as_lists(values: dict[str, object]) -> dict[str, object]:
+    """Lists and sets as the engine has them."""
+    return {name: [*value] if isinstance(value, tuple | frozenset) else value for name, value in values.items()}
 
 
 @settings(max_examples=1_500)
@@ -43,6 +50,22 @@ def test_both_meanings_are_what_the_cel_engine_says(source: Source, environments
         expected = by_the_engine(source.cel, args, state)
         assert evaluated(expr, args, state) is expected, (source, values)
         assert encoded(expr, SORTS, args, state, STATE) is expected, (source, values)
+
+
+@settings(max_examples=300)
+@given(source=cel_sources.of_all_keys(), environments=st.lists(cel_sources.values(), min_size=2, max_size=2))
+def test_what_is_said_of_all_keys_is_what_the_cel_engine_says_of_a_map(
+    source: Source, environments: list[dict[str, object]]
+) -> None:
+    assume("tool " not in source.ours)  # in a property, what is said of the tool tells which arguments there are
+    scope = replace(SCOPE, tool=None, facts={"tool": EnumSort(SCOPE.tools)})
+    expr = compile_expression(SourceText.of(source.ours), scope, BoolSort())
+    for values in environments:
+        args, state = values["args"], values["state"]
+        expected = by_the_engine(source.cel, args, state)
+        facts = {"tool": "send"}
+        assert evaluated(expr, args, state, facts) is expected, (source, values)
+        assert encoded(expr, SORTS, args, state, STATE, facts, scope.facts) is expected, (source, values)
 
 
 @pytest.mark.parametrize(

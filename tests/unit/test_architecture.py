@@ -45,6 +45,7 @@ LAYERS: dict[str, int] = {
     "urls": 2,
     # 3: the stations of a call
     "approve": 3,
+    "asked": 3,
     "audit": 3,
     "compile": 3,
     "decide": 3,
@@ -54,6 +55,7 @@ LAYERS: dict[str, int] = {
     "handed": 3,
     "host": 3,
     "joint": 3,
+    "lookups": 3,
     "nearest": 3,
     "parse": 3,
     "receipts": 3,
@@ -106,10 +108,15 @@ SAME_LAYER: frozenset[tuple[str, str]] = frozenset(
         ("execute", "handed"),
         ("strict_json", "call"),
         ("engines", "decide"),  # the two seams that it fills
+        ("ground", "asked"),
         ("engines", "ground"),  # in the child process
         ("state", "state_document"),
         ("state", "state_file"),
+        ("state_document", "lookups"),
         ("state_document", "state_file"),
+        ("decide", "lookups"),
+        ("engines", "lookups"),
+        ("lookups", "parse"),  # a key is of its type as an argument is
         ("compile", "parse"),  # a default is a value of its type
         ("session", "parse"),
         ("joint", "decide"),

@@ -305,10 +305,8 @@ def test_a_limit_in_the_table_is_the_constant(row: list[str]) -> None:
 @pytest.mark.parametrize(
     ("where", "names"),
     [
-        ("types", later.TYPES),
         ("keys of `server`", later.SERVER_KEYS),
         ("keys of a tool", later.TOOL_KEYS),
-        ("keys of a state variable", later.STATE_KEYS),
         ("keys of a property", later.PROPERTY_KEYS),
         ("values of `scope`", later.SCOPES),
         ("names in expressions", later.NAMES),

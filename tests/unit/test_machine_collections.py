@@ -7,9 +7,11 @@ import pytest
 from sandbox.errors import Fault
 from sandbox.ir import Contract, EnumSort, EnumType, IntSort, MapSort, Period, SetSort, StringSort, StringType, Variable
 from sandbox.machine import (
+    MAX_CHARACTERS,
     MAX_WINDOW_EVENTS,
     StateFullError,
     StoredState,
+    Update,
     apply_then,
     effective,
     initial_state,
@@ -43,9 +45,11 @@ def test_a_set_begins_with_its_items_and_takes_and_loses_others() -> None:
     contract = Contract("c", (), (kept_set("a", "b"),))
     start = initial_state(contract, 0)
     assert only(contract, start) == {"a", "b"}
-    after = apply_then(contract, start, {"known": {"b": False, "c": True, "a": True, "zz": False}})
+    after = apply_then(contract, start, {"known": (("b", False), ("c", True), ("a", True), ("zz", False))})
     assert only(contract, after) == {"a", "c"}
     assert only(contract, start) == {"a", "b"}
+    back = apply_then(contract, start, {"known": (("a", False), ("c", True), ("a", True), ("c", False))})
+    assert only(contract, back) == {"a", "b"}
 
 
 def test_a_map_keeps_no_key_whose_value_is_the_initial_one() -> None:
@@ -103,28 +107,28 @@ def test_a_window_of_a_map_never_takes_a_negative_amount() -> None:
 @pytest.mark.parametrize("variable", [kept_set("a", max_size=2), kept_map(max_size=2), window(max_size=2)])
 def test_what_is_full_takes_no_more_and_may_still_change(variable: Variable) -> None:
     contract = Contract("c", (), (variable,))
-    add: dict[str, bool] | dict[str, int] = {"b": True} if variable.name == "known" else {"a": 1, "b": 1}
+    add: Update = (("b", True),) if variable.name == "known" else {"a": 1, "b": 1}
     full = apply_then(contract, initial_state(contract, 0), {variable.name: add})
     assert len(effective(contract, full)[variable.name]) == 2  # type: ignore[arg-type]  # a set or a map
-    more: dict[str, bool] | dict[str, int] = {"c": True} if variable.name == "known" else {"c": 1}
+    more: Update = (("c", True),) if variable.name == "known" else {"c": 1}
     with pytest.raises(StateFullError, match=variable.name):
         apply_then(contract, full, {variable.name: more})
-    same: dict[str, bool] | dict[str, int] = {"b": True} if variable.name == "known" else {"b": 5}
+    same: Update = (("b", True),) if variable.name == "known" else {"b": 5}
     assert len(effective(contract, apply_then(contract, full, {variable.name: same}))[variable.name]) == 2  # type: ignore[arg-type]  # as above
 
 
 def test_what_goes_makes_room_for_what_comes_in_the_same_step() -> None:
     contract = Contract("c", (), (kept_set("a", "b", max_size=2),))
-    after = apply_then(contract, initial_state(contract, 0), {"known": {"a": False, "c": True}})
+    after = apply_then(contract, initial_state(contract, 0), {"known": (("a", False), ("c", True))})
     assert only(contract, after) == {"b", "c"}
 
 
 def test_more_than_the_spec_now_allows_may_shrink_and_not_grow() -> None:
     contract = Contract("c", (), (kept_set(max_size=2),))
     stored = StoredState({"known": frozenset("abcd")}, {}, {}, 0)
-    assert only(contract, apply_then(contract, stored, {"known": {"a": False}})) == {"b", "c", "d"}
+    assert only(contract, apply_then(contract, stored, {"known": (("a", False),)})) == {"b", "c", "d"}
     with pytest.raises(StateFullError):
-        apply_then(contract, stored, {"known": {"e": True}})
+        apply_then(contract, stored, {"known": (("e", True),)})
 
 
 def test_the_amounts_of_all_keys_of_a_window_are_bounded_together() -> None:
@@ -136,3 +140,27 @@ def test_the_amounts_of_all_keys_of_a_window_are_bounded_together() -> None:
         apply_then(contract, last, {"given": {"d": 1}})
     with pytest.raises(StateFullError, match="given"):
         apply_then(contract, stored, {"given": {"c": 1, "d": 1}})
+
+
+@pytest.mark.parametrize("variable", [kept_set(max_size=10_000), kept_map(max_size=10_000), window(10_000)])
+def test_the_characters_of_all_items_or_keys_are_bounded_together(variable: Variable) -> None:
+    contract = Contract("c", (), (variable,))
+    names = [f"{number:03}" + "x" * (MAX_CHARACTERS // 100 - 3) for number in range(100)]
+    is_set = variable.name == "known"
+    fill: Update = tuple((name, True) for name in names) if is_set else dict.fromkeys(names, 1)
+    full = apply_then(contract, initial_state(contract, 0), {variable.name: fill})
+    more: Update = (("y", True),) if is_set else {"y": 1}
+    with pytest.raises(StateFullError, match="1,000,000 characters"):
+        apply_then(contract, full, {variable.name: more})
+    same: Update = ((names[0], True),) if is_set else {names[0]: 2}
+    assert apply_then(contract, full, {variable.name: same}) is not None
+
+
+def test_more_characters_than_may_be_may_shrink_and_not_grow() -> None:
+    contract = Contract("c", (), (kept_set(max_size=10_000),))
+    stored = StoredState({"known": frozenset({"x" * MAX_CHARACTERS, "yy", "z"})}, {}, {}, 0)
+    assert only(contract, apply_then(contract, stored, {"known": (("yy", False), ("a", True))})) == {
+        "x" * MAX_CHARACTERS, "z", "a",
+    }  # fmt: skip
+    with pytest.raises(StateFullError):
+        apply_then(contract, stored, {"known": (("b", True),)})

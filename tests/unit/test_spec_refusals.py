@@ -205,7 +205,7 @@ ARGUMENTS: list[tuple[str, Problems]] = [
     ("string", [(5, 15, "expected a mapping, found `string`; write `{type: string}`")]),
     ("{max: 1}", [(5, 15, "`type` is missing here; add it, such as `type: string`")]),
     ("{type: strng}", [(5, 22, "`strng` is no type; did you mean `string`?")]),
-    ("{type: set}", [(5, 22, "type `set` is not supported in this version")]),
+    ("{type: set}", [(5, 22, "`set` is a type of state and of nothing else; an argument is a `list`")]),
     ("[string]", [(5, 15, "expected a mapping; write one such as `{type: string}`")]),
     ("{type: null}", [(5, 22, "expected text, found `null`; put it in quotes if it is meant as text")]),
     ("{type: string, optional: yes}", [(5, 40, "expected `true` or `false`, found `yes`")]),
@@ -314,14 +314,6 @@ STATE: list[tuple[str, Problems]] = [
             (4, 43, "`max` on state is refused, for nothing enforces it; write a rule and an `always` property"),
         ],
     ),
-    (
-        "{type: set, items: string, initial: []}",
-        [
-            (4, 13, "`set` is not supported in this version"),
-            (4, 18, "`items` is not supported in this version"),
-            (4, 42, "expected a bool, number or enum value, found a list; text that begins with `[` needs quotes"),
-        ],
-    ),
     ("{type: int, initial: 0, scope: principal}", [(4, 37, "`principal` is not supported in this version")]),
     ("{type: int, initial: 0, scope: word}", [(4, 37, "`word` is no scope; known: `spec`")]),
     ("{type: int}", [(4, 6, "`initial` is missing here; add it")]),
@@ -348,7 +340,7 @@ STATE: list[tuple[str, Problems]] = [
     ),
     (
         "{type: bool, initial: false, reset: 1h}",
-        [(4, 42, "`reset` belongs to a budget, an int or a decimal; take it out")],
+        [(4, 42, "`reset` belongs to a budget, an int, a decimal or a map of such; take it out")],
     ),
     (
         "{type: int, initial: 0, reset: 24}",
@@ -360,7 +352,7 @@ STATE: list[tuple[str, Problems]] = [
     ),
     (
         "{type: string, initial: a}",
-        [(4, 13, "`string` is no type of state; known: `bool`, `decimal`, `enum`, `int`, `timestamp`")],
+        [(4, 13, "`string` is no type of state; known: `bool`, `decimal`, `enum`, `int`, `map`, `set`, `timestamp`")],
     ),
 ]
 

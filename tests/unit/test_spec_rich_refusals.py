@@ -92,11 +92,11 @@ FILES = [
     ),
     (
         "state: {t: {type: timestamp, initial: '2026-01-01T00:00:00Z', window: 1h}}",
-        [(3, 71, "`window` belongs to a budget, an int or a decimal; take it out")],
+        [(3, 71, "`window` belongs to a budget, an int, a decimal or a map of such; take it out")],
     ),
     (
         "state: {t: {type: duration, initial: 1h}}",
-        [(3, 19, "`duration` is no type of state; known: `bool`, `decimal`, `enum`, `int`, `timestamp`")],
+        [(3, 19, "`duration` is no type of state; known: `bool`, `decimal`, `enum`, `int`, `map`, `set`, `timestamp`")],
     ),
     (
         "state: {t: {type: timestamp, initial: 2026-01-01T00:00:00Z, min: 2026-01-01T00:00:00Z}}",
@@ -269,9 +269,9 @@ ARGUMENTS = [
         "{type: url, pattern: x}",
         [(5, 27, "unknown key `pattern`; known: `default`, `optional`, `schemes`, `secret`, `type`")],
     ),
-    ("{type: map}", [(5, 22, "type `map` is not supported in this version")]),
-    ("{type: set, items: string}", [(5, 22, "type `set` is not supported in this version")]),
-    ("{type: list, items: set}", [(5, 35, "type `set` is not supported in this version")]),
+    ("{type: map}", [(5, 22, "`map` is a type of state and of nothing else; an argument is a `list`")]),
+    ("{type: set, items: string}", [(5, 22, "`set` is a type of state and of nothing else; an argument is a `list`")]),
+    ("{type: list, items: set}", [(5, 35, "`set` is a type of state and of nothing else; an argument is a `list`")]),
 ]
 
 CHAIN = "types:\n" + "".join(f"  a{at}: {{type: a{at + 1}}}\n" for at in range(300)) + "  a300: {type: int}\n"
