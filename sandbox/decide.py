@@ -12,11 +12,11 @@ from types import MappingProxyType
 from typing import Final, Protocol, TypeAlias, cast
 
 from sandbox.call import Call, Decision, Engines, EngineVerdict, Value, Verdict
-from sandbox.canonical import quoted
 from sandbox.evaluate import Closure, Env, Test, Text, evaluate, text, truth
 from sandbox.ir import Assignment, Contract, Rule, Tool
-from sandbox.lookups import TWICE, KeyRefusedError, Lookups, Members, checks_of
+from sandbox.lookups import KeyRefusedError, Lookups, Members, checks_of
 from sandbox.machine import StateValue, Update, rule_of, verdict_of
+from sandbox.seal import has_secrets
 
 Facts: TypeAlias = Mapping[str, Value]
 """What the gate knows besides the call and the state: `now`, and `session.NAME` for each fact of the session."""
@@ -91,6 +91,7 @@ class _CompiledTool:
     fires: tuple[tuple[str, Test], ...]
     then: tuple[_Step, ...]
     on_success: tuple[_Step, ...]
+    secretive: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +118,7 @@ class Evaluator:
         Raises KeyRefusedError where the call looks up or assigns a key that is outside of its type, or one key twice.
         """
         compiled = self._tools[call.tool]
-        lookups = Lookups(self._checks)
+        lookups = Lookups(self._checks, repeats=not compiled.secretive)
         env = _env(call, lookups.over(state), facts)
         verdict = cast("Verdict", compiled.verdict(env))
         rule = cast("str", compiled.rule(env))
@@ -129,8 +130,9 @@ class Evaluator:
 
     def success(self, call: Call, state: Mapping[str, StateValue], facts: Facts = NO_FACTS) -> dict[str, Update]:
         """What `on_success` assigns at an effective state, once the call has ended `ok`. Raises as `claim`."""
-        lookups = Lookups(self._checks)
-        updates = _updates(self._tools[call.tool].on_success, _env(call, lookups.over(state), facts), lookups)
+        compiled = self._tools[call.tool]
+        lookups = Lookups(self._checks, repeats=not compiled.secretive)
+        updates = _updates(compiled.on_success, _env(call, lookups.over(state), facts), lookups)
         lookups.settle()
         return updates
 
@@ -210,8 +212,7 @@ def _updates(then: tuple[_Step, ...], env: Env, lookups: Lookups) -> dict[str, U
             lookups.check(step.variable, key)
             assigned = entries.setdefault(step.variable, {})
             if key in assigned:
-                reason = f"`then` assigns the entry {quoted(key)} of `state.{step.variable}` twice"
-                raise KeyRefusedError(TWICE, reason)
+                raise lookups.twice(step.variable, key)
             assigned[key] = cast("int", value)
             updates[step.variable] = assigned
         elif isinstance(value, Members):
@@ -226,7 +227,9 @@ def _compile(tool: Tool) -> _CompiledTool:
     then, on_success = (
         tuple(_step(assignment) for assignment in assignments) for assignments in (tool.then, tool.on_success)
     )
-    return _CompiledTool(tool, evaluate(verdict_of(tool)), evaluate(rule_of(tool)), fires, then, on_success)
+    return _CompiledTool(
+        tool, evaluate(verdict_of(tool)), evaluate(rule_of(tool)), fires, then, on_success, has_secrets(tool)
+    )
 
 
 def _step(assignment: Assignment) -> _Step:

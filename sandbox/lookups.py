@@ -51,9 +51,13 @@ def checks_of(contract: Contract) -> dict[str, Fits]:
 
 @dataclass(slots=True)
 class Lookups:
-    """The lookups of one call. `outside` has the variable and the key of each that is of no such type."""
+    """The lookups of one call. `outside` has the variable and the key of each that is of no such type.
+
+    `repeats`: whether a reason may repeat a key, which it may not where it may be a secret.
+    """
 
     checks: Mapping[str, Fits]
+    repeats: bool = True
     outside: list[tuple[str, str]] = field(default_factory=list)
 
     def over(self, state: Mapping[str, StateValue]) -> dict[str, Value]:
@@ -69,7 +73,14 @@ class Lookups:
         """Raise KeyRefusedError if anything outside of its type was looked up."""
         if self.outside:
             name, key = self.outside[0]
-            raise KeyRefusedError(OUTSIDE, f"{quoted(key)} is outside of the declared type of `state.{name}`")
+            raise KeyRefusedError(OUTSIDE, f"{self._shown(key)} is outside of the declared type of `state.{name}`")
+
+    def twice(self, name: str, key: str) -> KeyRefusedError:
+        """The refusal of a `then` that assigns one entry of a map twice."""
+        return KeyRefusedError(TWICE, f"`then` assigns the entry at {self._shown(key)} of `state.{name}` twice")
+
+    def _shown(self, key: str) -> str:
+        return quoted(key) if self.repeats else "a key, which is not repeated here,"
 
     def _watched(self, name: str, value: StateValue) -> Value:
         if name not in self.checks:

@@ -32,7 +32,7 @@ def check(contract: Contract, note: Callable[..., None]) -> None:
                 found = found or (secret_read(step.key, tool.arguments) if step.key is not None else "")
                 if found:
                     message = f"`{found}` is secret, and the state is stored and shown; assign what reads no secret"
-                    note(message, *at, key, step.variable)
+                    note(message, *at, key, step.target)
         if tool.run is not None and isinstance(tool.run.what, RunArgv):
             hidden = {argument.name for argument in tool.arguments if holds_secret(argument)}
             for number, word in enumerate(tool.run.what.words):

@@ -17,6 +17,7 @@ from sandbox import ir
 from sandbox.compile import load_contract
 from sandbox.decide import NO_FACTS, Claim, EnginePair, Evaluator, Facts, decide
 from sandbox.engines import SolverWorker
+from sandbox.errors import SpecError
 from sandbox.ground import GroundChecker, Question
 from sandbox.ir import EnumType, StringType
 from sandbox.lookups import Entries, Lookups, Members, checks_of, fits_of, key_constants, names_in, visible
@@ -45,7 +46,7 @@ tools:
     then: {"given[args.b]": "1"}
 """)
 LONG = "x" * 100
-TWICE = "`then` assigns the entry `house` of `state.given` twice"
+TWICE = "`then` assigns the entry at `house` of `state.given` twice"
 OF = "the declared type of"
 
 
@@ -81,6 +82,25 @@ def test_a_key_outside_of_its_type_denies_wherever_it_is_looked_up(
     found = decided(tmp_path, tool, **args)
     assert found[0] == code
     assert found[1].startswith(reason)
+
+
+def test_a_key_that_may_be_a_secret_is_not_repeated(tmp_path: Path) -> None:
+    text = KEEPING.replace(
+        "a: {type: string}, b: {type: string}, flag", "a: {type: string, secret: true}, b: {type: string}, flag"
+    )
+    contract = load_contract(write(tmp_path, text))
+    call = parse_call('{"tool": "ask", "args": {"a": "hunter2!", "b": "x", "flag": false}}', contract)
+    step = take_step(EnginePair(Evaluator(contract), None), contract, initial_state(contract, 0), call, 0)
+    assert step.decision.reason_code == "state.key"
+    expected = "a key, which is not repeated here, is outside of the declared type of `state.known`"
+    assert step.decision.reason == expected
+
+
+@pytest.mark.parametrize("then", ["{known: state.known.add(args.a)}", "{'given[args.a]': '1'}"])
+def test_a_secret_is_no_item_and_no_key(then: str, tmp_path: Path) -> None:
+    text = f"{KEEPING}  hide:\n    args: {{a: {{type: string, secret: true}}}}\n    rules: []\n    then: {then}\n"
+    with pytest.raises(SpecError, match="`args.a` is secret, and the state is stored and shown"):
+        load_contract(write(tmp_path, text))
 
 
 def test_a_full_set_denies_and_says_which(tmp_path: Path) -> None:
