@@ -99,7 +99,7 @@ def test_a_key_that_may_be_a_secret_is_not_repeated(tmp_path: Path) -> None:
 @pytest.mark.parametrize("then", ["{known: state.known.add(args.a)}", "{'given[args.a]': '1'}"])
 def test_a_secret_is_no_item_and_no_key(then: str, tmp_path: Path) -> None:
     text = f"{KEEPING}  hide:\n    args: {{a: {{type: string, secret: true}}}}\n    rules: []\n    then: {then}\n"
-    with pytest.raises(SpecError, match="`args.a` is secret, and the state is stored and shown"):
+    with pytest.raises(SpecError, match=r"`args\.a` is secret, and the state is stored and shown"):
         load_contract(write(tmp_path, text))
 
 
