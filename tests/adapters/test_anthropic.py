@@ -14,6 +14,7 @@ import pytest
 from anthropic import Anthropic, AsyncAnthropic
 from anthropic.lib.tools import BetaBuiltinFunctionTool, beta_async_tool, beta_tool
 from gatekit import STRANGER, SpyRunner, open_gate
+from scripted_api import Script, events
 from suite import AdapterSuite, Driver, Heard, Made, made
 
 from sandbox.adapters.anthropic import execute, waiting, wrap, wrap_async
@@ -23,69 +24,21 @@ from sandbox.gate import Gate
 ASYNC = ("async", "async stream")
 
 
-class Script:
-    """The API: answers each request with the next turn, and keeps what the model was told."""
+class Api:
+    """The scripted API behind the SDK's own HTTP client."""
 
     def __init__(self, turns: Sequence[Sequence[Made]]) -> None:
-        self.turns = [*turns, []]
-        self.heard: list[Heard] = []
+        self.script = Script(turns)
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
         body = json.loads(request.content)
-        last = body["messages"][-1]
-        if isinstance(last["content"], list):
-            self.heard += [
-                Heard(as_text(block["content"]), block.get("is_error", False))
-                for block in last["content"]
-                if block["type"] == "tool_result"
-            ]
-        number = len(self.heard)
-        calls = self.turns.pop(0)
-        blocks = [
-            {"type": "tool_use", "id": f"c{number}_{n}", "name": each.name, "input": json.loads(each.arguments)}
-            for n, each in enumerate(calls)
-        ] or [{"type": "text", "text": "done"}]
-        message = {
-            "id": "m",
-            "type": "message",
-            "role": "assistant",
-            "model": "x",
-            "content": blocks,
-            "stop_reason": "tool_use" if calls else "end_turn",
-            "stop_sequence": None,
-            "usage": {"input_tokens": 1, "output_tokens": 1},
-        }
+        message = self.script.answer(body)
         if body.get("stream"):
             return httpx.Response(200, headers={"content-type": "text/event-stream"}, content=events(message))
         return httpx.Response(200, json=message)
 
     async def answer(self, request: httpx.Request) -> httpx.Response:
         return self(request)
-
-
-def as_text(content: object) -> str:
-    return content if isinstance(content, str) else "".join(block["text"] for block in content)
-
-
-def events(message: dict[str, object]) -> bytes:
-    """The same message as a stream."""
-    sent = [("message_start", {"message": {**message, "content": [], "stop_reason": None}})]
-    for n, block in enumerate(message["content"]):
-        if block["type"] == "tool_use":
-            start, delta = (
-                {**block, "input": {}},
-                {"type": "input_json_delta", "partial_json": json.dumps(block["input"])},
-            )
-        else:
-            start, delta = {**block, "text": ""}, {"type": "text_delta", "text": block["text"]}
-        sent += [
-            ("content_block_start", {"index": n, "content_block": start}),
-            ("content_block_delta", {"index": n, "delta": delta}),
-            ("content_block_stop", {"index": n}),
-        ]
-    ending = {"delta": {"stop_reason": message["stop_reason"], "stop_sequence": None}, "usage": {"output_tokens": 1}}
-    sent += [("message_delta", ending), ("message_stop", {})]
-    return "".join(f"event: {name}\ndata: {json.dumps({'type': name, **data})}\n\n" for name, data in sent).encode()
 
 
 class AnthropicDriver:
@@ -98,20 +51,20 @@ class AnthropicDriver:
     def run(self, tools: Sequence[object], turns: Sequence[Sequence[Made]], way: str) -> list[Heard]:
         if way in ASYNC:
             return asyncio.run(self.start(tools, turns, stream=way == "async stream"))
-        script = Script(turns)
-        client = Anthropic(api_key="x", http_client=httpx.Client(transport=httpx.MockTransport(script)), max_retries=0)
+        api = Api(turns)
+        client = Anthropic(api_key="x", http_client=httpx.Client(transport=httpx.MockTransport(api)), max_retries=0)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             for message in client.beta.messages.tool_runner(**request(tools), stream=way == "stream"):
                 if way == "stream":
                     message.get_final_message()
-        return script.heard
+        return api.script.heard
 
     async def start(
         self, tools: Sequence[object], turns: Sequence[Sequence[Made]], *, stream: bool = False
     ) -> list[Heard]:
-        script = Script(turns)
-        transport = httpx.MockTransport(script.answer)
+        api = Api(turns)
+        transport = httpx.MockTransport(api.answer)
         client = AsyncAnthropic(api_key="x", http_client=httpx.AsyncClient(transport=transport), max_retries=0)
         tools = [tool.as_async() for tool in tools]
         with warnings.catch_warnings():
@@ -119,7 +72,7 @@ class AnthropicDriver:
             async for message in client.beta.messages.tool_runner(**request(tools), stream=stream):
                 if stream:
                     await message.get_final_message()
-        return script.heard
+        return api.script.heard
 
     def own_tool(self, function: Callable[..., object], name: str) -> object:
         return beta_tool(function, name=name)
