@@ -20,6 +20,7 @@ ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
 HOME = ROOT / ".venv-adapters"
 PINS = ROOT / "tests" / "adapters" / "pins"
+CLIENT_PINS = ROOT / "tests" / "gateway" / "pins"
 
 
 def main() -> int:
@@ -34,7 +35,7 @@ def main() -> int:
 
 def make(name: str) -> Path:
     """The Python of this adapter's environment, made if it is not as its pins say."""
-    pins = PINS / f"{name}.txt"
+    pins = next(found for folder in (PINS, CLIENT_PINS) if (found := folder / f"{name}.txt").exists())
     HOME.mkdir(exist_ok=True)
     folder, note = HOME / name, HOME / f"{name}.made"
     python = folder / "bin" / "python"

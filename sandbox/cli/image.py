@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
 from sandbox.cli.output import json_option, print_document
 from sandbox.execute.engine import Engine
 from sandbox.execute.image import build_image
+from sandbox.execute.recipe import build_recipe, read_recipe
 
 
 @click.group(name="image", epilog="Example: sandbox image build")
@@ -15,12 +18,14 @@ def command() -> None:
 
 
 @command.command(name="build", epilog="Example: sandbox image build --json")
+@click.option("--recipe", metavar="FILE", help="Build the default image and what this file adds to it.")
 @json_option
-def build(*, as_json: bool) -> int:
+def build(*, recipe: str | None, as_json: bool) -> int:
     """Build the default image from Debian packages; nothing to do where it is there already."""
+    added = None if recipe is None else read_recipe(Path(recipe))
     engine = Engine.connect()
     try:
-        image = build_image(engine)
+        image = build_image(engine) if added is None else build_recipe(engine, added)
     finally:
         engine.close()
     if as_json:

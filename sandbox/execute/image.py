@@ -31,6 +31,7 @@ PACKAGES: Final = ("python3-minimal", "python3.11-minimal", "libpython3.11-stdli
 SUITE: Final = "bookworm"
 LEFT_OUT: Final = ("/usr/share/doc/*", "/usr/share/man/*", "/usr/share/locale/*", "/usr/share/lintian/*")
 LIBRARY: Final = "/usr/lib/python3.11"
+ADDED: Final = "/usr/local/lib"
 COMPILE: Final = (
     f'PYTHONHASHSEED=0 chroot "$1" /usr/bin/python3.11 -S -m compileall -q -j 1 '
     f"--invalidation-mode unchecked-hash {LIBRARY}"
@@ -48,6 +49,18 @@ SOURCES: Final = (Path("/etc/apt/sources.list"), Path("/etc/apt/sources.list.d")
 ARCHITECTURES: Final = {"x86_64": "amd64", "aarch64": "arm64"}
 
 HOW_TO_BUILD: Final = "the default image is not there: `sandbox image build` makes it from Debian packages"
+
+
+@dataclass(frozen=True, slots=True)
+class Addition:
+    """What an image has besides the default one: more Debian packages, and a folder of files below `/usr/local/lib`.
+
+    `digest` is of the recipe that it was made from, and names the image.
+    """
+
+    digest: str
+    packages: tuple[str, ...]
+    folder: Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,13 +110,21 @@ def build_image(engine: Engine) -> Image:
         EnvironmentLacking: mmdebstrap, its package sources or the right to unpack are missing.
     """
     tag = default_tag()
+    return known_image(engine, tag) or make_image(engine, tag, recipe_digest())
+
+
+def known_image(engine: Engine, tag: str) -> Image | None:
+    """The image of this name, if the engine has it."""
     found = engine.image(tag)
-    if found is not None:
-        return _image(found, tag, built=False)
+    return None if found is None else _image(found, tag, built=False)
+
+
+def make_image(engine: Engine, tag: str, recipe: str, addition: Addition | None = None) -> Image:
+    """A new image of this name, with what is added. Raises as `build_image`."""
     with tempfile.TemporaryDirectory(prefix="sandbox-image-") as folder:
         layer = Path(folder, "layer.tar")
-        _unpack_packages(layer)
-        engine.load(_wrap(layer, Path(folder, "image.tar"), tag))
+        _unpack_packages(layer, addition)
+        engine.load(_wrap(layer, Path(folder, "image.tar"), tag, recipe))
     found = engine.image(tag)
     if found is None:
         message = f"the engine took the image and does not have it; its log says why, then {HOW_TO_BUILD}"
@@ -121,15 +142,16 @@ def _image(found: Mapping[str, Json], tag: str, *, built: bool) -> Image:
 # --- the layer -----------------------------------------------------------------------------------------
 
 
-def _unpack_packages(layer: Path) -> None:
+def _unpack_packages(layer: Path, addition: Addition | None) -> None:
     program = shutil.which("mmdebstrap")
     if program is None:
         message = "mmdebstrap is missing: apt-get install mmdebstrap (Debian), then `sandbox image build`"
         raise EnvironmentLacking(message, "environment.mmdebstrap")
     listing = f'--extract-hook=ls "$1/var/cache/apt/archives" > {shlex.quote(str(_listing(layer)))}'
     excludes = [f"--dpkgopt=path-exclude={pattern}" for pattern in LEFT_OUT]
-    options = ["--variant=extract", f"--include={','.join(PACKAGES)}", "--format=tar", "--quiet"]
-    options += [listing, f"--extract-hook={COMPILE}", *excludes]
+    packages = (*PACKAGES, *(addition.packages if addition is not None else ()))
+    options = ["--variant=extract", f"--include={','.join(packages)}", "--format=tar", "--quiet"]
+    options += [listing, f"--extract-hook={COMPILE}", *_adding(addition), *excludes]
     command = [program, *options, *_apt_options(), SUITE, str(layer), *_package_sources()]
     environment = {**os.environ, "SOURCE_DATE_EPOCH": str(DATE), "LC_ALL": "C.UTF-8"}
     try:
@@ -143,6 +165,17 @@ def _unpack_packages(layer: Path) -> None:
         last = " ".join(done.stderr.split())[-600:]
         message = f"mmdebstrap failed (it needs root or unprivileged user name spaces, and a package archive): {last}"
         raise EnvironmentLacking(message, "environment.mmdebstrap")
+
+
+def _adding(addition: Addition | None) -> list[str]:
+    """What puts the added files in their place, as root's own, and compiles those that are Python."""
+    if addition is None:
+        return []
+    place = f'"$1{ADDED}"'
+    copy = f"mkdir -p {place} && cp -r --no-preserve=all {shlex.quote(str(addition.folder))}/. {place}"
+    modes = f"chmod -R u=rwX,go=rX {place}"
+    programs = f"find {place} -path '*/bin/*' -type f -exec chmod 755 {{}} +"
+    return [f"--extract-hook={hook}" for hook in (copy, modes, programs, COMPILE.replace(LIBRARY, ADDED))]
 
 
 def _package_sources() -> list[str]:
@@ -172,7 +205,7 @@ def _apt_options() -> list[str]:
 # --- the archive ---------------------------------------------------------------------------------------
 
 
-def _wrap(layer: Path, archive: Path, tag: str) -> Path:
+def _wrap(layer: Path, archive: Path, tag: str, recipe: str) -> Path:
     """An image archive (the engine's `load` format) around one layer; its bytes depend on the layer alone."""
     with layer.open("rb") as file:
         layer_digest = hashlib.file_digest(file, "sha256").hexdigest()
@@ -180,7 +213,7 @@ def _wrap(layer: Path, archive: Path, tag: str) -> Path:
         "architecture": ARCHITECTURES.get(platform.machine(), platform.machine()),
         "os": "linux",
         "created": "2025-01-01T00:00:00Z",
-        "config": {"Labels": {"sandbox.packages": " ".join(_packages(layer)), "sandbox.recipe": recipe_digest()}},
+        "config": {"Labels": {"sandbox.packages": " ".join(_packages(layer)), "sandbox.recipe": recipe}},
         "rootfs": {"type": "layers", "diff_ids": [f"sha256:{layer_digest}"]},
     }
     config_bytes = json.dumps(config, sort_keys=True).encode()

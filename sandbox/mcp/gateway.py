@@ -138,7 +138,8 @@ class Gateway:
         try:
             outcome = self._gate.call(raw, session).outcome
         except Denied as error:
-            hints = self._gate.nearest(raw, session) if tool is not None and error.decision.rule else ()
+            by_rules = error.reason_code.startswith(("rule.", "default_deny"))
+            hints = self._gate.nearest(raw, session) if tool is not None and by_rules else ()
             return _told(refused(error.decision, hints, tool)) if tool is not None else _told_plainly(error)
         except ApprovalNeeded as error:
             return _told(waiting(error.decision, None))
