@@ -25,6 +25,7 @@ from sandbox.audit import verify
 from sandbox.call import Outcome
 from sandbox.execute import cold
 from sandbox.execute.broker.lease import Lease, broker_for
+from sandbox.execute.broker.server import MAX_REQUESTS
 from sandbox.execute.cold import ColdRunner
 from sandbox.execute.folders import private_folder
 from sandbox.ir import Credential, NetworkGrant, Run, RunArgv, Workspace
@@ -308,9 +309,9 @@ result = counts
 """
     outcome = run(runner, code, NetworkGrant("a.example", 443), timeout_ms=60_000)
     assert outcome.status == "ok", outcome
-    assert outcome.result["HTTP/1.1 400"] == 1_000
-    assert outcome.result["ConnectionRefusedError"] == 2_000
-    assert len(outcome.requests) == 1_000
+    assert outcome.result["HTTP/1.1 400"] == MAX_REQUESTS
+    assert outcome.result["ConnectionRefusedError"] == 3_000 - MAX_REQUESTS
+    assert len(outcome.requests) == MAX_REQUESTS
 
 
 def test_a_server_that_never_ends_does_not_outlive_the_deadline(runner: ColdRunner) -> None:

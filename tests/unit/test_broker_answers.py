@@ -5,16 +5,19 @@ from __future__ import annotations
 import base64
 import contextlib
 import itertools
+import json
 import os
 import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import netkit
 import pytest
 
+from sandbox.audit import MAX_FIELD
 from sandbox.call import Asked
 from sandbox.execute.broker import conversation, reaching, wire
 from sandbox.execute.broker.conversation import Broker
@@ -22,6 +25,7 @@ from sandbox.execute.broker.journal import Journal, read_journal
 from sandbox.execute.broker.reaching import client_context, pin
 from sandbox.execute.broker.refused import Refused, Why
 from sandbox.execute.broker.secrecy import Redactor
+from sandbox.execute.broker.server import MAX_REQUESTS
 from sandbox.execute.broker.wire import Wire
 from sandbox.ir import Credential, NetworkGrant
 
@@ -421,7 +425,19 @@ def test_a_request_without_an_end_is_unfinished(journal: Journal) -> None:
     os.write(journal.descriptor, b'{"number": 0, "stat')  # half a line, as a broker leaves that is killed
     entry = the_one(journal)
     assert (entry.method, entry.host, entry.port, entry.status) == ("POST", "a.example", 443, 0)
-    assert (entry.reason_code, len(entry.path), len(entry.digest)) == ("network.unfinished", 200, 64)
+    assert (entry.reason_code, len(entry.path), len(entry.digest)) == ("network.unfinished", 100, 64)
+
+
+def test_the_record_of_a_call_holds_every_request_however_long_they_are(journal: Journal) -> None:
+    for _ in range(MAX_REQUESTS):
+        tally = journal.begin()
+        url = {"host": "h" * 253, "port": 65_535, "path": "/" + "p" * 4_000, "query": "q"}
+        journal.intend(tally, "M" * 4_000, url)
+        tally.status, tally.sent, tally.received, tally.code = 599, 2**40, 2**40, Why.REQUEST_SIZE.code
+        journal.end(tally)
+    found = read_journal(journal.descriptor)
+    assert len(found) == MAX_REQUESTS
+    assert len(json.dumps([asdict(each) for each in found])) < MAX_FIELD
 
 
 # --- real connections

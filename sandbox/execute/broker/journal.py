@@ -17,8 +17,11 @@ from typing import Final
 from sandbox.call import Asked, Value
 from sandbox.execute.broker.refused import Refused, Why
 
-MAX_PATH: Final = 200
+MAX_PATH: Final = 100
 """Characters of a path in the record; the digest is of all of it, and of the query."""
+
+MAX_METHOD: Final = 16
+"""Characters of a method: those that can be granted are shorter."""
 
 MAX_BYTES: Final = 4 * 1024 * 1024
 """Of a journal: more than all requests of a call can write."""
@@ -54,7 +57,7 @@ class Journal:
         self._write(
             {
                 "number": tally.number,
-                "method": method,
+                "method": method[:MAX_METHOD],
                 "host": str(url["host"]),
                 "port": int(str(url["port"])),
                 "path": path[:MAX_PATH],

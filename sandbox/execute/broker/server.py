@@ -29,8 +29,8 @@ USER: Final = 61_001
 MAX_AT_ONCE: Final = 16
 """Requests under way; what comes meanwhile waits in the socket's own line."""
 
-MAX_REQUESTS: Final = 1_000
-"""Of one call; then the socket is closed, so that a flood costs the host nothing more."""
+MAX_REQUESTS: Final = 400
+"""Of one call: all of them fit into its record. Then the socket is closed, so that a flood costs the host no more."""
 
 MAX_MEMORY: Final = 1024 * 1024 * 1024
 """Bytes of address space, most of it stacks that are never touched."""
