@@ -50,6 +50,7 @@ from sandbox.session import Session, read_session
 from sandbox.state import Reservation, Store, Transaction
 from sandbox.step import denied, replaced, stopped
 from sandbox.trail import Trail, is_fault, named, names, one_line
+from sandbox.watch import Watch
 
 if TYPE_CHECKING:
     from sandbox.execute.cold import ColdRunner
@@ -110,7 +111,8 @@ class Gate:
         self._clock = clock
         self._trail = Trail(audit)
         self._consent = Consent(approvers, self._trail, clock)
-        self._passage = Passage(policy, engines, store, self._trail, clock=clock, proofs=proofs)
+        self._watch = Watch(store.switch, self._runners)
+        self._passage = Passage(policy, engines, store, self._trail, clock=clock, proofs=proofs, watch=self._watch)
         self._idle = threading.Condition()
         self._running: set[object] = set()
         self._closed = False
@@ -164,6 +166,7 @@ class Gate:
             gate._recover(proofs)  # the first thing that a new gate does
             for found in proofs.standings.values():
                 tell_proofs(found)
+            gate._watch.start()
         except BaseException:
             store.close()
             raise
@@ -258,6 +261,7 @@ class Gate:
             already, self._closed = self._closed, True
             self._idle.wait_for(lambda: not self._running)
         if not already:
+            self._watch.close()
             close_engines(self._engines)
             if self._cold is not None:
                 self._cold.close()
@@ -481,6 +485,10 @@ class Gate:
             if self._cold is None:
                 self._cold = ColdRunner()
             return self._cold
+
+    def _runners(self) -> tuple[Runner, ...]:
+        """Those that may keep something ready for calls."""
+        return tuple(each for each in (self._runner, self._server) if each is not None)
 
     @contextmanager
     def _in_flight(self) -> Iterator[None]:

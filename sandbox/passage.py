@@ -21,6 +21,7 @@ from sandbox.seal import Seal
 from sandbox.state import Store, Transaction
 from sandbox.step import denied, replaced, stopped
 from sandbox.trail import Trail, named, one_line, outcome_body
+from sandbox.watch import Watch
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,7 @@ class Passage:
         *,
         clock: Callable[[], int],
         proofs: Proofs,
+        watch: Watch,
     ) -> None:
         self._policy = policy
         self._engines = engines
@@ -63,6 +65,7 @@ class Passage:
         self._store = store
         self._trail = trail
         self._clock = clock
+        self._watch = watch
 
     def take(self, way: Way, decision: Decision, permit: Permit) -> Result:
         """What came of the one execution that this permit allows.
@@ -107,7 +110,8 @@ class Passage:
     def _execute(self, way: Way, permit: Permit) -> Outcome:
         """The runner's outcome; where it raised, a container may have started, and so the budget stays spent."""
         try:
-            return way.runner.run(permit, way.contract, way.tool, self._clock())
+            with self._watch.running(permit.nonce, permit.epoch, way.runner):
+                return way.runner.run(permit, way.contract, way.tool, self._clock())
         except Exception as error:  # noqa: BLE001  # whatever it was, it has to be settled and recorded
             code = error.reason_code if isinstance(error, SandboxFailure) else "sandbox_failure.internal"
             return Outcome(

@@ -26,7 +26,8 @@ from sandbox.errors import Fault, UsageError
 from sandbox.ir import Contract
 from sandbox.machine import StoredState, initial_state
 from sandbox.state_document import check_fit, read_document, row_digest, shape_of, write_document
-from sandbox.state_file import Row, corrupt, open_file, open_memory, path_of, run
+from sandbox.state_file import Row, connect, corrupt, open_file, open_memory, path_of, run
+from sandbox.state_switch import clear, is_thrown, marker_of, throw
 
 STATE_VARIABLE: Final = "SANDBOX_STATE"
 DEFAULT_FILE: Final = ".sandbox/state.db"
@@ -73,6 +74,14 @@ class Reservation:
     owner_start: str = field(default_factory=_own_start)
 
 
+@dataclass(frozen=True, slots=True)
+class Switch:
+    """The kill switch as it stands: whether it is thrown, and how often it was."""
+
+    thrown: bool
+    epoch: int
+
+
 class Store:
     """One database. Threads share it; a process that forks opens its own."""
 
@@ -82,6 +91,9 @@ class Store:
         self._pid = os.getpid()
         self._lock = threading.Lock()
         self._owner: int | None = None
+        self._reader: sqlite3.Connection | None = None
+        self._reading = threading.Lock()
+        self._marker = None if path is None else marker_of(path)
 
     @classmethod
     def open(cls, url: str | None, spec_file: str) -> Store:
@@ -97,6 +109,49 @@ class Store:
     def in_memory(cls) -> Store:
         """A state that is thrown away on close; it has no file and no record."""
         return cls(open_memory(), None)
+
+    @classmethod
+    def existing(cls, path: Path) -> Store:
+        """The store in this file; UsageError where there is none."""
+        if not path.is_file():
+            message = f"there is no state at `{path}`; name one with --state URL"
+            raise UsageError(message, "state.missing")
+        return cls(open_file(path), path)
+
+    def switch(self) -> Switch:
+        """The kill switch, read on a connection of its own: no transaction is waited for. Fault where it cannot be."""
+        with self._reading:
+            rows = run(self._read_only(), "SELECT name, value FROM meta WHERE name IN ('stopped', 'kill_epoch')")
+        found = {str(name): value for name, value in rows}
+        if found.keys() != {"stopped", "kill_epoch"}:
+            what = "the kill switch is missing"
+            raise corrupt(what)
+        return Switch(_int(found["stopped"]) != 0 or is_thrown(self._marker), _int(found["kill_epoch"]))
+
+    def throw_switch(self) -> None:
+        """Stops everything on this state, whoever holds the database; `Transaction.stop` makes permits void beside it.
+
+        Raises UsageError where the switch cannot be thrown.
+        """
+        if self._marker is not None:
+            throw(self._marker)
+
+    def clear_switch(self) -> None:
+        """Takes the file of the switch away, after `Transaction.resume`. Raises UsageError where it cannot be."""
+        if self._marker is not None:
+            clear(self._marker)
+
+    def running(self) -> tuple[Reservation, ...]:
+        """Reservations that are `reserved` or `running`, and whose process lives; no transaction is waited for."""
+        with self._reading:
+            return Transaction(self._read_only(), self._marker).running()
+
+    def _read_only(self) -> sqlite3.Connection:
+        """The connection for reading beside transactions."""
+        if self._path is None:
+            return self._connection
+        self._reader = self._reader or connect(str(self._path))
+        return self._reader
 
     @property
     def audit_path(self) -> Path:
@@ -122,7 +177,7 @@ class Store:
     def _transaction(self) -> Iterator[Transaction]:
         self._check_owner()
         with self._lock:
-            transaction = Transaction(self._connection)
+            transaction = Transaction(self._connection, self._marker)
             try:  # all of it in here, for an interrupt may come between any two lines
                 self._owner = threading.get_ident()
                 self._roll_back()
@@ -150,16 +205,19 @@ class Store:
 
     def close(self) -> None:
         """Let go of the database; a second time does nothing."""
-        with self._lock:
+        with self._lock, self._reading:
             if self._pid == os.getpid():  # a forked child that closed would drop its parent's locks
                 self._connection.close()
+                if self._reader is not None:
+                    self._reader.close()
 
 
 class Transaction:
     """What can be read and written between BEGIN and COMMIT; of no use after that."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: sqlite3.Connection, marker: Path | None = None) -> None:
         self._connection: sqlite3.Connection | None = connection
+        self._marker = marker
 
     def end(self) -> None:
         """Called by the store."""
@@ -305,12 +363,19 @@ class Transaction:
         self._move(nonce, reservation.status, "cancelled")
         return True
 
+    def running(self) -> tuple[Reservation, ...]:
+        """Reservations that are `reserved` or `running`, and whose process lives."""
+        return tuple(each for each in self._open_reservations() if _owner_lives(each))
+
     def unfinished(self) -> tuple[Reservation, ...]:
         """Reservations that are `reserved` or `running` although the process that made them is gone."""
+        return tuple(each for each in self._open_reservations() if not _owner_lives(each))
+
+    def _open_reservations(self) -> list[Reservation]:
         rows = self._run(
             "SELECT * FROM reservations WHERE status IN ('reserved', 'running') ORDER BY created_ms, nonce"
         )
-        return tuple(each for each in map(self._read_reservation, rows) if not _owner_lives(each))
+        return [self._read_reservation(row) for row in rows]
 
     def _read_reservation(self, row: Row) -> Reservation:
         nonce, tool, call_digest, status, created_ms, owner_pid, owner_start = row
@@ -338,8 +403,8 @@ class Transaction:
         return self._meta("kill_epoch")
 
     def stopped(self) -> bool:
-        """Whether the kill switch is on."""
-        return self._meta("stopped") != 0
+        """Whether the kill switch is on, in the database or by its file."""
+        return self._meta("stopped") != 0 or is_thrown(self._marker)
 
     def stop(self) -> None:
         """Throw the kill switch: every outstanding permit is void, for good."""
@@ -347,7 +412,9 @@ class Transaction:
         self._run("UPDATE meta SET value = 1 WHERE name = 'stopped'")
 
     def resume(self) -> None:
-        """Turn the kill switch off; permits from before stay void."""
+        """Turn the kill switch off in the database; permits from before stay void. Its file is `clear_switch`'s."""
+        if self._meta("stopped") == 0:
+            self.stop()  # it was thrown by its file alone, and made no permit void
         self._run("UPDATE meta SET value = 0 WHERE name = 'stopped'")
 
     def _meta(self, name: str) -> int:

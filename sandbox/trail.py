@@ -1,8 +1,8 @@
 """What the record says about a call, and the only way in which the gate writes to it.
 
-Kinds: `denied`, `asked`, `approval`, `intent`, `outcome`, `cancelled`, `interrupted`, `fault`, `spec_changed`. Keyed
-digests stand for secrets, also for what a tool that was given some has said; long calls are recorded by their size and
-digest.
+Kinds: `denied`, `asked`, `approval`, `intent`, `outcome`, `cancelled`, `interrupted`, `fault`, `spec_changed`; the
+commands of the kill switch add `stopped` and `resumed`. Keyed digests stand for secrets, also for what a tool that was
+given some has said; long calls are recorded by their size and digest.
 """
 
 from __future__ import annotations

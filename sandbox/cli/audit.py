@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -13,10 +12,9 @@ import click
 from sandbox.audit import verify
 from sandbox.canonical import printable
 from sandbox.cli.output import json_option, print_document, state_option
+from sandbox.cli.place import state_path
 from sandbox.errors import UsageError
 from sandbox.receipts import check_receipts
-from sandbox.state import DEFAULT_FILE, STATE_VARIABLE
-from sandbox.state_file import path_of
 
 RECORD_SUFFIX: Final = ".audit.jsonl"
 """Instead of the state's own: `state.db` has `state.audit.jsonl`."""
@@ -80,26 +78,11 @@ def tail_command(path: str | None, *, lines: int, state: str | None) -> int:
 
 def _record(path: str | None, state: str | None) -> Path:
     """The named file, else the record of the named state, else that of the nearest `.sandbox/`."""
-    if path is not None:
-        record = Path(path)
-    elif url := state or os.environ.get(STATE_VARIABLE):
-        record = path_of(url).with_suffix(RECORD_SUFFIX)
-    else:
-        record = _nearest()
+    record = Path(path) if path is not None else state_path(state).with_suffix(RECORD_SUFFIX)
     if not record.is_file():
         message = f"there is no record at `{record}`"
         raise UsageError(message)
     return record
-
-
-def _nearest() -> Path:
-    here = Path.cwd()
-    for folder in (here, *here.parents):
-        record = (folder / DEFAULT_FILE).with_suffix(RECORD_SUFFIX)
-        if record.is_file():
-            return record
-    message = "no `.sandbox/` at or above the current folder; name the record, or its state with --state URL"
-    raise UsageError(message)
 
 
 def _lines(record: Path) -> Iterator[str]:

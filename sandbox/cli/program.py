@@ -26,8 +26,10 @@ COMMANDS: Final = {
     "image": "the default container image",
     "mcp": "an MCP server in front of an MCP server",
     "prove": "prove the property files",
+    "resume": "turn the kill switch off",
     "run": "take one call the whole way",
     "schema": "JSON Schema of specs and property files, for editors",
+    "stop": "the kill switch: kill what runs, and run nothing more",
     "verify-certificate": "check a certificate against its spec",
     "version": "versions of everything that is trusted",
 }

@@ -13,13 +13,14 @@ from sandbox.errors import EnvironmentLacking, SandboxError, SandboxFailure, Usa
 from sandbox.execute.broker.credentials import read_secrets
 from sandbox.execute.broker.lease import broker_for
 from sandbox.execute.config import ContainerConfig, Placement, compile_config
-from sandbox.execute.container import run_call
+from sandbox.execute.container import new_name, run_call
 from sandbox.execute.engine import HOW_TO_GET, Engine
 from sandbox.execute.image import find_image
 from sandbox.execute.owner import Owner
 from sandbox.execute.reap import reap
 from sandbox.execute.runner import Prepared
 from sandbox.execute.source import ToolSource, resolve_source, snapshot
+from sandbox.execute.stopping import Execution, Executions
 from sandbox.execute.workspace import workspace_folder, workspace_transaction
 from sandbox.ir import Contract, Run, Tool
 
@@ -41,6 +42,7 @@ class ColdRunner:
     def __init__(self, engine: Engine | None = None) -> None:
         self._connected = engine
         self._connecting = threading.Lock()
+        self._executions = Executions()
 
     def close(self) -> None:
         """Closes the connection to the engine; the next use opens another one."""
@@ -55,26 +57,49 @@ class ColdRunner:
 
     def run(self, permit: Permit, contract: Contract, tool: Tool, now_ms: int) -> Outcome:
         """Runs the permitted call once, in a container that is gone when this returns."""
-        try:
-            job = self.job(contract, tool)
-            check_permit(permit, job.prepared, contract, tool, now_ms)
-            mounted = snapshot(job.source)
-        except SandboxError as error:
-            return not_started(error)
-        except OSError as error:
-            return not_started(SandboxFailure(f"the tool's module cannot be copied: {error}"))
+        with self._executions.of(permit.nonce) as execution:
+            try:
+                job = self.job(contract, tool)
+                check_permit(permit, job.prepared, contract, tool, now_ms)
+                mounted = snapshot(job.source)
+            except SandboxError as error:
+                return not_started(error)
+            except OSError as error:
+                return not_started(SandboxFailure(f"the tool's module cannot be copied: {error}"))
+            return self._run(job, mounted, permit, contract, tool, execution)
+
+    def kill(self, nonce: str) -> None:
+        """Ends the execution of this permit."""
+        self._executions.kill(nonce)
+
+    def empty(self) -> None:
+        """Nothing waits for calls here."""
+
+    def _run(  # noqa: PLR0917  # an execution is these six things
+        self, job: Job, mounted: Path, permit: Permit, contract: Contract, tool: Tool, execution: Execution
+    ) -> Outcome:
         engine = self.engine()
         labels = Owner.this().labels(permit.call.digest)
         with (
-            workspace_transaction(contract, job.run, job.config) as workspace,
+            workspace_transaction(contract, job.run, job.config, execution.check) as workspace,
             broker_for(contract, job.run) as broker,
         ):
             for failure in (workspace.failure, broker.failure):
                 if failure is not None:
-                    return failure
+                    return execution.judge(failure)
+            name = new_name()
+            try:
+                execution.occupy(engine, name)
+            except SandboxFailure as stopped:
+                return execution.judge(not_started(stopped))
+
+            def before_call() -> None:
+                broker.await_ready()
+                execution.check()
+
             placement = Placement(job.image, mounted, workspace.view, labels, broker=broker.folder)
-            outcome = run_call(engine, job.config, placement, permit.call, tool, before_call=broker.await_ready)
-            return workspace.settle(broker.settle(outcome))
+            outcome = run_call(engine, job.config, placement, permit.call, tool, name=name, before_call=before_call)
+            return workspace.settle(execution.judge(broker.settle(outcome)))
 
     def job(self, contract: Contract, tool: Tool, image: str | None = None) -> Job:
         """What would run for this tool, as it is now; starts nothing. Raises as `Runner.prepare` says.

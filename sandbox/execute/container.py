@@ -82,15 +82,16 @@ def run_call(
     call: Call,
     tool: Tool,
     *,
+    name: str = "",
     before_call: Callable[[], None] = lambda: None,
 ) -> Outcome:
-    """Runs the call in a container of its own; when this returns, or raises, the container is gone.
+    """Runs the call in a container of its own (`name`); when this returns, or raises, the container is gone.
 
     `before_call` waits for what the call needs beside its container; a SandboxFailure of it ends the call unbegun.
     """
     seen = Observation()
     with _failures(seen):
-        _observe(engine, config, placement, call, tool, seen, before_call)
+        _observe(engine, config, placement, call, tool, seen, name or new_name(), before_call)
     return _judge(seen, config)
 
 
@@ -148,16 +149,17 @@ def _heard(stream: Attachment, seen: Observation) -> Iterator[Attachment]:
             seen.diagnostics = stream.diagnostics.decode("utf-8", "replace")
 
 
-def _observe(  # noqa: PLR0917  # a call is these seven things
+def _observe(  # noqa: PLR0917  # a call is these eight things
     engine: Engine,
     config: ContainerConfig,
     placement: Placement,
     call: Call,
     tool: Tool,
     seen: Observation,
+    name: str,
     before_call: Callable[[], None],
 ) -> None:
-    with _created(engine, config, placement) as container:
+    with _created(engine, config, placement, name) as container:
         verify_inspect(config, placement, engine.inspect(container))
         with _heard(engine.attach(container), seen) as stream:
             seen.started = True
@@ -169,8 +171,7 @@ def _observe(  # noqa: PLR0917  # a call is these seven things
 
 
 @contextlib.contextmanager
-def _created(engine: Engine, config: ContainerConfig, placement: Placement) -> Iterator[str]:
-    name = new_name()
+def _created(engine: Engine, config: ContainerConfig, placement: Placement, name: str) -> Iterator[str]:
     try:
         yield engine.create(render(config, placement), name)
     finally:

@@ -31,8 +31,9 @@ from sandbox.execute.meter import Meter, PoolStats, spread
 from sandbox.execute.owner import Owner
 from sandbox.execute.protocol import one_line
 from sandbox.execute.runner import Prepared
-from sandbox.execute.shelf import LIFE_S, REST_S, RETRY_S, Kind, Shelf, Waiting, kind_of
+from sandbox.execute.shelf import IDLE_S, LIFE_S, REST_S, RETRY_S, Kind, Shelf, Waiting, kind_of
 from sandbox.execute.source import snapshot
+from sandbox.execute.stopping import Execution, Executions
 from sandbox.ir import Contract, RunHost, Tool
 
 SIZE: Final = 4
@@ -102,6 +103,7 @@ class PoolRunner:
         self._wait_s = wait_s
         self._when_exhausted = when_exhausted
         self._cold = ColdRunner(engine)
+        self._executions = Executions()
         self._changed = threading.Condition()
         self._shelves: dict[Kind, Shelf] = {}
         self._held: set[Waiting] = set()
@@ -126,15 +128,34 @@ class PoolRunner:
     def run(self, permit: Permit, contract: Contract, tool: Tool, now_ms: int) -> Outcome:
         """Runs the permitted call once, in a container that has waited for it and is removed soon after."""
         begun = time.monotonic()
-        with ExitStack() as stack:
+        with self._executions.of(permit.nonce) as execution, ExitStack() as stack:
             try:
                 stack.enter_context(self._in_flight())
-                waiting = self._obtain(permit, contract, tool, now_ms)
+                waiting = self._obtain(permit, contract, tool, now_ms, execution)
             except SandboxError as error:  # and none that comes later, for then something may have started
-                return not_started(error)
+                return execution.judge(not_started(error))
             if waiting is None:
                 return self._run_cold(permit, contract, tool, _later(now_ms, begun))
-            return self._use(waiting, permit, tool, _later(now_ms, begun))
+            return execution.judge(self._use(waiting, permit, tool, _later(now_ms, begun), execution))
+
+    def kill(self, nonce: str) -> None:
+        """Ends the execution of this permit, also one that stands in line."""
+        self._executions.kill(nonce)
+        self._cold.kill(nonce)
+        with self._changed:
+            self._changed.notify_all()
+
+    def empty(self) -> None:
+        """Throws away every container that waits; none is made until a call, or `warm`, asks for its kind again."""
+        with self._changed:
+            for kind, shelf in list(self._shelves.items()):
+                while shelf.waiting:
+                    self._discard(shelf.waiting.popleft())
+                if not shelf.making and not shelf.line:
+                    del self._shelves[kind]
+                else:
+                    shelf.used_at = -IDLE_S  # idle from now on: what is being made is thrown away when it comes
+            self._changed.notify_all()
 
     def warm(self, contract: Contract, *, timeout_s: float = WARM_TIMEOUT_S) -> None:
         """Fills the pool for every tool of this contract that can use it; returns when it is full.
@@ -234,20 +255,22 @@ class PoolRunner:
             self._meter.cold += 1
         return self._cold.run(permit, contract, tool, now_ms)
 
-    def _obtain(self, permit: Permit, contract: Contract, tool: Tool, now_ms: int) -> Waiting | None:
+    def _obtain(
+        self, permit: Permit, contract: Contract, tool: Tool, now_ms: int, execution: Execution
+    ) -> Waiting | None:
         """A container for the permitted call; None to start cold. Raises as `_take` and `check_permit`."""
         if not is_pooled(tool):
             return None
         job = self._cold.job(contract, tool, self._permitted_image(permit, tool))
         check_permit(permit, job.prepared, contract, tool, now_ms)
         try:
-            return self._take(job, min(self._wait_s, (permit.expires_at_ms - now_ms) / 1000))
+            return self._take(job, min(self._wait_s, (permit.expires_at_ms - now_ms) / 1000), execution)
         except SandboxFailure as failure:
             if failure.reason_code == _EXHAUSTED and self._when_exhausted == "cold":
                 return None
             raise
 
-    def _take(self, job: Job, wait_s: float) -> Waiting:
+    def _take(self, job: Job, wait_s: float, execution: Execution) -> Waiting:
         """A container for one call, which is then held by its caller: first come, first served.
 
         Raises:
@@ -265,6 +288,7 @@ class PoolRunner:
             self._changed.notify_all()
             try:
                 while shelf.line[0] is not place or (found := self._pop_alive(shelf)) is None:
+                    execution.check()
                     _raise_failure(shelf, failures)
                     self._pause(begun + wait_s, f"no container was ready within {wait_s:g} s")
             finally:
@@ -275,11 +299,12 @@ class PoolRunner:
             self._meter.wait_ms.append((time.monotonic() - begun) * 1000)
             return found
 
-    def _use(self, waiting: Waiting, permit: Permit, tool: Tool, now_ms: int) -> Outcome:
+    def _use(self, waiting: Waiting, permit: Permit, tool: Tool, now_ms: int, execution: Execution) -> Outcome:
         begun = time.monotonic()
         try:
             try:
                 check_expiry(permit, now_ms)
+                execution.occupy(waiting.engine, waiting.name)
             except SandboxFailure as error:
                 return not_started(error)
             return run_ready(waiting.engine, waiting.ready, permit.call, tool)

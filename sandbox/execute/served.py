@@ -18,6 +18,7 @@ from sandbox.execute.config import ContainerConfig, Placement
 from sandbox.execute.container import Ready, make_ready, new_name
 from sandbox.execute.engine import Engine
 from sandbox.execute.protocol import END, KEY_SIZE, STDERR, STDOUT, input_frames, one_line, read_ending, server_frame
+from sandbox.execute.stopping import Execution
 
 SEND_TIMEOUT_S: Final = 10
 """For the first frame, to a runner that reads it at once."""
@@ -98,6 +99,10 @@ class ServedContainer:
     def unpause(self) -> None:
         """Lets it go on."""
         self._engine.unpause(self._ready.container)
+
+    def occupy(self, execution: Execution) -> None:
+        """Lets the container be killed with this execution; SandboxFailure if that was killed already."""
+        execution.occupy(self._engine, self._ready.container)
 
     def kill(self) -> None:
         """Ends everything in the container, from any thread; whoever listens to it hears its end."""

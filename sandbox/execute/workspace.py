@@ -14,7 +14,7 @@ import os
 import secrets
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
@@ -92,14 +92,19 @@ def workspace_folder(contract: Contract, workspace: Workspace) -> Path:
 
 
 @contextlib.contextmanager
-def workspace_transaction(contract: Contract, run: Run, config: ContainerConfig) -> Iterator[Transaction]:
-    """A view of the tool's workspace, if it has one; gone when the context ends."""
+def workspace_transaction(
+    contract: Contract, run: Run, config: ContainerConfig, check: Callable[[], None] = lambda: None
+) -> Iterator[Transaction]:
+    """A view of the tool's workspace, if it has one; gone when the context ends.
+
+    `check` is asked again and again while other calls hold the workspace; a SandboxFailure of it ends the waiting.
+    """
     if run.workspace is None:
         yield Transaction()
         return
     with contextlib.ExitStack() as stack:
         try:
-            transaction = _open(stack, workspace_folder(contract, run.workspace), run.workspace, config)
+            transaction = _open(stack, workspace_folder(contract, run.workspace), run.workspace, config, check)
         except (SandboxError, OSError) as error:
             code = error.reason_code if isinstance(error, SandboxFailure) else "sandbox_failure.workspace"
             transaction = Transaction(failure=Outcome("sandbox_failure", code, _reason(error), started=False))
@@ -124,10 +129,12 @@ def drop_abandoned_views() -> None:
 # --- private -------------------------------------------------------------------------------------------
 
 
-def _open(stack: contextlib.ExitStack, folder: Path, workspace: Workspace, config: ContainerConfig) -> Transaction:
+def _open(
+    stack: contextlib.ExitStack, folder: Path, workspace: Workspace, config: ContainerConfig, check: Callable[[], None]
+) -> Transaction:
     root = os.open(folder, _DIRECTORY)
     stack.callback(os.close, root)
-    lock_workspace(root)
+    lock_workspace(root, check)
     stack.callback(fcntl.flock, root, fcntl.LOCK_UN)  # closing is not enough where a fork has a copy
     recover(root)
     view = mount_view(stack, workspace, config)
@@ -146,8 +153,8 @@ def _refused(outcome: Outcome, reason: str) -> Outcome:
     return replace(outcome, status="error", reason_code="changes.refused", reason=reason, result=None)
 
 
-def lock_workspace(root: int) -> None:
-    """Waits for the calls before this one; SandboxFailure if they take too long."""
+def lock_workspace(root: int, check: Callable[[], None] = lambda: None) -> None:
+    """Waits for the calls before this one; SandboxFailure if they take too long, or as `check` raises it."""
     deadline = time.monotonic() + LOCK_TIMEOUT_S
     while True:
         try:
@@ -156,6 +163,7 @@ def lock_workspace(root: int) -> None:
             if time.monotonic() > deadline:
                 message = f"another call has held the workspace for {LOCK_TIMEOUT_S} s"
                 raise SandboxFailure(message, "sandbox_failure.workspace") from None
+            check()
             time.sleep(LOCK_POLL_S)
         else:
             return

@@ -27,6 +27,7 @@ from sandbox.execute.runner import Prepared
 from sandbox.execute.served import ServedContainer
 from sandbox.execute.session_workspace import SessionWorkspace
 from sandbox.execute.source import ToolSource, snapshot, source_digest
+from sandbox.execute.stopping import Executions
 from sandbox.ir import Contract, Run, RunServer, Tool
 from sandbox.mcp.arguments import server_arguments
 from sandbox.mcp.cleaning import Unfit, clean_result, clean_text, text_of
@@ -70,6 +71,7 @@ class ServerSession:
         self._config = config_of(contract.server, f"`server` in {contract.file}")
         self._engine = ColdRunner()
         self._turn = threading.RLock()
+        self._executions = Executions()
         self._live: _Live | None = None
         self._workspace: SessionWorkspace | None = None
         self._starts = 0
@@ -109,6 +111,19 @@ class ServerSession:
         if live is not None:
             live.served.kill()
 
+    def kill(self, nonce: str) -> None:
+        """Kills the server in the middle of the call with this permit; a call that waits its turn is not started."""
+        self._executions.kill(nonce)
+
+    def empty(self) -> None:
+        """Ends a server that waits for calls; the next one starts another."""
+        if self._turn.acquire(blocking=False):
+            try:
+                self._starts -= self._live is not None  # it did not end by itself
+                self._end("stopped")
+            finally:
+                self._turn.release()
+
     # --- the runner ------------------------------------------------------------------------------
 
     def prepare(self, contract: Contract, tool: Tool) -> Prepared:
@@ -129,17 +144,18 @@ class ServerSession:
     def run(self, permit: Permit, contract: Contract, tool: Tool, now_ms: int) -> Outcome:
         """Forwards the permitted call once, and tells what came of it."""
         began = time.monotonic()
-        with self._turn:
+        with self._executions.of(permit.nonce) as execution, self._turn:
             waited_ms = round((time.monotonic() - began) * 1000)
             try:
                 prepared = self.prepare(contract, tool)
                 check_permit(permit, prepared, contract, tool, now_ms + waited_ms)
                 live = self._current()
+                live.served.occupy(execution)
             except SandboxError as error:
-                return not_started(error)
+                return execution.judge(not_started(error))
             started = time.monotonic()
             outcome = self._forward(live, permit, tool)
-            return _timed(outcome, started)
+            return _timed(execution.judge(outcome), started)
 
     # --- private: one call -----------------------------------------------------------------------
 
@@ -251,7 +267,7 @@ class ServerSession:
         if self._workspace is None and run.workspace is not None:
             self._workspace = SessionWorkspace.open(self._contract, run.workspace, self._config)
         source = ToolSource(None, (), source_digest(()))
-        labels = Owner.this().labels(self._command_digest())
+        labels = Owner.this().labels(f"session {self._command_digest()}")
         view = None if self._workspace is None else self._workspace.view
         placement = Placement(self._image(), snapshot(source), view, labels)
         return ServedContainer.start(self._engine.engine(), self._config, placement, self._command)

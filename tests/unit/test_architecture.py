@@ -64,6 +64,7 @@ LAYERS: dict[str, int] = {
     "state": 3,
     "state_document": 3,
     "state_file": 3,
+    "state_switch": 3,
     "step": 3,
     "trail": 3,
     # 4: the whole way, and the proof about it
@@ -74,6 +75,7 @@ LAYERS: dict[str, int] = {
     "prove": 4,
     "recovery": 4,
     "rehearsal": 4,
+    "watch": 4,
     # 5: how users meet it
     "__init__": 5,
     "__main__": 5,
@@ -113,6 +115,7 @@ SAME_LAYER: frozenset[tuple[str, str]] = frozenset(
         ("state", "state_document"),
         ("state", "state_file"),
         ("state_document", "lookups"),
+        ("state", "state_switch"),
         ("state_document", "state_file"),
         ("decide", "lookups"),
         ("engines", "lookups"),
@@ -133,6 +136,8 @@ SAME_LAYER: frozenset[tuple[str, str]] = frozenset(
         ("gate", "passage"),
         ("gate", "recovery"),
         ("recovery", "opening"),
+        ("gate", "watch"),
+        ("passage", "watch"),
         ("gate", "rehearsal"),  # advice is judged on a state of its own
         ("__main__", "cli"),
         ("cli", "mcp"),

@@ -232,8 +232,8 @@ def test_callers_are_served_in_the_order_in_which_they_came(opened: Opened, stag
     order: list[int] = []
     take = runner._take
 
-    def noted(job: object, wait_s: float) -> object:
-        found = take(job, wait_s)
+    def noted(*asked: object) -> object:
+        found = take(*asked)
         order.append(int(threading.current_thread().name))
         return found
 
