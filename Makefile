@@ -35,7 +35,7 @@ bench: setup     ## the figures, as ratios within one run
 
 deep: setup      ## what takes longer than CI may: the same tests with many more examples
 	$(PYTEST) -n auto --dist loadgroup --hypothesis-profile=deep
-	$(BIN)/sandbox prove --solver both --timeout 600
+	$(BIN)/sandbox prove --no-cache --solver both --timeout 600
 
 lock: setup      ## resolve pyproject.toml anew into requirements.lock
 	scripts/lock

@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 def figures() -> list[Figure]:
     """One figure a property, from nothing: the ledger saves no work."""
-    command = [sys.executable, "-m", "sandbox", "prove", "proofs", "--json"]
+    command = [sys.executable, "-m", "sandbox", "prove", "proofs", "--no-cache", "--json"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     report = json.loads(done.stdout)
     return [

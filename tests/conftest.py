@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, settings
 
 OWNER_LABEL = "sandbox.owner.pid"
 DEEP_FACTOR = 20  # how many times more examples `make deep` searches than `make test`
+os.environ["SANDBOX_CACHE"] = "off"  # what a test shows was shown now
 TEST_SECONDS = 180  # a test that hangs fails at this time and says where; the slowest takes a third of it
 
 REPEATABLE = settings(deadline=None, print_blob=True, derandomize=True, suppress_health_check=[HealthCheck.too_slow])

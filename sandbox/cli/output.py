@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from typing import Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import click
 
-from sandbox.canonical import printable
-from sandbox.ir import Json
+if TYPE_CHECKING:
+    from sandbox.ir import Json
 
 SCHEMA_VERSION: Final = 1
 
@@ -34,16 +34,18 @@ def print_document(document: Mapping[str, Json]) -> None:
 
 def print_error(message: str, reason_code: str, *, as_json: bool) -> None:
     """The message on stderr; with `--json` also the one document on stdout."""
-    click.echo("\n".join(printable(line) for line in message.splitlines()), err=True)
+    click.echo("\n".join(show(line) for line in message.splitlines()), err=True)
     if as_json:
         print_document({"error": {"reason_code": reason_code, "message": message}})
 
 
 def show(text: str) -> str:
     """A text on one line, control characters escaped: nothing that a model wrote reaches the terminal as it is."""
+    from sandbox.canonical import printable  # noqa: PLC0415 - loads the language, which some answers do without
+
     return printable(text)
 
 
 def show_block(text: str) -> str:
     """As `show`, line by line."""
-    return "\n".join(printable(line) for line in text.split("\n"))
+    return "\n".join(show(line) for line in text.split("\n"))

@@ -5,14 +5,19 @@ from __future__ import annotations
 import json
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
-from typing import Final, Literal, cast
+from typing import TYPE_CHECKING, Final, Literal, cast
 
 import click
 
+from sandbox.cache import Cache
 from sandbox.cli.output import json_option, show
-from sandbox.prove.report import PropertyReport, property_words, report_to_json, words
-from sandbox.prove.run import DEFAULT_TIMEOUT_S, MAX_JOBS, ProveOptions, prove_paths
+from sandbox.cli.unchanged import Inputs, Printed, Unchanged
+
+if TYPE_CHECKING:
+    from sandbox.prove.report import Report
+    from sandbox.prove.run import ProveOptions
 
 DEFAULT_PATH: Final = "proofs"
 MAX_DEFAULT_JOBS: Final = 4
@@ -23,10 +28,12 @@ MAX_DEFAULT_JOBS: Final = 4
 @click.argument("paths", metavar="[PATH...]", nargs=-1)
 @click.option("--update", is_flag=True, help="Write ledger.json beside the property files.")
 @click.option("--locked", is_flag=True, help="Fail where there is no ledger.json: for CI.")
-@click.option("--emit", metavar="DIR", help="Write every obligation as an SMT-LIB 2 file.")
+@click.option("--emit", metavar="DIR", help="Write a certificate: every obligation as an SMT-LIB 2 file.")
 @click.option("--solver", type=click.Choice(["z3", "cvc5", "both"]), default="z3", show_default=True)
-@click.option("--jobs", type=click.IntRange(1, MAX_JOBS), default=lambda: min(MAX_DEFAULT_JOBS, os.cpu_count() or 1))
-@click.option("--timeout", type=click.FLOAT, default=DEFAULT_TIMEOUT_S, show_default=True, help="Seconds a property.")
+@click.option("--jobs", type=click.INT, default=lambda: min(MAX_DEFAULT_JOBS, os.cpu_count() or 1), help="At once.")
+@click.option("--shard", metavar="I/N", default="1/1", help="Prove the I-th of N shares, all of which are the whole.")
+@click.option("--timeout", type=click.FLOAT, help="Seconds a property.  [default: 60]")
+@click.option("--no-cache", is_flag=True, help="Prove from nothing, as --update, --emit, --locked and CI always do.")
 @json_option
 def command(
     paths: tuple[str, ...],
@@ -36,7 +43,9 @@ def command(
     emit: str | None,
     solver: str,
     jobs: int,
-    timeout: float,
+    shard: str,
+    timeout: float | None,
+    no_cache: bool,
     as_json: bool,
 ) -> int:
     """Prove property files, or every one in a folder; by default those in `proofs/`.
@@ -44,23 +53,55 @@ def command(
     Exit code: 1 if anything is refuted, vacuous or differs from the ledger, else 3 if anything is unknown, else 0.
     A folder that has no ledger yet differs from nothing, unless --locked is given or the spec says `require_proofs`.
     """
-    options = ProveOptions(
-        solver=cast("Literal['z3', 'cvc5', 'both']", solver),
-        jobs=jobs,
-        timeout_s=timeout,
-        emit_dir=Path(emit) if emit is not None else None,
-        update=update,
-        locked=locked,
-    )
-    report = prove_paths(paths or (DEFAULT_PATH,), options, _progress if sys.stderr.isatty() else None)
+    cache = None if no_cache or update or locked or emit is not None else Cache.of_user(os.environ)
+    asked = Unchanged(cache, paths or (DEFAULT_PATH,), {"solver": solver, "shard": shard}) if cache else None
+    printed = asked.known() if asked is not None else None
+    if printed is None:
+        from sandbox.prove.run import DEFAULT_TIMEOUT_S, ProveOptions  # noqa: PLC0415 - not loaded for what is known
+        from sandbox.prove.share import read_shard  # noqa: PLC0415 - likewise
+
+        options = ProveOptions(
+            solver=cast("Literal['z3', 'cvc5', 'both']", solver),
+            jobs=jobs,
+            timeout_s=DEFAULT_TIMEOUT_S if timeout is None else timeout,
+            emit_dir=Path(emit) if emit is not None else None,
+            update=update,
+            locked=locked,
+            shard=read_shard(shard),
+            cache=cache,
+        )
+        printed = _proved(paths or (DEFAULT_PATH,), options, asked)
     if as_json:
-        click.echo(json.dumps(report_to_json(report), ensure_ascii=False, indent=2))
+        click.echo(json.dumps(printed.document, ensure_ascii=False, indent=2))
     else:
-        for line in words(report):
-            click.echo(show(line))
-    return report.exit_code
+        for line in printed.lines:
+            click.echo(line)
+    return printed.exit_code
 
 
-def _progress(result: PropertyReport) -> None:
-    """One line on a terminal as soon as a property is decided."""
-    click.echo(show(next(iter(property_words(result)))), err=True)
+def _proved(paths: tuple[str, ...], options: ProveOptions, asked: Unchanged | None) -> Printed:
+    """What is to be printed; kept, where it is all decided."""
+    from sandbox.cli.progress import Progress  # noqa: PLC0415 - not loaded for what is known
+    from sandbox.prove.report import report_to_json, words  # noqa: PLC0415 - likewise
+    from sandbox.prove.run import prove_paths  # noqa: PLC0415 - likewise
+    from sandbox.spec.document import READER  # noqa: PLC0415 - likewise
+
+    inputs = Inputs()
+    before = READER.set(inputs.heard)
+    try:
+        with Progress(sys.stderr) as progress:
+            report = prove_paths(paths, options, progress.watch)
+    finally:
+        READER.reset(before)
+    printed = Printed(tuple(show(line) for line in words(report)), report_to_json(report), report.exit_code)
+    if asked is not None and _is_decided(report):
+        again = replace(report, properties=tuple(replace(each, cached=True) for each in report.properties))
+        lines = tuple(show(line) for line in words(again))
+        asked.keep(inputs, Printed(lines, report_to_json(again), report.exit_code))
+    return printed
+
+
+def _is_decided(report: Report) -> bool:
+    from sandbox.prove.verdicts import Bounded, Unknown  # noqa: PLC0415 - not loaded for what is known
+
+    return not any(isinstance(each.verdict, Unknown | Bounded) for each in report.properties)

@@ -27,7 +27,10 @@ EMIT_S: Final = 120.0
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """A finding, the solver's resource units and the milliseconds that it took, and what a proof rests on."""
+    """A finding, the solver's resource units and the milliseconds that it took, and what a proof rests on.
+
+    `cached`: the finding was made before, and only read now.
+    """
 
     finding: Finding
     spent: int
@@ -35,6 +38,7 @@ class Reply:
     rests_on: RestsOn = NOTHING
     obligations: tuple[Obligation, ...] = ()
     doubts: tuple[Doubt, ...] = ()
+    cached: bool = False
 
 
 class Crew:

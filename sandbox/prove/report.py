@@ -52,6 +52,7 @@ class PropertyReport:
     duration_ms: int
     rests_on: RestsOn = NOTHING
     obligations: tuple[Obligation, ...] = ()
+    cached: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +117,7 @@ def property_to_json(report: PropertyReport) -> Json:
         "solvers": list(report.solvers),
         "rlimit": report.rlimit,
         "duration_ms": report.duration_ms,
+        "cached": report.cached,
     }
 
 
@@ -187,7 +189,8 @@ def property_words(report: PropertyReport) -> Iterator[str]:
     """One property for a person: the verdict, and the sequence that shows it."""
     verdict = report.verdict
     reason = f": {reason_of(verdict)}" if reason_of(verdict) else ""
-    yield f"{name_of(verdict):8} {report.spec} {report.subject.id} ({report.duration_ms} ms){reason}"
+    took = "cached" if report.cached else f"{report.duration_ms} ms"
+    yield f"{name_of(verdict):8} {report.spec} {report.subject.id} ({took}){reason}"
     yield from (f"  by the invariant: {text}" for text in invariant_of(verdict))
     if report.rests_on.sources and isinstance(verdict, Proved):
         yield f"  rests on {', '.join(phrase(each) for each in report.rests_on.sources)}"

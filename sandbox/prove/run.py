@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeAlias, assert_never
 
+from sandbox.cache import Cache
 from sandbox.decide import EnginePair, Evaluator
 from sandbox.engines import SolverWorker
 from sandbox.errors import EnginesDisagree, SandboxError, UsageError
@@ -21,11 +22,15 @@ from sandbox.prove.findings import Disputed, Empty, GaveUp, Holds, Shown, Solver
 from sandbox.prove.ledger import Difference, Entry
 from sandbox.prove.replay import Differs, replay
 from sandbox.prove.report import LedgerStatus, PropertyReport, Report
+from sandbox.prove.saved import Memory
+from sandbox.prove.share import Shard
 from sandbox.prove.verdicts import Moves, Proved, Refuted, Replayed, Unknown, Vacuous, Verdict, invariant_of, name_of
 from sandbox.prove.worker import Order
 
 DEFAULT_TIMEOUT_S: Final = 60.0
 """Per property. A property of a payments spec takes under a second; one that takes a minute wants another wording."""
+
+WHOLE: Final = Shard(1, 1)
 
 MAX_JOBS: Final = 64
 """Children at once; each is a process with a solver in it."""
@@ -36,6 +41,8 @@ class ProveOptions:
     """How to prove. `solver` is who must be convinced; `timeout_s` is per property; `emit_dir` gets SMT-LIB files.
 
     With `locked` a folder without a ledger differs from it: CI says so, and a spec with `require_proofs` always does.
+    With a `shard` only its share is proved and compared; with a `cache` nothing that was decided before, unless what
+    is found is to be written down (`update`, `emit_dir`) or held against what is (`locked`).
     """
 
     solver: SolverChoice = "z3"
@@ -44,6 +51,13 @@ class ProveOptions:
     emit_dir: Path | None = None
     update: bool = False
     locked: bool = False
+    shard: Shard = WHOLE
+    cache: Cache | None = None
+
+    @property
+    def from_nothing(self) -> bool:
+        """Whether nothing is believed that was found before."""
+        return self.cache is None or self.update or self.locked or self.emit_dir is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,20 +69,27 @@ class Batch:
     properties: tuple[Property, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class _Task:
     batch: Batch
     subject: Property
 
 
 _Verdicts: TypeAlias = dict[_Task, PropertyReport]
+OnStart: TypeAlias = Callable[[Property, int], None]
 OnResult: TypeAlias = Callable[[PropertyReport], None]
 
 
-def prove_paths(
-    paths: Sequence[str | Path], options: ProveOptions | None = None, on_result: OnResult | None = None
-) -> Report:
-    """Prove every property of the given files and folders; `on_result` hears of each one once it is decided.
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """Who is told: of each property when it is begun, with how many there are, and when it is decided."""
+
+    started: OnStart = lambda _subject, _count: None
+    decided: OnResult = lambda _report: None
+
+
+def prove_paths(paths: Sequence[str | Path], options: ProveOptions | None = None, watch: Watch | None = None) -> Report:
+    """Prove every property of the given files and folders, and tell `watch` of each.
 
     Raises UsageError `nothing_to_prove` where there is no property; PropertyError and SpecError for what does not
     load; EnginesDisagree where two solvers contradict each other. Whatever else goes wrong is the verdict `Unknown`.
@@ -76,12 +97,10 @@ def prove_paths(
     from sandbox.compile import load_properties  # noqa: PLC0415 - the parsers load only where files are read
 
     sets = (each for path in paths for each in load_properties(path))
-    return prove_batches([Batch(Path(s.file), s.contract, s.properties) for s in sets], options, on_result)
+    return prove_batches([Batch(Path(s.file), s.contract, s.properties) for s in sets], options, watch)
 
 
-def prove_batches(
-    batches: Iterable[Batch], options: ProveOptions | None = None, on_result: OnResult | None = None
-) -> Report:
+def prove_batches(batches: Iterable[Batch], options: ProveOptions | None = None, watch: Watch | None = None) -> Report:
     """As `prove_paths`, of what has been loaded. A batch that is named twice is proved once."""
     options = options or ProveOptions()
     _check(options)
@@ -92,12 +111,20 @@ def prove_batches(
         raise UsageError(message, "nothing_to_prove")
     if options.emit_dir is not None:
         certificate.prepare(options.emit_dir)
-    reports = _decided(once, tasks, options, on_result)
+    own = options.shard.of(tasks)
+    reports = _decided(once, _needed(tasks, own), options, watch or Watch())
     if options.emit_dir is not None:
         certificate.write(options.emit_dir, (_certified(task, reports) for task in tasks), options.solver)
-    statuses, differences = _compared(once, reports, options)
+    statuses, differences = _compared(once, tasks, own, reports, options)
     covered = tuple(_coverage(contract, tasks, reports) for contract in _contracts(once))
-    return Report(tuple(reports[task] for task in tasks), covered, statuses, differences)
+    return Report(tuple(reports[task] for task in own), covered, statuses, differences)
+
+
+def _needed(tasks: tuple[_Task, ...], own: tuple[_Task, ...]) -> tuple[_Task, ...]:
+    """The tasks of a share, and the `always` that they may rest on."""
+    resting = {id(task.batch) for task in own if task.subject.kind != "always"}
+    mine = {id(task) for task in own}
+    return tuple(t for t in tasks if id(t) in mine or (t.subject.kind == "always" and id(t.batch) in resting))
 
 
 def _check(options: ProveOptions) -> None:
@@ -107,28 +134,37 @@ def _check(options: ProveOptions) -> None:
     if not 0 < options.timeout_s < float("inf"):
         message = f"`--timeout {options.timeout_s:g}`: a positive number of seconds is meant"
         raise UsageError(message)
+    if options.shard != WHOLE and (options.update or options.emit_dir is not None):
+        message = "`--shard` proves a share: a ledger (`--update`) and a certificate (`--emit`) are of the whole"
+        raise UsageError(message)
 
 
 # --- deciding ----------------------------------------------------------------------------------------
 
 
-def _decided(
-    batches: tuple[Batch, ...], tasks: tuple[_Task, ...], options: ProveOptions, on_result: OnResult | None
-) -> _Verdicts:
+def _decided(batches: tuple[Batch, ...], tasks: tuple[_Task, ...], options: ProveOptions, watch: Watch) -> _Verdicts:
     """First every `always`; what is proved of them is what the others may assume."""
     reports: _Verdicts = {}
     with ExitStack() as stack:
         crew = stack.enter_context(Crew())
+        memory = Memory(crew, None if options.from_nothing else options.cache)
         pool = stack.enter_context(ThreadPoolExecutor(options.jobs))
         engines = {id(batch): _engines(batch.contract, stack) for batch in batches}
+
+        def carried_out(order: Order) -> Reply:
+            watch.started(order.subject, len(tasks))
+            return memory.carry_out(order)
+
         for wave in ("always", "others"):
-            chosen = [task for task in tasks if (task.subject.kind == "always") == (wave == "always")]
-            orders = [_order(task, _others(task, reports), options, tasks.index(task) + 1) for task in chosen]
+            chosen = [
+                (n, task) for n, task in enumerate(tasks, 1) if (task.subject.kind == "always") == (wave == "always")
+            ]
+            orders = [_order(task, _others(task, reports), options, number) for number, task in chosen]
             try:
-                for task, reply in zip(chosen, pool.map(crew.carry_out, orders), strict=True):
-                    reports[task] = _report(task, reply, engines[id(task.batch)], options)
-                    if on_result is not None:
-                        on_result(reports[task])
+                for (_, task), reply in zip(chosen, pool.map(carried_out, orders), strict=True):
+                    pair = EnginePair(Evaluator(task.batch.contract), None) if reply.cached else engines[id(task.batch)]
+                    reports[task] = _report(task, reply, pair, options)
+                    watch.decided(reports[task])
             except BaseException:
                 crew.leave()  # else the pool would wait for children that nobody wants any more
                 raise
@@ -179,6 +215,7 @@ def _report(task: _Task, reply: Reply, engines: EnginePair, options: ProveOption
         duration_ms=reply.duration_ms,
         rests_on=reply.rests_on,
         obligations=reply.obligations,
+        cached=reply.cached,
     )
 
 
@@ -240,13 +277,17 @@ def _how(subject: Property, played: Replayed) -> str:
 
 
 def _compared(
-    batches: tuple[Batch, ...], reports: _Verdicts, options: ProveOptions
+    batches: tuple[Batch, ...],
+    tasks: tuple[_Task, ...],
+    own: tuple[_Task, ...],
+    reports: _Verdicts,
+    options: ProveOptions,
 ) -> tuple[tuple[tuple[str, LedgerStatus], ...], tuple[Difference, ...]]:
-    """Each folder's ledger beside what was found; with `update`, written anew."""
+    """Each folder's ledger beside what was found; with `update`, written anew. Of a share, its own entries only."""
     statuses: list[tuple[str, LedgerStatus]] = []
     differences: list[Difference] = []
     for folder in dict.fromkeys(batch.file.parent for batch in batches):
-        found = _entries(folder, reports)
+        found = _entries(folder, own, reports)
         files = {batch.file.name for batch in batches if batch.file.parent == folder}
         recorded = ledger.read_ledger(folder)
         if options.update:
@@ -256,10 +297,19 @@ def _compared(
             statuses.append((str(folder), "absent"))
             differences += [_no_ledger(folder)] if options.locked or _demanded(batches, folder) else []
         else:
-            drift = ledger.differences(recorded, found, files, folder)
+            mine = _share_of(recorded, tasks, own, options)
+            drift = ledger.differences(mine, found, files, folder)
             differences += drift
             statuses.append((str(folder), "differs" if drift else "current"))
     return tuple(statuses), tuple(differences)
+
+
+def _share_of(
+    recorded: Mapping[str, Entry], tasks: tuple[_Task, ...], own: tuple[_Task, ...], options: ProveOptions
+) -> dict[str, Entry]:
+    """The entries that this run answers for: its own properties', and, in the first share, those of none."""
+    keys = {ledger.key_of(task.batch.file, task.batch.contract, task.subject): task in own for task in tasks}
+    return {key: entry for key, entry in recorded.items() if keys.get(key, options.shard.is_first)}
 
 
 def _demanded(batches: tuple[Batch, ...], folder: Path) -> bool:
@@ -270,16 +320,16 @@ def _no_ledger(folder: Path) -> Difference:
     return Difference(str(folder), "missing", f"there is none in `{folder}`")
 
 
-def _entries(folder: Path, reports: _Verdicts) -> dict[str, Entry]:
+def _entries(folder: Path, own: tuple[_Task, ...], reports: _Verdicts) -> dict[str, Entry]:
     return {
         ledger.key_of(task.batch.file, task.batch.contract, task.subject): Entry(
             ledger.digest_of(task.batch.contract, task.subject, task.batch.properties),
             task.subject.kind,
-            name_of(report.verdict),
+            name_of(reports[task].verdict),
             () if task.subject.kind == "always" else tuple(p.id for p in _invariants(task, reports)),
-            invariant_of(report.verdict),
+            invariant_of(reports[task].verdict),
         )
-        for task, report in reports.items()
+        for task in own
         if task.batch.file.parent == folder
     }
 
@@ -289,5 +339,9 @@ def _contracts(batches: tuple[Batch, ...]) -> tuple[Contract, ...]:
 
 
 def _coverage(contract: Contract, tasks: tuple[_Task, ...], reports: _Verdicts) -> Coverage:
-    judged = [(t.subject, isinstance(reports[t].verdict, Proved)) for t in tasks if t.batch.contract == contract]
+    judged = [
+        (t.subject, t in reports and isinstance(reports[t].verdict, Proved))
+        for t in tasks
+        if t.batch.contract == contract
+    ]
     return coverage(contract, judged)

@@ -7,7 +7,8 @@ text, so that `5000.00` keeps its digits and `no`, `0o17` and `1e3` mean nothing
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeAlias
@@ -28,6 +29,10 @@ _FORBIDDEN: Final = re.compile(
     "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029\ufeff\u202a-\u202e\u2066-\u2069\ud800-\udfff]|\r(?!\n)"
 )
 """Control characters, and marks that make a reviewer see another text than the one that is read."""
+
+
+READER: Final[ContextVar[Callable[[Path, bytes], None] | None]] = ContextVar("reader", default=None)
+"""Who hears of every spec and property file that is read, with its bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +109,8 @@ def read_source(path: Path, name: str, error: type[SpecError | PropertyError]) -
     except (OSError, ValueError) as failure:
         message = f"`{name}` cannot be read ({failure}); give the path of a readable YAML file"
         raise UsageError(message) from failure
+    if (heard := READER.get()) is not None:
+        heard(path, raw)
     source = SourceFile(name, "")
     if len(raw) > MAX_BYTES:
         raise error((source.problem(0, f"the file is larger than {MAX_BYTES // 1024} KiB; split it"),))

@@ -9,8 +9,8 @@ from sandbox.prove import ledger
 
 MODELS_AND_REPORTS = {
     "__init__", "certificate", "child", "coverage", "crew", "findings", "held", "ledger", "manifest", "models",
-    "narrow", "reading", "recheck", "record", "replay", "report", "sequence", "sources", "standing", "tape", "unroll",
-    "verdicts", "verify", "worker",
+    "narrow", "reading", "recheck", "record", "replay", "report", "saved", "sequence", "share", "sources", "standing",
+    "tape", "unroll", "verdicts", "verify", "worker",
 }  # fmt: skip
 
 

@@ -53,6 +53,7 @@ from sandbox.prove.coverage import Coverage, Share
 from sandbox.prove.crew import Reply
 from sandbox.prove.findings import Disputed
 from sandbox.prove.ledger import Difference
+from sandbox.prove.run import Watch
 from sandbox.prove.second import second_opinion
 
 AMOUNT, SENT = argument("amount", IntType(1, 60)), variable("sent")
@@ -80,9 +81,12 @@ def batch(folder: Path, *, capped: bool = True, properties: tuple[Property, ...]
 
 def test_a_sound_spec_is_proved_and_what_is_proved_helps_the_others(tmp_path: Path) -> None:
     heard: list[str] = []
-    report = prove_batches([batch(tmp_path)], ProveOptions(jobs=2), lambda each: heard.append(each.subject.id))
+    begun: list[tuple[str, int]] = []
+    watch = Watch(lambda subject, count: begun.append((subject.id, count)), lambda each: heard.append(each.subject.id))
+    report = prove_batches([batch(tmp_path)], ProveOptions(jobs=2), watch)
     assert [type(each.verdict) for each in report.properties] == [Proved, Proved, Proved]
     assert heard == ["cap", "beyond", "useful"]
+    assert sorted(begun) == [("beyond", 3), ("cap", 3), ("useful", 3)]
     assert report.exit_code == 0
     assert report.ledgers == ((str(tmp_path), "absent"),)
     assert all(each.solvers == ("z3",) for each in report.properties)

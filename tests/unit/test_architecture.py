@@ -20,6 +20,7 @@ PACKAGE = ROOT / "sandbox"
 
 LAYERS: dict[str, int] = {
     # 0: what everything may know
+    "cache": 0,
     "errors": 0,
     "events": 0,
     "fetching": 0,
