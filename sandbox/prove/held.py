@@ -13,9 +13,10 @@ from typing import TypeAlias
 
 import z3
 
-from sandbox.encode import Environment, MapTerm, Term, choice, initial_literal, initial_map, single, symbol
+from sandbox.encode import Environment, MapTerm, SetTerm, Term, choice, initial_literal, initial_map, single, symbol
 from sandbox.ir import Bound, Contract, ScopeName, Tool, Variable
 from sandbox.machine import is_map, is_window
+from sandbox.prove.keys import keys_in
 from sandbox.prove.obligations import is_written, term
 
 Owners: TypeAlias = Mapping[ScopeName, z3.ExprRef]
@@ -124,6 +125,34 @@ def with_events(contract: Contract, held: Held, at: z3.ArithRef, owners: Owners,
                 event = Event(amount, at, key, owners.get(variable.scope))
                 events[variable.name] = (*events.get(variable.name, ()), event)
     return replace(held, events=events, assigned=tuple(assigned))
+
+
+def rooms(contract: Contract, before: Mapping[str, Term], after: Mapping[str, Term]) -> list[z3.BoolRef]:
+    """That no set or map grows beyond its `max_size`; nothing is said where so many entries were never assigned."""
+    terms: list[z3.BoolRef] = []
+    for variable in contract.variables:
+        old, new, most = before[variable.name], after[variable.name], variable.max_size
+        if isinstance(old, SetTerm | MapTerm) and isinstance(new, SetTerm | MapTerm) and most is not None:
+            entries = keys_in([_array(new)])
+            if len(entries) > most:
+                count = _count(new, entries)
+                terms.append(z3.Or(count <= most, count <= _count(old, entries)))
+    return terms
+
+
+def _array(value: SetTerm | MapTerm) -> z3.ArrayRef:
+    return value.members if isinstance(value, SetTerm) else value.values
+
+
+def _count(value: SetTerm | MapTerm, entries: tuple[z3.ExprRef, ...]) -> z3.ArithRef:
+    """How many different ones of these entries it has."""
+    one, zero = z3.IntVal(1, _array(value).ctx), z3.IntVal(0, _array(value).ctx)
+    counted = []
+    for position, entry in enumerate(entries):
+        there = value.has(entry) if isinstance(value, SetTerm) else value.kept(entry)
+        first = [entry != earlier for earlier in entries[:position]]
+        counted.append(z3.If(z3.And(there, *first), one, zero))
+    return z3.Sum([zero, *counted])
 
 
 def _at(value: Term, key: z3.ExprRef | None) -> z3.ArithRef:

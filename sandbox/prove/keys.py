@@ -1,25 +1,23 @@
 """What is said of all keys of a map, without a quantifier: at every key that a query reads, and at one of its own.
 
-A query is encoded anew until it reads no further key. Each `AllKeys` is said at all keys that the query read before,
-whether by an argument, a constant or another `AllKeys`, and at a constant that is made for it alone; `Environment`
-says why that is sound. It is also enough, where no `AllKeys` stands within another one: from a model of what is said
-here, let the maps keep nothing but what was read. Nothing that was read changes, and what is said of all keys is true.
+A query is encoded twice: at first to see which keys it reads. Then each `AllKeys` is said at all of them, whether they
+are read by an argument, a constant or another `AllKeys`, and at a constant that is made for it alone; why that is sound
+is said at `Environment`. It is also enough, where no `AllKeys` stands within another one: from a model of what is said,
+let the maps keep nothing but what was read. Nothing that was read changes, and what is said of all keys is true.
+Within another one it may not be enough, for each key of the outer one makes a further key of the inner one.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from typing import Final, TypeAlias
+from typing import TypeAlias
 
 import z3
 
 from sandbox.encode import Environment, in_range, single, symbol
 from sandbox.ir import Bound, EnumType, StringType
 from sandbox.regex import to_z3
-
-ROUNDS: Final = 3
-"""How often a query is encoded at most; an `AllKeys` within another one may read further keys for ever."""
 
 Said: TypeAlias = Callable[[Environment], Iterable[z3.BoolRef]]
 
@@ -52,16 +50,11 @@ def read_keys(env: Environment, sort: z3.SortRef) -> tuple[z3.ExprRef, ...]:
 
 def at_every_key(env: Environment, said: Said) -> tuple[z3.BoolRef, ...]:
     """What is said in the environment, each `AllKeys` at every key that is read in it."""
-    keyring = Keyring(env.ctx)
-    for _ in range(ROUNDS):
-        terms = tuple(said(replace(env, keys=keyring)))
-        if not keyring.asked:
-            return terms
-        read = keys_in(terms)
-        if len(read) == len(keyring.read):
-            return terms
-        keyring = Keyring(env.ctx, read)
-    return tuple(said(replace(env, keys=keyring)))
+    first = Keyring(env.ctx)
+    terms = tuple(said(replace(env, keys=first)))
+    if not first.asked:
+        return terms
+    return tuple(said(replace(env, keys=Keyring(env.ctx, keys_in(terms)))))
 
 
 def keys_in(terms: Iterable[z3.BoolRef]) -> tuple[z3.ExprRef, ...]:

@@ -75,10 +75,10 @@ PRINTABLE: Final = (" ", "~")
 """ASCII from space to tilde: what a person can read and type."""
 
 
-def has_strings(tool: Tool, env: Environment) -> bool:
-    """Whether narrowing changes anything for this tool."""
+def strings_of(tool: Tool, env: Environment) -> int:
+    """How many strings a call of this tool has at most; of none, narrowing changes nothing."""
     every = (part for a in tool.arguments for part in parts(env.args[a.name], sort_of(a.type)))
-    return any(isinstance(sort, StringSort) for _, sort in every)
+    return sum(isinstance(sort, StringSort) for _, sort in every)
 
 
 def parts(term: Term, sort: Sort) -> Iterator[tuple[Term, Sort]]:

@@ -61,7 +61,7 @@ from sandbox.ir import (
 from sandbox.machine import is_window
 from sandbox.prove.keys import Said, at_every_key, of_type, read_keys
 from sandbox.prove.mentions import facts_in
-from sandbox.prove.narrow import has_strings, narrow_domain, narrow_fact_domain, parts
+from sandbox.prove.narrow import narrow_domain, narrow_fact_domain, parts, strings_of
 from sandbox.prove.quiet import quiet, shortened
 from sandbox.prove.scopes import OTHER, Apart, differing_keys, seen_by, ways_apart
 
@@ -81,7 +81,7 @@ class Query:
 
     `expected` is what a proof needs: `unsat`, or `sat` of a hypothesis, or `either` where both answers are of use.
     `narrow` implies the terms, if it is not empty: where to look for a model first. `tool` is the one that it is about,
-    `lemma` the window that its answer shows to grow, '' for none.
+    `lemma` the window that its answer shows to grow, '' for none. `strings` is how many strings its calls can have.
     """
 
     label: str
@@ -90,6 +90,7 @@ class Query:
     narrow: tuple[z3.BoolRef, ...] = ()
     tool: str = ""
     lemma: str = ""
+    strings: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,11 +133,12 @@ def about_call(
     """What is said, of every call of the tool that can be parsed, at every time and in every session."""
     contract, terms = ground.contract, at_every_key(env, said)
     whole = (*domain(tool, quiet(tool, env, terms)), *fact_domain(contract, env), *terms)
-    if not has_strings(tool, env):
+    strings = strings_of(tool, env)
+    if not strings:
         return Query(label, whole, expected, tool=tool.name)
     few = shortened(tool, env)
     narrow = (*narrow_domain(tool, few), *narrow_fact_domain(contract, few), *at_every_key(few, said))
-    return Query(label, whole, expected, narrow, tool.name)
+    return Query(label, whole, expected, narrow, tool.name, strings=strings)
 
 
 def cases(tool: Tool) -> tuple[Case, ...]:
@@ -441,7 +443,8 @@ def consistent(ground: Ground, tool: Tool, condition: Expr) -> Query:
     env = free_facts(ground, tool, condition)
     few = shortened(tool, env)
     narrow = () if few is env else (*narrow_domain(tool, few), *at_every_key(few, said))
-    return Query(f"consistent_{tool.name}", at_every_key(env, said), "sat", narrow, tool.name)
+    strings = strings_of(tool, env)
+    return Query(f"consistent_{tool.name}", at_every_key(env, said), "sat", narrow, tool.name, strings=strings)
 
 
 def typed(ground: Ground, tool: Tool, condition: Expr) -> Query:

@@ -16,7 +16,7 @@ from sandbox.encode import Environment, Term, domain, fact_domain, fact_symbols,
 from sandbox.encode import choice as either
 from sandbox.ir import Const, Eq, Not, Tool
 from sandbox.machine import VERDICT_SORT, verdict_of
-from sandbox.prove.held import Held, Owners, Way, effective_at, with_events, with_values
+from sandbox.prove.held import Held, Owners, Way, effective_at, rooms, with_events, with_values
 from sandbox.prove.models import Symbolic
 from sandbox.prove.narrow import narrow_domain, narrow_fact_domain
 from sandbox.prove.obligations import Ground, following_terms, storable, succeeded_terms, term
@@ -65,13 +65,17 @@ class Run:
     clock: z3.ArithRef
 
 
-def run_of(ground: Ground, writers: tuple[Tool, ...], calls: int, *, free: bool, late: bool = False) -> Run:
-    """All sequences of this many permitted calls, at one instant or at free times.
+def beginning(ground: Ground) -> Run:
+    """No call yet."""
+    return Run((), (), (), Held(), z3.IntVal(START_MS, ground.ctx))
+
+
+def run_of(ground: Ground, run: Run, writers: tuple[Tool, ...], calls: int, *, free: bool, late: bool = False) -> Run:
+    """All sequences of this many permitted calls that begin with a run, at one instant or at free times.
 
     Each ends `ok` at once or not at all; with `late`, also after any later call was permitted.
     """
-    run = Run((), (), (), Held(), z3.IntVal(START_MS, ground.ctx))
-    for position in range(1, calls + 1):
+    for position in range(len(run.turns) + 1, calls + 1):
         run = succeeded(ground, extended(ground, run, writers, position, free=free), free=free, late=late)
     return run
 
@@ -103,7 +107,8 @@ def extended(ground: Ground, run: Run, writers: tuple[Tool, ...], position: int,
         for name, events in held.events.items()
         for event in events[len(run.held.events.get(name, ())) :]
     ]
-    moving = (*passing, choice >= 0, choice < len(calls), *growing)
+    room = rooms(ground.contract, before, following)
+    moving = (*passing, choice >= 0, choice < len(calls), *growing, *room)
     return Run(
         (*run.terms, *moving, *chosen),
         (*run.narrow, *moving, *narrowly),
@@ -131,15 +136,22 @@ def succeeded(ground: Ground, run: Run, *, free: bool, late: bool) -> Run:
     ]
     now, passing = instant(ground, run, f"e_{count}", free=free)
     held = run.held
+    room: list[z3.BoolRef] = []
     for at, ends in endings.items():
-        held = after_ending(ground, held, run.turns[at], ends, now)
-    said = (*passing, *once)
+        held, fits = after_ending(ground, held, run.turns[at], ends, now)
+        room += fits
+    said = (*passing, *once, *room)
     turns = (*run.turns[:-1], replace(last, endings=endings, ended=now))
     return Run((*run.terms, *said), (*run.narrow, *said), turns, held, now)
 
 
-def after_ending(ground: Ground, held: Held, turn: Turn, ends: z3.BoolRef, now: z3.ArithRef) -> Held:
-    """What is stored once the call of a turn has ended at this time, if it `ends`; windows are not among it."""
+def after_ending(
+    ground: Ground, held: Held, turn: Turn, ends: z3.BoolRef, now: z3.ArithRef
+) -> tuple[Held, list[z3.BoolRef]]:
+    """What is stored once the call of a turn has ended at this time, if it `ends`, and that there is room for it.
+
+    Windows are not among it.
+    """
     before = effective_at(ground.contract, held, now, turn.owners)
     after = [
         succeeded_terms(ground, call.tool, replace(call.env, state=before, facts={**call.env.facts, "now": now}))
@@ -148,7 +160,7 @@ def after_ending(ground: Ground, held: Held, turn: Turn, ends: z3.BoolRef, now: 
     state = {
         name: either(ends, picked(turn.choice, [each[name] for each in after]), value) for name, value in before.items()
     }
-    return with_values(ground.contract, held, now, turn.owners, state)
+    return with_values(ground.contract, held, now, turn.owners, state), rooms(ground.contract, before, state)
 
 
 def instant(ground: Ground, run: Run, name: str, *, free: bool) -> tuple[z3.ArithRef, list[z3.BoolRef]]:
@@ -187,9 +199,15 @@ def among_few(ground: Ground, call: Symbolic, said: Said) -> list[z3.BoolRef]:
 
 
 def permits(ground: Ground, tool: Tool) -> Said:
-    """The call is not denied."""
+    """The call is not denied by the rules, and its keys are such that it can be noted."""
     permitted = Not(Eq(verdict_of(tool), DENIED))
     return lambda env: [term(permitted, env, {"tool": tool.name}), *storable(ground, tool, env)]
+
+
+def noted(ground: Ground, tool: Tool, env: Environment) -> list[z3.BoolRef]:
+    """A call that no rule denies is not denied by what is stored either."""
+    after = following_terms(ground, tool, env)
+    return [*storable(ground, tool, env), *rooms(ground.contract, env.state, after)]
 
 
 def unasked(turn: Turn) -> z3.BoolRef:

@@ -22,7 +22,7 @@ from sandbox.prove.positive import positively
 from sandbox.prove.record import AnswerName
 from sandbox.prove.script import script_of
 from sandbox.prove.second import second_opinion
-from sandbox.prove.stringwise import by_string, many_strings
+from sandbox.prove.stringwise import MANY, by_string
 from sandbox.prove.tape import Tape
 
 QUERY_RLIMIT: Final = 60_000_000
@@ -155,17 +155,17 @@ class Desk:
             case "sat":
                 return Sat()
             case "unknown":
-                found = self._asked(query.terms, self.rlimit, wordy=bool(query.narrow))
+                found = self._asked(query.terms, self.rlimit, wordy=query.strings >= MANY)
                 return Sat() if isinstance(found, Model) else found
 
     def search(self, query: Query) -> Search:
         """A model of the query, by Z3 whatever the choice: a witness stands on its replay, not on a solver."""
         found = self.glance(query) if query.narrow else None
-        return found if isinstance(found, Model) else self._asked(query.terms, self.rlimit, wordy=bool(query.narrow))
+        return found if isinstance(found, Model) else self._asked(query.terms, self.rlimit, wordy=query.strings >= MANY)
 
     def glance(self, query: Query) -> Search:
         """A model in the narrower place, if a little effort finds one."""
-        return self._asked(query.narrow or query.terms, min(self.rlimit, GLANCE_RLIMIT), wordy=bool(query.narrow))
+        return self._asked(query.narrow or query.terms, min(self.rlimit, GLANCE_RLIMIT), wordy=query.strings >= MANY)
 
     def _asked(self, terms: tuple[z3.BoolRef, ...], rlimit: int, *, wordy: bool) -> Search:
         """By string, where a call has many; else as they stand, with little effort; positively; as they stand."""
@@ -242,7 +242,7 @@ class Desk:
     def _by_string(self, terms: tuple[z3.BoolRef, ...]) -> Search | None:
         """The answer of `stringwise`, where there are enough of them and it has one."""
         time_ms = self.time_ms()
-        if time_ms <= 0 or not many_strings(terms):
+        if time_ms <= 0:
             return None
         z3.set_param("memory_max_size", MAX_Z3_MEMORY_MB)
         solver = z3.Solver(ctx=z3.Context())

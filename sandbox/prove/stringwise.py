@@ -37,11 +37,6 @@ class _Words:
     mixed: set[int] = field(default_factory=set)
 
 
-def many_strings(terms: Iterable[z3.BoolRef]) -> bool:
-    """Whether there are enough free strings, in comparisons only, for this way."""
-    return len(_found(list(terms)).strings) >= MANY
-
-
 def by_string(terms: Iterable[z3.BoolRef], solver: z3.Solver) -> z3.ModelRef | Literal["unsat"] | None:
     """A model of the terms, or that there is none; None where this way does not decide it.
 

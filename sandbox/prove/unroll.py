@@ -19,16 +19,18 @@ from sandbox.ir import Expr, Tool
 from sandbox.prove.held import effective_at
 from sandbox.prove.mentions import facts_in
 from sandbox.prove.models import Ladder, Symbolic, arguments_of, is_true, number, session_of, shrunk
-from sandbox.prove.narrow import has_strings, narrow_fact_domain
+from sandbox.prove.narrow import narrow_fact_domain, strings_of
 from sandbox.prove.obligations import Case, Ground, Query, meeting, term
 from sandbox.prove.scopes import scopes_of
 from sandbox.prove.sequence import (
     Run,
     among_all,
     among_few,
+    beginning,
     calls_of,
     facts_at,
     instant,
+    noted,
     owners_of,
     run_of,
     symbolic,
@@ -75,7 +77,7 @@ class NotFound:
 
 def at_a_glance(ground: Ground, desk: Desk, targets: tuple[CallTarget, ...]) -> Found | None:
     """A first call that shows one of the targets, if one is found in passing; None says nothing."""
-    run = run_of(ground, (), 0, free=False)
+    run = beginning(ground)
     for target in targets:
         query, end = ending(ground, run, target, free=False)
         answer = desk.glance(query)
@@ -89,9 +91,11 @@ def shortest(ground: Ground, desk: Desk, targets: tuple[Target, ...]) -> Found |
     writers = tuple(tool for tool in ground.contract.tools if tool.then or tool.on_success)
     timed = (False, True) if time_matters(ground, writers, targets) else (False,)
     undecided = ""
+    runs: dict[tuple[bool, bool], Run] = {}
     for before in range(MAX_CALLS if writers else 1):
         for free, late in itertools.product(timed, (False, True) if may_end_late(writers, before) else (False,)):
-            run = run_of(ground, writers, before, free=free, late=late)
+            begun = runs.get((free, late), beginning(ground))
+            run = runs[free, late] = run_of(ground, begun, writers, before, free=free, late=late)
             for target in targets:
                 query, end = ending(ground, run, target, free=free)
                 answer = desk.search(query)
@@ -149,10 +153,16 @@ def ending(ground: Ground, run: Run, target: Target, *, free: bool) -> tuple[Que
         case CallTarget(case=case, condition=condition):
             call = symbolic(ground, case.tool, count + 1, env)
             label = f"call_{count + 1}_{case.tool.name}_{case.rule}"
-            wished = partial(meeting, case, condition)
+            wished = partial(wanted_of_call, ground, case, condition)
             terms = (*run.terms, *passing, *among_all(ground, call, wished))
             narrow = (*run.narrow, *passing, *among_few(ground, call, wished))
             return asked(label, terms, narrow, (*calls_of(run), call)), End(now, call)
+
+
+def wanted_of_call(ground: Ground, case: Case, condition: Expr, env: Environment) -> list[z3.BoolRef]:
+    """The case and the condition, of a call that the gate decides as the rules do."""
+    decided = noted(ground, case.tool, env) if case.verdict != "deny" else []
+    return [*meeting(case, condition, env), *decided]
 
 
 def looked_at(ground: Ground, env: Environment, goal: Expr) -> tuple[tuple[z3.BoolRef, ...], tuple[z3.BoolRef, ...]]:
@@ -166,7 +176,8 @@ def asked(
     label: str, terms: tuple[z3.BoolRef, ...], narrow: tuple[z3.BoolRef, ...], calls: tuple[Symbolic, ...]
 ) -> Query:
     """The query, with its narrower part where that is one."""
-    return Query(label, terms, narrow=narrow if any(has_strings(call.tool, call.env) for call in calls) else ())
+    strings = sum(strings_of(call.tool, call.env) for call in calls)
+    return Query(label, terms, narrow=narrow if strings else (), strings=strings)
 
 
 def moves_of(ground: Ground, desk: Desk, label: str, found: Model, *, run: Run, end: End) -> Moves:

@@ -429,3 +429,256 @@ tools:
 )
 
 SEEDED = (*BUDGETS, *PHASES, *CALLS)
+
+SETS_AND_MAPS = (
+    Seeded(
+        "only who was introduced is written to",
+        """
+state:
+  known: {type: set, items: {type: string, max_size: 40}, initial: []}
+tools:
+  introduce:
+    args: {who: {type: string, max_size: 40}}
+    rules: [{id: a, ask: 'true'}]
+    then: {known: state.known.add(args.who)}
+  write:
+    args: {to: {type: string, max_size: 40}, cc: {type: string, max_size: 40}}
+    rules: [{id: a, allow: args.to in state.known && args.cc in state.known}]
+""",
+        "  - {id: p, never: \"tool == 'write' && !(args.to in state.known && args.cc in state.known)\"}",
+        ("args.to in state.known && args.cc in state.known}", "args.to in state.known || args.cc in state.known}"),
+        calls=2,
+    ),
+    Seeded(
+        "every address of a list is known",
+        """
+state:
+  known: {type: set, items: {type: string, max_size: 40}, initial: [office]}
+tools:
+  introduce:
+    args: {who: {type: string, max_size: 40}}
+    rules: [{id: a, ask: "args.who != 'eve'"}]
+    then: {known: state.known.add(args.who)}
+  mail:
+    args: {to: {type: list, items: {type: string, max_size: 40}, min_size: 1, max_size: 5}}
+    rules: [{id: a, allow: "args.to.all(x, x in state.known)"}]
+""",
+        """
+  - {id: q, always: "!('eve' in state.known)"}
+  - {id: p, never: "tool == 'mail' && 'eve' in args.to"}
+""",
+        ("args.to.all(x, x in state.known)", "args.to.exists(x, x in state.known)"),
+    ),
+    Seeded(
+        "what was shut out stays out",
+        """
+state:
+  barred: {type: set, items: {type: string, max_size: 40}, initial: [eve]}
+tools:
+  bar:
+    args: {who: {type: string, max_size: 40}}
+    rules: [{id: a, allow: 'true'}]
+    then: {barred: state.barred.add(args.who)}
+  pardon:
+    args: {who: {type: string, max_size: 40}}
+    rules: [{id: no, deny: "args.who == 'eve'"}, {id: a, ask: 'true'}]
+    then: {barred: state.barred.remove(args.who)}
+  enter:
+    args: {who: {type: string, max_size: 40}}
+    rules: [{id: a, allow: "!(args.who in state.barred)"}]
+""",
+        """
+  - {id: q, always: "'eve' in state.barred"}
+  - {id: p, never: "tool == 'enter' && args.who == 'eve'"}
+""",
+        ("deny: \"args.who == 'eve'\"", "deny: \"args.who == 'Eve'\""),
+        calls=2,
+    ),
+    Seeded(
+        "a ticket is used once",
+        """
+state:
+  issued: {type: set, items: {type: string, max_size: 40}, initial: []}
+  used: {type: set, items: {type: string, max_size: 40}, initial: []}
+tools:
+  issue:
+    args: {ticket: {type: string, max_size: 40}}
+    rules: [{id: a, ask: "!(args.ticket in state.used)"}]
+    then: {issued: state.issued.add(args.ticket)}
+  redeem:
+    args: {ticket: {type: string, max_size: 40}}
+    rules: [{id: a, allow: args.ticket in state.issued && !(args.ticket in state.used)}]
+    then: {used: state.used.add(args.ticket), issued: state.issued.remove(args.ticket)}
+""",
+        """
+  - {id: p, always: "!('t' in state.issued && 't' in state.used)"}
+""",
+        (", issued: state.issued.remove(args.ticket)}", "}"),
+        calls=2,
+    ),
+    Seeded(
+        "a cap for each customer",
+        """
+state:
+  given: {type: map, key: {type: string, max_size: 40}, value: int, initial: 0}
+tools:
+  refund:
+    args: {customer: {type: string, max_size: 40}, amount: {type: int, min: 1, max: 60}}
+    rules: [{id: a, allow: "state.given[args.customer] + args.amount <= 100"}]
+    then: {"given[args.customer]": "state.given[args.customer] + args.amount"}
+""",
+        """
+  - {id: p, always: "state.given.all(k, state.given[k] <= 100)"}
+  - {id: q, never: "state.given[args.customer] > 100"}
+""",
+        ("state.given[args.customer] + args.amount <= 100", "state.given[args.customer] <= 100"),
+        calls=2,
+    ),
+    Seeded(
+        "the wrong customer's budget is asked",
+        """
+state:
+  given: {type: map, key: {type: string, max_size: 40}, value: int, initial: 0}
+tools:
+  refund:
+    args:
+      customer: {type: string, max_size: 40}
+      by: {type: string, max_size: 40}
+      amount: {type: int, min: 1, max: 60}
+    rules: [{id: a, allow: "state.given[args.customer] + args.amount <= 100"}]
+    then: {"given[args.customer]": "state.given[args.customer] + args.amount"}
+""",
+        '  - {id: p, always: "state.given.all(k, state.given[k] <= 100)"}',
+        ('allow: "state.given[args.customer]', 'allow: "state.given[args.by]'),
+        calls=2,
+    ),
+    Seeded(
+        "two entries of one call are two customers",
+        """
+state:
+  held: {type: map, key: {type: string, max_size: 40}, value: int, initial: 10}
+tools:
+  transfer:
+    args: {from: {type: string, max_size: 40}, to: {type: string, max_size: 40}, n: {type: int, min: 1, max: 10}}
+    rules: [{id: a, allow: "state.held[args.from] >= args.n && state.held[args.to] + args.n <= 50"}]
+    then:
+      "held[args.from]": state.held[args.from] - args.n
+      "held[args.to]": state.held[args.to] + args.n
+""",
+        '  - {id: p, always: "state.held.all(k, state.held[k] >= 0 && state.held[k] <= 50)"}',
+        ("state.held[args.from] >= args.n", "state.held[args.to] >= args.n"),
+        calls=2,
+    ),
+    Seeded(
+        "what the map says of a constant key",
+        """
+state:
+  level: {type: map, key: {type: enum, values: [red, green, blue]}, value: int, initial: 1}
+tools:
+  raise:
+    args: {of: {type: enum, values: [red, green, blue]}}
+    rules: [{id: no, deny: "args.of == 'red'"}, {id: a, allow: "state.level[args.of] < 9"}]
+    then: {"level[args.of]": "state.level[args.of] + 1"}
+""",
+        """
+  - {id: p, always: "state.level['red'] == 1"}
+  - {id: q, always: "state.level.all(k, k == 'green' || k == 'blue')"}
+""",
+        ("deny: \"args.of == 'red'\"", "deny: \"args.of == 'red' && state.level['green'] > 2\""),
+    ),
+    Seeded(
+        "a window for each key",
+        """
+state:
+  sent: {type: map, key: {type: string, max_size: 40}, value: int, initial: 0, window: 24h}
+  ever: {type: int, initial: 0}
+tools:
+  send:
+    args: {to: {type: string, max_size: 40}, n: {type: int, min: 0, max: 9}}
+    rules: [{id: a, allow: "state.sent[args.to] + args.n <= 20 && state.ever + args.n <= 50"}]
+    then: {"sent[args.to]": "state.sent[args.to] + args.n", ever: state.ever + args.n}
+""",
+        """
+  - {id: p, always: "state.ever <= 50"}
+  - {id: q, always: "state.sent.all(k, state.sent[k] > 0 && state.sent[k] <= 20)"}
+""",
+        (" && state.ever + args.n <= 50", ""),
+        calls=6,
+    ),
+    Seeded(
+        "a reset empties the map",
+        """
+state:
+  tries: {type: map, key: {type: string, max_size: 40}, value: int, initial: 0}
+  locked: {type: set, items: {type: string, max_size: 40}, initial: []}
+tools:
+  fail:
+    args: {user: {type: string, max_size: 40}}
+    rules: [{id: a, allow: "state.tries[args.user] < 3"}]
+    then:
+      "tries[args.user]": state.tries[args.user] + 1
+      locked: "state.tries[args.user] >= 2 ? state.locked.add(args.user) : state.locked"
+""",
+        "  - {id: p, always: \"!('ann' in state.locked) || state.tries['ann'] == 3\"}",
+        ("value: int, initial: 0}", "value: int, initial: 0, reset: 1h}"),
+        calls=3,
+    ),
+    Seeded(
+        "all of nothing holds",
+        """
+state:
+  votes: {type: map, key: {type: string, max_size: 40}, value: int, initial: 0}
+  open: {type: bool, initial: false}
+tools:
+  vote:
+    args: {by: {type: string, max_size: 40}, n: {type: int, min: 1, max: 3}}
+    rules: [{id: a, allow: '!state.open'}]
+    then: {"votes[args.by]": args.n, open: "state.votes['chair'] == 3"}
+""",
+        """
+  - {id: p, always: "!state.open || !state.votes.all(k, k != 'chair')"}
+""",
+        ("open: \"state.votes['chair'] == 3\"", "open: \"state.votes['chair'] != 3\""),
+    ),
+    Seeded(
+        "an entry that falls back to the beginning is not kept",
+        """
+state:
+  stock: {type: map, key: {type: string, max_size: 40}, value: int, initial: 0}
+tools:
+  bring:
+    args: {what: {type: string, max_size: 40}, n: {type: int, min: 1, max: 9}}
+    rules: [{id: a, allow: "state.stock[args.what] + args.n <= 9"}]
+    then: {"stock[args.what]": "state.stock[args.what] + args.n"}
+  take:
+    args: {what: {type: string, max_size: 40}, n: {type: int, min: 0, max: 9}}
+    rules: [{id: a, allow: "state.stock[args.what] >= args.n"}]
+    then: {"stock[args.what]": "state.stock[args.what] - args.n"}
+""",
+        '  - {id: p, always: "state.stock.all(k, state.stock[k] > 0)"}',
+        ("state.stock[args.what] >= args.n", "state.stock[args.what] + 1 >= args.n"),
+    ),
+    Seeded(
+        "a success enables, a permit does not",
+        """
+state:
+  tested: {type: set, items: {type: string, max_size: 40}, initial: []}
+tools:
+  test:
+    args: {build: {type: string, max_size: 40}}
+    rules: [{id: a, allow: "args.build != 'broken'"}]
+    on_success: {tested: state.tested.add(args.build)}
+  ship:
+    args: {build: {type: string, max_size: 40}}
+    rules: [{id: a, allow: args.build in state.tested}]
+""",
+        """
+  - {id: q, always: "!('broken' in state.tested)"}
+  - {id: p, never: "tool == 'ship' && args.build == 'broken'"}
+""",
+        ("allow: \"args.build != 'broken'\"", "allow: \"args.build != 'Broken'\""),
+        calls=2,
+    ),
+)
+
+SEEDED = (*SEEDED, *SETS_AND_MAPS)

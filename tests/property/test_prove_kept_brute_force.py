@@ -1,0 +1,92 @@
+"""The prover against exhaustive search where the state has sets and maps; see `worlds` for what is the truth."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections import Counter
+from dataclasses import dataclass
+
+import pytest
+from random_kept import a_contract, a_property
+from worlds import Worlds
+
+from sandbox.decide import EnginePair, Evaluator
+from sandbox.ir import Contract, Property
+from sandbox.prove import unroll
+from sandbox.prove.attempt import attempt
+from sandbox.prove.crew import Reply
+from sandbox.prove.run import verdict_on
+from sandbox.prove.solve import Desk
+from sandbox.prove.verdicts import Proved, Refuted, Unknown, Vacuous, Verdict, replay_of
+
+CHUNKS, PER_CHUNK = 18, 50
+MOST_WORLDS, MOST_CALLS = 200, 3
+
+
+@dataclass(frozen=True)
+class Compared:
+    """A spec, a property, how near the search found what it speaks of, and what the prover said."""
+
+    contract: Contract
+    subject: Property
+    worlds: Worlds
+    verdict: Verdict
+
+    def shown(self) -> bool:
+        """Whether what the property speaks of can happen."""
+        return self.worlds.nearest(self.subject) is not None
+
+    def wrong(self) -> bool:
+        """Whether a definite verdict is not the truth. Real clocks show more than two instants a period."""
+        match self.verdict:
+            case Vacuous():
+                return self.shown()
+            case Proved() | Refuted():
+                says_shown = isinstance(self.verdict, Proved) == (self.subject.kind == "possible")
+                return self.shown() if not says_shown else not self.worlds.timed and not self.shown()
+            case _:
+                return not isinstance(self.verdict, Unknown)
+
+    def missed(self) -> bool:
+        """Whether the prover gave up although some calls, no more than it looks at, show it."""
+        nearest = self.worlds.nearest(self.subject, noted=True)
+        return isinstance(self.verdict, Unknown) and nearest is not None and nearest < MOST_CALLS
+
+    def too_long(self) -> bool:
+        """Whether the sequence that is shown is not a shortest one."""
+        replayed, nearest = replay_of(self.verdict), self.worlds.nearest(self.subject, noted=True)
+        if replayed is None or nearest is None:
+            return False
+        return len(replayed.moves.calls) > nearest + (self.subject.kind != "always")
+
+
+def compared(dice: random.Random) -> Compared:
+    """The next spec of few enough worlds, and what the prover says of it."""
+    while True:
+        contract = a_contract(dice)
+        subject = a_property(dice, contract)
+        worlds = Worlds(contract, MOST_WORLDS)
+        if worlds.found is not None:
+            return Compared(contract, subject, worlds, verdict_of_prover(contract, subject))
+
+
+def verdict_of_prover(contract: Contract, subject: Property) -> Verdict:
+    reply = Reply(attempt(contract, subject, (), Desk("z3", time.monotonic() + 60)), 0, 0)
+    return verdict_on(contract, EnginePair(Evaluator(contract), None), subject, reply)
+
+
+@pytest.mark.parametrize("chunk", range(CHUNKS))
+def test_no_definite_verdict_on_sets_and_maps_is_wrong(chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(unroll, "MAX_CALLS", MOST_CALLS)
+    dice = random.Random(f"kept {chunk}")  # noqa: S311 - not a secret
+    tally: Counter[str] = Counter()
+    for _ in range(PER_CHUNK):
+        found = compared(dice)
+        said = (found.contract, found.subject, found.verdict)
+        assert not found.wrong(), said
+        assert not found.missed(), said
+        assert not found.too_long(), said
+        tally[type(found.verdict).__name__] += 1
+    assert tally["Unknown"] <= PER_CHUNK // 3, tally
+    assert min(tally["Proved"], tally["Refuted"]) > PER_CHUNK // 10, tally
