@@ -34,7 +34,7 @@ _BITS_PER_DIGIT: Final = 3.3219280948873626
 
 
 class JsonNumber(str):
-    """A JSON number as it was written. Only this module makes them, so that a tree that it read can be read again."""
+    """A JSON number as it was written; what it means is for the argument's type to say."""
 
     __slots__ = ()
 
@@ -62,6 +62,11 @@ def read(raw: object) -> Tree | Rejected:
     except _Unreadable as refusal:
         return refusal.rejected
     return Rejected("parse.shape", "a call must be given as `bytes`, `str` or a plain `dict`")
+
+
+def member(tree: Tree, name: str) -> Tree:
+    """The value under a key, or None where there is none, or no object."""
+    return tree.get(name) if isinstance(tree, dict) else None
 
 
 def _refuse(reason_code: str, reason: str) -> NoReturn:
@@ -233,7 +238,7 @@ class _HostReader:
         return _number(repr(value)) if math.isfinite(value) else _constant(repr(value))
 
     def _written(self, value: JsonNumber, _depth: int) -> Tree:
-        return value  # read by this module before, within these limits
+        return _number(value)
 
     def _decimal(self, value: Decimal, _depth: int) -> Tree:
         _, digits, exponent = value.as_tuple()

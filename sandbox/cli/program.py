@@ -24,6 +24,7 @@ COMMANDS: Final = {
     "doctor": "what this machine has and lacks",
     "explain": "why a call is denied, and the nearest that is not",
     "image": "the default container image",
+    "init": "a first spec from what a tool says of itself",
     "mcp": "an MCP server in front of an MCP server",
     "prove": "prove the property files",
     "resume": "turn the kill switch off",

@@ -11,8 +11,7 @@ from collections.abc import Mapping
 from sandbox.call import Call, Value
 from sandbox.canonical import raw_value, show_decimal
 from sandbox.ir import ArgType, DecimalType, ListType, RecordType, Tool
-from sandbox.mcp.wire import member
-from sandbox.strict_json import JsonNumber, Tree
+from sandbox.strict_json import JsonNumber, Tree, member
 
 
 def server_arguments(call: Call, tool: Tool, schema: Tree) -> dict[str, object]:

@@ -36,11 +36,10 @@ from sandbox.mcp.wire import (
     UNSUPPORTED_VERSION,
     Request,
     error_of,
-    member,
     result_of,
 )
 from sandbox.session import SessionSource, current
-from sandbox.strict_json import Tree
+from sandbox.strict_json import Tree, member
 
 SERVER_VERSION: Final = "1"
 CALL_FIELDS: Final = frozenset({"name", "arguments", "_meta"})

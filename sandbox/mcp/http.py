@@ -29,10 +29,9 @@ from sandbox.mcp.wire import (
     Malformed,
     Request,
     error_of,
-    member,
     read_message,
 )
-from sandbox.strict_json import MAX_MESSAGE_BYTES
+from sandbox.strict_json import MAX_MESSAGE_BYTES, member
 
 PATH: Final = "/mcp"
 ADDRESS: Final = "127.0.0.1"

@@ -31,12 +31,11 @@ from sandbox.mcp.wire import (
     Notification,
     Request,
     error_of,
-    member,
     read_message,
     result_of,
     write_message,
 )
-from sandbox.strict_json import JsonNumber, Tree
+from sandbox.strict_json import JsonNumber, Tree, member
 
 MAX_MESSAGES: Final = 1_000
 """Messages that a server may send until it has answered one request: progress, logging, and what it asks for."""

@@ -108,11 +108,6 @@ def read_message(raw: bytes) -> Message:
     return _message(tree)
 
 
-def member(tree: Tree, name: str) -> Tree:
-    """The value under a key, or None where there is none, or no object."""
-    return tree.get(name) if isinstance(tree, dict) else None
-
-
 def read_integer(value: Tree) -> int | None:
     """The integer of at most 19 digits that a number was written as, or None."""
     return int(value) if isinstance(value, JsonNumber) and _INTEGER.fullmatch(value) else None

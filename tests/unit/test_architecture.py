@@ -72,6 +72,7 @@ LAYERS: dict[str, int] = {
     "consent": 4,
     "gate": 4,
     "opening": 4,
+    "proposal": 4,
     "passage": 4,
     "prove": 4,
     "recovery": 4,
