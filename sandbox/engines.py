@@ -29,6 +29,7 @@ from sandbox.ir import Contract, Json, Tool, sort_of
 from sandbox.lookups import key_constants, names_in, visible
 from sandbox.machine import SUCCEED, StateValue, Update
 from sandbox.policy import Policy
+from sandbox.stages import staged
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -167,9 +168,10 @@ class SolverWorker:
 
 
 def engine_pair(contract: Contract, *, solver: bool = True, always_ask: bool = False) -> EnginePair:
-    """Both engines for a contract; with `solver=False` the evaluator alone."""
-    second: Solver | None = SolverWorker(contract) if solver else None
-    return EnginePair(Evaluator(contract), second, always_ask)
+    """Both engines for a contract and what it judges after a call; with `solver=False` the evaluator alone."""
+    whole = staged(contract)
+    second: Solver | None = SolverWorker(whole) if solver else None
+    return EnginePair(Evaluator(whole), second, always_ask)
 
 
 def engine_pairs(policy: Policy, *, solver: bool = True, always_ask: bool = False) -> dict[str, EnginePair]:

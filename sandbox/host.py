@@ -19,7 +19,7 @@ from sandbox import ir
 from sandbox.call import Outcome, Permit
 from sandbox.errors import UsageError
 from sandbox.execute.protocol import one_line, read_result
-from sandbox.execute.runner import Prepared
+from sandbox.execute.runner import ChangeJudge, Prepared
 from sandbox.handed import python_arguments
 from sandbox.ir import (
     Contract,
@@ -58,9 +58,11 @@ class HostRunner:
             run_digest=ir.digest(tool.run), image_digest="", source_digest=_source_digest(function), runtime="host"
         )
 
-    def run(self, permit: Permit, contract: Contract, tool: Tool, now_ms: int) -> Outcome:
+    def run(
+        self, permit: Permit, contract: Contract, tool: Tool, now_ms: int, judge: ChangeJudge | None = None
+    ) -> Outcome:
         """Call the callable with the canonical values of the permit's call; its exception is the outcome `error`."""
-        _ = contract, now_ms
+        _ = contract, now_ms, judge
         function = self._function(tool)
         limit = tool.run.output if tool.run is not None else 0
         started = time.monotonic_ns()

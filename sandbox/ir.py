@@ -772,6 +772,8 @@ class Tool:
     """What the agent may ask for by this name, and under which rules. No rule true: deny.
 
     `then` is assigned with the permit; `on_success` when the call has ended `ok`, on the state as it is by then.
+    `changes` judges each path that the call changed: what the author calls `commit` is an `allow` there, `refuse` a
+    `deny`; None where the author says nothing of it.
     """
 
     name: str
@@ -782,6 +784,7 @@ class Tool:
     description: str = ""
     effects: tuple[str, ...] = ()
     on_success: tuple[Assignment, ...] = ()
+    changes: tuple[Rule, ...] | None = None
     place: Place = field(default=NOWHERE, compare=False, metadata={"digest": False})
 
 

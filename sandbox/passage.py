@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 from sandbox.call import Call, Decision, Isolation, Outcome, Permit, Proofs, Receipt, Result
 from sandbox.decide import Facts
@@ -16,10 +17,12 @@ from sandbox.events import emit
 from sandbox.execute.runner import Prepared, Runner
 from sandbox.ir import Contract, Tool
 from sandbox.joint import Engines, JointLanding, take_joint_success
+from sandbox.judging import ChangesJudge, Moments
+from sandbox.machine import effective, tick
 from sandbox.policy import Policy, SharedTool
 from sandbox.seal import Seal
 from sandbox.state import Store, Transaction
-from sandbox.step import denied, replaced, stopped
+from sandbox.step import denied, facts_at, replaced, stopped
 from sandbox.trail import Trail, named, one_line, outcome_body
 from sandbox.watch import Watch
 
@@ -110,8 +113,10 @@ class Passage:
     def _execute(self, way: Way, permit: Permit) -> Outcome:
         """The runner's outcome; where it raised, a container may have started, and so the budget stays spent."""
         try:
+            judge = self._judge_of_changes(way)
+            given = (permit, way.contract, way.tool, self._clock())
             with self._watch.running(permit.nonce, permit.epoch, way.runner):
-                return way.runner.run(permit, way.contract, way.tool, self._clock())
+                return way.runner.run(*given) if judge is None else way.runner.run(*given, judge)
         except Exception as error:  # noqa: BLE001  # whatever it was, it has to be settled and recorded
             code = error.reason_code if isinstance(error, SandboxFailure) else "sandbox_failure.internal"
             return Outcome(
@@ -120,6 +125,25 @@ class Passage:
         except BaseException:
             self._interrupted(way, permit)
             raise
+
+    def _judge_of_changes(self, way: Way) -> ChangesJudge | None:
+        """Who judges what the call changes, where one of its specs has rules for that."""
+        judges = way.shared.judges
+        if all(tool.changes is None for each in judges if (tool := each.tool(way.tool.name)) is not None):
+            return None
+        return ChangesJudge(judges, self._engines, way.call, partial(self._moments, way))
+
+    def _moments(self, way: Way) -> Moments:
+        """What rules read after the call: the state of each of its specs, and the time, as they are now."""
+        now = self._clock()
+        with self._store.transaction() as transaction:
+            ticked = [tick(each, transaction.load(each, now), now) for each in way.shared.judges]
+        clock = max((now, *(each.clock_ms for each in ticked)))
+        facts = facts_at(clock, way.facts)
+        return {
+            contract.name: (effective(contract, tick(contract, stored, clock)), facts)
+            for contract, stored in zip(way.shared.judges, ticked, strict=True)
+        }
 
     def _interrupted(self, way: Way, permit: Permit) -> None:
         """Settle and record a call that was interrupted; if that fails, the next gate finds it unfinished."""

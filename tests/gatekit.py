@@ -80,7 +80,7 @@ class SpyRunner:
             raise self._prepare_error
         return Prepared("a" * 64, "b" * 64, "c" * 64, "spy")
 
-    def run(self, permit: Permit, contract: Contract, tool: Tool, now_ms: int) -> Outcome:
+    def run(self, permit: Permit, contract: Contract, tool: Tool, now_ms: int, judge: object = None) -> Outcome:
         with self._lock:
             self.permits.append(permit)
         return OK if self._behave is None else self._behave(permit)

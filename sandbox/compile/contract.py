@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from sandbox.compile import budget, cost, enabling, folders, grants, secrecy
+from sandbox.compile.stage_rules import StageRules
 from sandbox.compile.types import Types
 from sandbox.compile.variables import Variables
 from sandbox.errors import SpecError
@@ -52,6 +53,7 @@ from sandbox.lang import (
     later,
 )
 from sandbox.lang.check import FUNCTIONS
+from sandbox.lang.scope import SUBJECTS
 from sandbox.lang.source import Problems, shown
 from sandbox.lang.suggest import near_miss
 from sandbox.spec import Written, read_spec
@@ -99,7 +101,7 @@ def load(file: Path, name: str) -> Loaded:
 
 def reserved_names() -> frozenset[str]:
     """Names that no constant may have, for they mean something already."""
-    return later.NAMES | FUNCTIONS | {"args", "state", "session", "now", "tool", "decision", "rule"}
+    return later.NAMES | FUNCTIONS | SUBJECTS.keys() | {"args", "state", "session", "now", "tool", "decision", "rule"}
 
 
 def check_constants(define: Mapping[str, Constant], taken: Mapping[str, Constant], note: Callable[..., None]) -> None:
@@ -193,6 +195,7 @@ class _Compiler:
             rules=self._rules(spec.rules, scope, (*at, "rules")),
             then=self._then(spec.then, scope, arguments, (*at, "then")),
             on_success=self._on_success(spec.on_success, scope, (*at, "on_success")),
+            changes=StageRules(self._wrong, self._expression).changes(spec, scope, (*at, "changes")),
             run=None if spec.run is None else self._run(spec.run, arguments, (*at, "run")),
             description=spec.description,
             effects=tuple(spec.effects),

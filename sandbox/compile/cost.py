@@ -32,6 +32,7 @@ from sandbox.ir import (
     Matches,
     Member,
     PathType,
+    Rule,
     SetAdd,
     SetRemove,
     ShellType,
@@ -41,6 +42,7 @@ from sandbox.ir import (
 )
 from sandbox.lang.reach import Command, Reached, bound, declared, element_of, element_on_average, most_size
 from sandbox.lang.walk import parts
+from sandbox.stages import stages_of
 
 Types: TypeAlias = Mapping[str, Reached]
 
@@ -70,14 +72,27 @@ def check(contract: Contract, note: Callable[..., None]) -> None:
     """Notes a problem at the costliest term of every tool whose decision could cost too much."""
     for tool in contract.tools:
         _check_parts(tool, note)
-        _check_written_out(contract, tool, note)
-        terms = tool_terms(contract, tool)
-        total = sum(term.cost for term in terms)
-        if total > MAX_COST:
-            worst = max(terms, key=lambda term: term.cost)
-            message = f"a decision could take {total:,} steps, of which {worst.name} takes {worst.cost:,}"
-            message = f"{message}, and {MAX_COST:,} are allowed; declare smaller sizes"
-            note(message, *worst.path)
+        for judged in (tool, *stages_of(tool)):
+            _check_written_out(contract, judged, note)
+            _check_cost(contract, judged, note)
+
+
+def _check_cost(contract: Contract, tool: Tool, note: Callable[..., None]) -> None:
+    terms = tool_terms(contract, tool)
+    total = sum(term.cost for term in terms)
+    if total > MAX_COST:
+        worst = max(terms, key=lambda term: term.cost)
+        message = f"a decision could take {total:,} steps, of which {worst.name} takes {worst.cost:,}"
+        message = f"{message}, and {MAX_COST:,} are allowed; declare smaller sizes"
+        note(message, *worst.path)
+
+
+def _rules_at(tool: Tool) -> list[tuple[Rule, tuple[str | int, ...]]]:
+    """Each rule of a tool, or of what is judged after its calls, with its path in the file."""
+    name, _, stage = tool.name.partition("@")
+    if stage:
+        return [(rule, ("tools", name, stage, at)) for at, rule in enumerate(tool.rules)]
+    return [(rule, ("tools", name, "rules", at, rule.kind)) for at, rule in enumerate(tool.rules)]
 
 
 def _check_parts(tool: Tool, note: Callable[..., None]) -> None:
@@ -92,16 +107,15 @@ def _check_parts(tool: Tool, note: Callable[..., None]) -> None:
 
 def _check_written_out(contract: Contract, tool: Tool, note: Callable[..., None]) -> None:
     types = _types_of(contract, tool)
-    sizes: list[tuple[int, tuple[str | int, ...]]] = [
-        (written_out(rule.when, types), ("rules", at, rule.kind)) for at, rule in enumerate(tool.rules)
-    ]
-    sizes += [(_written_out_in(step, types), (key, step.target)) for key, step in _assignments(tool)]
+    sizes = [(written_out(rule.when, types), path) for rule, path in _rules_at(tool)]
+    at = ("tools", tool.name)
+    sizes += [(_written_out_in(step, types), (*at, key, step.target)) for key, step in _assignments(tool)]
     total = sum(size for size, _ in sizes)
     if total > MAX_TERMS:
         worst, path = max(sizes, key=lambda sized: sized[0])
         message = f"written out, the rules of `{tool.name}` are {total:,} terms, of which this is {worst:,}"
         message = f"{message}, and {MAX_TERMS:,} are allowed; declare shorter lists, or split the tool"
-        note(message, "tools", tool.name, *path)
+        note(message, *path)
 
 
 def _types_of(contract: Contract, tool: Tool) -> dict[str, Reached]:
@@ -124,10 +138,7 @@ def tool_terms(contract: Contract, tool: Tool) -> list[Term]:
     """What each rule and assignment of a tool costs at worst."""
     types = _types_of(contract, tool)
     at = ("tools", tool.name)
-    rules = [
-        Term((*at, "rules", number, rule.kind), f"rule `{rule.id}`", cost(rule.when, types))
-        for number, rule in enumerate(tool.rules)
-    ]
+    rules = [Term(path, f"rule `{rule.id}`", cost(rule.when, types)) for rule, path in _rules_at(tool)]
     return rules + [
         Term((*at, key, step.target), f"`{key}` of `{step.target}`", _cost_of(step, types))
         for key, step in _assignments(tool)

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from sandbox.compile.bounds import implies, truth
+from sandbox.compile.lint_changes import lint_changes
 from sandbox.errors import Place, Problem
 from sandbox.ir import (
     All,
@@ -49,6 +50,7 @@ from sandbox.ir import (
 )
 from sandbox.lang.reach import Reached, bound, declared, element_of, least_size
 from sandbox.lang.walk import parts, within
+from sandbox.stages import stages_of
 
 _STRICTNESS: Final = {"deny": 0, "ask": 1, "allow": 2}
 _NEVER_A_DASH = re.compile(r"\^?[A-Za-z0-9/_]|\^?\[[A-Za-z0-9/_]")
@@ -58,7 +60,8 @@ def lint(contract: Contract) -> tuple[Problem, ...]:
     """What looks unintended in a contract, in the order of its places. An empty tuple is no praise."""
     found = [*_of_state(contract), *_of_contract(contract)]
     for tool in contract.tools:
-        found += [*_of_tool(tool), *_of_keys(contract, tool), *_of_argv(tool)]
+        found += [*_of_tool(tool), *_of_keys(contract, tool), *_of_argv(tool), *lint_changes(tool)]
+        found += [remark for stage in stages_of(tool) for rule in stage.rules for remark in _of_rule(stage, rule)]
         for rule in tool.rules:
             found += _of_rule(tool, rule)
     return tuple(sorted(found, key=lambda problem: (problem.place, problem.message)))
@@ -261,8 +264,8 @@ def _is_path(subject: Expr, types: Mapping[str, Reached]) -> bool:
     match subject:
         case Lower(operand=operand):
             return _is_path(operand, types)
-        case Field(of=of, name="path"):
-            return isinstance(declared(of, types), UrlType)
+        case Field(of=of, name="path") if isinstance(declared(of, types), UrlType):
+            return True
         case _:
             return isinstance(declared(subject, types), PathType)
 

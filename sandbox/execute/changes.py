@@ -1,7 +1,8 @@
-"""What a call changed in its workspace, and whether that may be committed (LANGUAGE.md, section 6). Pure.
+"""What a call changed in its workspace, and whether that may be committed at all (LANGUAGE.md, section 6). Pure.
 
-Regular files and folders may; files that the host would later act upon, links, devices, sockets, set-id
-bits and names that deceive may not, and one of them refuses the whole call.
+Regular files and folders may; links, devices, sockets, set-id bits and names that deceive may not, whatever a spec
+says, and files that the host would later act upon only where the spec's own `changes` rules grant them. One that may
+not refuses the whole call.
 """
 
 from __future__ import annotations
@@ -12,20 +13,10 @@ from typing import Final, Literal
 
 from sandbox.call import Change
 from sandbox.execute.tree import JOURNAL_FOLDER, SET_ID, Entry
+from sandbox.hand_over import hands_over, plainly
 
 NAME_LIMIT: Final = 255
 """Bytes of one component, as file systems have it."""
-
-HAND_OVER_FOLDERS: Final = frozenset(
-    {".git", ".github", ".gitlab", ".circleci", ".husky", ".vscode", ".idea", ".cursor", ".claude", ".ssh", ".aws"}
-    | {".docker", ".kube"}
-)
-HAND_OVER_FILES: Final = frozenset(
-    {".gitmodules", ".gitattributes", ".gitlab-ci.yml", ".envrc", ".env", ".npmrc", ".pypirc", ".netrc", ".bashrc"}
-    | {".profile", ".zshrc", ".mcp.json", ".pre-commit-config.yaml"}
-    | {"conftest.py", "sitecustomize.py", "usercustomize.py"}
-)
-HAND_OVER_SUFFIX: Final = ".pth"
 
 _INVISIBLE: Final = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 """Unicode categories of control, bidirectional and zero-width marks, bytes that are no UTF-8, separators."""
@@ -47,15 +38,31 @@ def list_changes(before: Mapping[str, Entry], after: Mapping[str, Entry]) -> tup
     return tuple(changes)
 
 
-def refusal(changes: tuple[Change, ...], after: Mapping[str, Entry]) -> str | None:
-    """Why these changes may not be committed, or None if they may; `after` is the tree that they lead to."""
+def refusal(changes: tuple[Change, ...], after: Mapping[str, Entry], *, grants_hand_over: bool = False) -> str | None:
+    """Why these changes may not be committed, or None if they may; `after` is the tree that they lead to.
+
+    `grants_hand_over` leaves files that the host acts upon to the spec's own rules.
+    """
     for change in changes:
         reason = _refused_name(change.path)
         if reason is None and change.kind != "deleted":
-            reason = _refused_kind(after[change.path]) or _refused_place(change.path, after)
+            reason = _refused_kind(after[change.path])
+        if reason is None and not grants_hand_over:
+            reason = _handed_over(change, after)
         if reason is not None:
-            return f"`{change.path.encode('unicode_escape', 'backslashreplace').decode('ascii')}` {reason}"
+            return f"{shown_path(change.path)} {reason}"
     return None
+
+
+def shown_path(path: str) -> str:
+    """A path that a tool chose, for messages: in backticks, on one line, in ASCII."""
+    return f"`{path.encode('unicode_escape', 'backslashreplace').decode('ascii')}`"
+
+
+def _handed_over(change: Change, after: Mapping[str, Entry]) -> str | None:
+    if any(hands_over(part) for part in change.path.split("/")):
+        return "is a file that tools on the host act upon"
+    return None if change.kind == "deleted" else _refused_place(change.path, after)
 
 
 def _change(path: str, kind: Literal["added", "modified", "deleted"], entry: Entry) -> Change:
@@ -93,9 +100,6 @@ def _refused_name(path: str) -> str | None:
             return "has a name with hidden, control or non-UTF-8 characters, or a backslash"
         if len(part.encode("utf-8", "surrogateescape")) > NAME_LIMIT:
             return f"has a component of more than {NAME_LIMIT} bytes"
-        plain = part.casefold().rstrip(". ")
-        if plain in HAND_OVER_FOLDERS | HAND_OVER_FILES or plain.endswith(HAND_OVER_SUFFIX):
-            return "is a file that tools on the host act upon"
-        if plain == JOURNAL_FOLDER:
+        if plainly(part) == JOURNAL_FOLDER:
             return "is a name that the sandbox keeps for itself"
     return None

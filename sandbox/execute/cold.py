@@ -18,10 +18,10 @@ from sandbox.execute.engine import HOW_TO_GET, Engine
 from sandbox.execute.image import find_image
 from sandbox.execute.owner import Owner
 from sandbox.execute.reap import reap
-from sandbox.execute.runner import Prepared
+from sandbox.execute.runner import ChangeJudge, Prepared
 from sandbox.execute.source import ToolSource, resolve_source, snapshot
 from sandbox.execute.stopping import Execution, Executions
-from sandbox.execute.workspace import workspace_folder, workspace_transaction
+from sandbox.execute.workspace import Changes, workspace_folder, workspace_transaction
 from sandbox.ir import Contract, Run, Tool
 
 
@@ -55,7 +55,9 @@ class ColdRunner:
         """What a permit for this tool must bind; starts nothing. Raises as `Runner.prepare` says."""
         return self.job(contract, tool).prepared
 
-    def run(self, permit: Permit, contract: Contract, tool: Tool, now_ms: int) -> Outcome:
+    def run(
+        self, permit: Permit, contract: Contract, tool: Tool, now_ms: int, judge: ChangeJudge | None = None
+    ) -> Outcome:
         """Runs the permitted call once, in a container that is gone when this returns."""
         with self._executions.of(permit.nonce) as execution:
             try:
@@ -66,7 +68,8 @@ class ColdRunner:
                 return not_started(error)
             except OSError as error:
                 return not_started(SandboxFailure(f"the tool's module cannot be copied: {error}"))
-            return self._run(job, mounted, permit, contract, tool, execution)
+            changes = Changes(tool.changes is not None, judge)
+            return self._run(job, mounted, permit, contract, tool, execution, changes)
 
     def kill(self, nonce: str) -> None:
         """Ends the execution of this permit."""
@@ -75,8 +78,15 @@ class ColdRunner:
     def empty(self) -> None:
         """Nothing waits for calls here."""
 
-    def _run(  # noqa: PLR0917  # an execution is these six things
-        self, job: Job, mounted: Path, permit: Permit, contract: Contract, tool: Tool, execution: Execution
+    def _run(  # noqa: PLR0917  # an execution is these seven things
+        self,
+        job: Job,
+        mounted: Path,
+        permit: Permit,
+        contract: Contract,
+        tool: Tool,
+        execution: Execution,
+        changes: Changes,
     ) -> Outcome:
         engine = self.engine()
         labels = Owner.this().labels(permit.call.digest)
@@ -99,7 +109,7 @@ class ColdRunner:
 
             placement = Placement(job.image, mounted, workspace.view, labels, broker=broker.folder)
             outcome = run_call(engine, job.config, placement, permit.call, tool, name=name, before_call=before_call)
-            return workspace.settle(execution.judge(broker.settle(outcome)))
+            return workspace.settle(execution.judge(broker.settle(outcome)), changes)
 
     def job(self, contract: Contract, tool: Tool, image: str | None = None) -> Job:
         """What would run for this tool, as it is now; starts nothing. Raises as `Runner.prepare` says.

@@ -16,7 +16,7 @@ from sandbox.execute.broker.credentials import read_secrets
 from sandbox.execute.cold import check_permit, granted_run, not_started
 from sandbox.execute.config import compile_config
 from sandbox.execute.protocol import one_line, read_result
-from sandbox.execute.runner import Prepared
+from sandbox.execute.runner import ChangeJudge, Prepared
 from sandbox.handed import python_arguments
 from sandbox.ir import Contract, Json, Run, Tool
 
@@ -39,8 +39,11 @@ class FakeRunner:
         nothing = hashlib.sha256(RUNTIME.encode()).hexdigest()
         return Prepared(ir.digest(run), nothing, nothing, RUNTIME)
 
-    def run(self, permit: Permit, contract: Contract, tool: Tool, now_ms: int) -> Outcome:
+    def run(
+        self, permit: Permit, contract: Contract, tool: Tool, now_ms: int, judge: ChangeJudge | None = None
+    ) -> Outcome:
         """Calls the function with the canonical arguments; what it prints and returns is bounded as in a container."""
+        _ = judge  # there is no workspace
         try:
             check_permit(permit, self.prepare(contract, tool), contract, tool, now_ms)
             run = granted_run(tool)

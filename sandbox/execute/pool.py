@@ -30,7 +30,7 @@ from sandbox.execute.engine import Engine
 from sandbox.execute.meter import Meter, PoolStats, spread
 from sandbox.execute.owner import Owner
 from sandbox.execute.protocol import one_line
-from sandbox.execute.runner import Prepared
+from sandbox.execute.runner import ChangeJudge, Prepared
 from sandbox.execute.shelf import IDLE_S, LIFE_S, REST_S, RETRY_S, Kind, Shelf, Waiting, kind_of
 from sandbox.execute.source import snapshot
 from sandbox.execute.stopping import Execution, Executions
@@ -125,7 +125,9 @@ class PoolRunner:
         with self._in_flight():
             return self._cold.prepare(contract, tool)
 
-    def run(self, permit: Permit, contract: Contract, tool: Tool, now_ms: int) -> Outcome:
+    def run(
+        self, permit: Permit, contract: Contract, tool: Tool, now_ms: int, judge: ChangeJudge | None = None
+    ) -> Outcome:
         """Runs the permitted call once, in a container that has waited for it and is removed soon after."""
         begun = time.monotonic()
         with self._executions.of(permit.nonce) as execution, ExitStack() as stack:
@@ -135,7 +137,7 @@ class PoolRunner:
             except SandboxError as error:  # and none that comes later, for then something may have started
                 return execution.judge(not_started(error))
             if waiting is None:
-                return self._run_cold(permit, contract, tool, _later(now_ms, begun))
+                return self._run_cold(permit, contract, tool, _later(now_ms, begun), judge)
             return execution.judge(self._use(waiting, permit, tool, _later(now_ms, begun), execution))
 
     def kill(self, nonce: str) -> None:
@@ -250,10 +252,12 @@ class PoolRunner:
             jobs = [shelf.job for shelf in self._shelves.values() if shelf.waiting]
         return image if any(job.image == image and job.run.image == name for job in jobs) else None
 
-    def _run_cold(self, permit: Permit, contract: Contract, tool: Tool, now_ms: int) -> Outcome:
+    def _run_cold(
+        self, permit: Permit, contract: Contract, tool: Tool, now_ms: int, judge: ChangeJudge | None
+    ) -> Outcome:
         with self._changed:
             self._meter.cold += 1
-        return self._cold.run(permit, contract, tool, now_ms)
+        return self._cold.run(permit, contract, tool, now_ms, judge)
 
     def _obtain(
         self, permit: Permit, contract: Contract, tool: Tool, now_ms: int, execution: Execution

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from sandbox.call import Outcome, Permit
+from sandbox.call import Change, Outcome, Permit
 from sandbox.ir import Contract, Tool
 
 
@@ -17,6 +18,27 @@ class Prepared:
     image_digest: str
     source_digest: str
     runtime: str
+
+
+@dataclass(frozen=True, slots=True)
+class Objection:
+    """Why what a call changed is not committed; `reason_code` is `changes.refused` or `changes.fault`."""
+
+    reason_code: str
+    reason: str
+
+
+class ChangeJudge(Protocol):
+    """Judges what one call changed in its workspace, by the `changes` rules of every spec that judged the call."""
+
+    @property
+    def grants_hand_over(self) -> bool:
+        """Whether each of these specs has such rules: they alone may let files through that the host acts upon."""
+        ...
+
+    def objection(self, changes: Sequence[Change]) -> Objection | None:
+        """Why not all of these changes may be committed, or None if they may. Never raises."""
+        ...
 
 
 class Runner(Protocol):
@@ -31,9 +53,12 @@ class Runner(Protocol):
         """
         ...
 
-    def run(self, permit: Permit, contract: Contract, tool: Tool, now_ms: int) -> Outcome:
+    def run(
+        self, permit: Permit, contract: Contract, tool: Tool, now_ms: int, judge: ChangeJudge | None = None
+    ) -> Outcome:
         """Runs the permitted call once and tells what came of it.
 
+        Nothing that it changed in its workspace is committed but by `judge`, where the tool has `changes` rules.
         The permit is checked again first: `permit.*` reason codes and `started=False` say that nothing ran.
         Failures of the machinery are the outcome `sandbox_failure`; the only exception is an interruption
         (KeyboardInterrupt), and even then no container is left.

@@ -20,7 +20,7 @@ from sandbox.errors import SandboxFailure
 from sandbox.execute.commit import recover
 from sandbox.execute.config import ContainerConfig
 from sandbox.execute.tree import Entry, Mark, copy_tree, empty_folder, marks_in, marks_of, open_folder, opened, stamp_of
-from sandbox.execute.workspace import Transaction, lock_workspace, mount_view, workspace_folder
+from sandbox.execute.workspace import Changes, Transaction, lock_workspace, mount_view, workspace_folder
 from sandbox.ir import Contract, Workspace
 
 _DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -69,7 +69,7 @@ class SessionWorkspace:
         self._stack.close()
 
     @contextlib.contextmanager
-    def call(self, frozen: Frozen) -> Iterator[Callable[[Outcome], Outcome]]:
+    def call(self, frozen: Frozen, changes: Changes) -> Iterator[Callable[[Outcome], Outcome]]:
         """One call's turn: the view equals the workspace when it begins; what is yielded settles its outcome, once."""
         with self._locked():
             self._refresh(frozen)
@@ -78,7 +78,7 @@ class SessionWorkspace:
             def settle(outcome: Outcome) -> Outcome:
                 nonlocal settled
                 settled = True
-                return self._settle(frozen, outcome)
+                return self._settle(frozen, outcome, changes)
 
             try:
                 yield settle
@@ -112,15 +112,16 @@ class SessionWorkspace:
         self._left = marks_of(self._target)
         self._stale = False
 
-    def _settle(self, frozen: Frozen, outcome: Outcome) -> Outcome:
+    def _settle(self, frozen: Frozen, outcome: Outcome, changes: Changes) -> Outcome:
         if not self._writable:
             return outcome
         if outcome.status != "ok":
             self._stale = True
             return outcome
-        transaction = Transaction(self.view, None, self._root, True, self._workspace.size, self._before)  # noqa: FBT003  # a view that may be written
+        size = self._workspace.size
+        transaction = Transaction(self.view, None, self._root, True, size, self._before)  # noqa: FBT003  # a view that may be written
         with frozen():
-            settled = transaction.settle(outcome)
+            settled = transaction.settle(outcome, changes)
             self._stale = settled.status != "ok" or not self._keep_up(settled)
         return settled
 

@@ -14,18 +14,19 @@ import os
 import secrets
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
-from sandbox.call import Outcome
+from sandbox.call import Change, Outcome
 from sandbox.errors import EnvironmentLacking, SandboxError, SandboxFailure
 from sandbox.execute.changes import list_changes, refusal
 from sandbox.execute.commit import commit, recover
 from sandbox.execute.config import ContainerConfig
 from sandbox.execute.folders import private_folder
 from sandbox.execute.owner import Owner
+from sandbox.execute.runner import ChangeJudge, Objection
 from sandbox.execute.tree import Entry, TreeTooLarge, copy_tree, scan_tree
 from sandbox.ir import Contract, Run, Workspace
 
@@ -43,6 +44,30 @@ _MNT_DETACH: Final = 2
 _DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """How the changes of one call are judged: by the tool's own rules where it declares some, else by ours alone."""
+
+    declared: bool
+    judge: ChangeJudge | None
+
+    def objection(self, changes: tuple[Change, ...], after: Mapping[str, Entry]) -> Objection | None:
+        """Why these changes may not be committed, or None if they may; `after` is the tree that they lead to."""
+        judge = self.judge
+        refused = refusal(changes, after, grants_hand_over=judge is not None and judge.grants_hand_over)
+        if refused is not None:
+            return Objection("changes.refused", refused)
+        if judge is not None:
+            return judge.objection(changes)
+        if self.declared and changes:
+            return Objection("changes.fault", "nobody was there to judge the changes by the rules of the spec")
+        return None
+
+
+OURS_ALONE: Final = Changes(declared=False, judge=None)
+"""For a tool without rules about changes."""
+
+
 @dataclass(slots=True)
 class Transaction:
     """One call's view of its workspace. `view` is None where there is none; `failure` says why nothing can run."""
@@ -54,7 +79,7 @@ class Transaction:
     size: int = 0
     before: dict[str, Entry] = field(default_factory=dict)
 
-    def settle(self, outcome: Outcome) -> Outcome:
+    def settle(self, outcome: Outcome, judging: Changes = OURS_ALONE) -> Outcome:
         """Commits the changes of a call that ended `ok`, if they may be; the outcome with the changes, or `error`."""
         if outcome.status != "ok" or self.view is None or not self.writable:
             return outcome
@@ -62,14 +87,14 @@ class Transaction:
         try:
             after = scan_tree(view, self.size)
             changes = list_changes(self.before, after)
-            refused = refusal(changes, after)
-            if refused is not None:
-                return _refused(outcome, refused)
+            objection = judging.objection(changes, after)
+            if objection is not None:
+                return _refused(outcome, objection)
             if changes:
                 commit(self.root, view, changes, self.before)
             return replace(outcome, changes=changes)
         except TreeTooLarge as error:
-            return _refused(outcome, f"the workspace {error}")
+            return _refused(outcome, Objection("changes.refused", f"the workspace {error}"))
         except (SandboxFailure, OSError) as error:
             code = error.reason_code if isinstance(error, SandboxFailure) else "sandbox_failure.workspace"
             return replace(outcome, status="sandbox_failure", reason_code=code, reason=str(error), result=None)
@@ -149,8 +174,9 @@ def _open(
     return Transaction(view, None, root, writable, workspace.size, before)
 
 
-def _refused(outcome: Outcome, reason: str) -> Outcome:
-    return replace(outcome, status="error", reason_code="changes.refused", reason=reason, result=None)
+def _refused(outcome: Outcome, objection: Objection) -> Outcome:
+    code, reason = objection.reason_code, objection.reason
+    return replace(outcome, status="error", reason_code=code, reason=reason, result=None)
 
 
 def lock_workspace(root: int, check: Callable[[], None] = lambda: None) -> None:

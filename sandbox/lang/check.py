@@ -12,6 +12,7 @@ from sandbox.ir import (
     All,
     AllKeys,
     And,
+    Arg,
     BoolSort,
     Bound,
     Const,
@@ -38,6 +39,7 @@ from sandbox.ir import (
     StringSort,
     TextSort,
     Variable,
+    sort_of,
 )
 from sandbox.lang import later
 from sandbox.lang.access import Access
@@ -62,7 +64,7 @@ from sandbox.lang.operands import (
 )
 from sandbox.lang.reach import Reached, element_of
 from sandbox.lang.relations import member, related
-from sandbox.lang.scope import Digits, Element, Items, Known, Scalar, Scope, Time, Truth, Word
+from sandbox.lang.scope import SUBJECTS, Digits, Element, Items, Known, Scalar, Scope, Time, Truth, Word
 from sandbox.lang.source import Refused, SourceText, shown
 from sandbox.lang.suggest import near_miss
 from sandbox.lang.syntax import (
@@ -218,6 +220,9 @@ class _Checker:
             return Typed(Bound(element.fresh, element.sort), element.sort, element.type)
         if name in scope.constants:
             return scope.constants[name]
+        if name in scope.subjects:
+            subject = scope.subjects[name]
+            return Typed(Arg(subject.name, sort_of(subject.type)), sort_of(subject.type), subject.type)
         if name in scope.facts:
             return Typed(Fact(name, scope.facts[name]), scope.facts[name])
         if name == "tool" and scope.tool is not None:
@@ -238,6 +243,8 @@ class _Checker:
             message = f"`{name}` has no meaning here, where no call is looked at"
         elif name in {"state", "session"}:
             message = f"the spec declares no `{name}`"
+        elif name in SUBJECTS:
+            message = f"`{name}` has no meaning here; it belongs to the rules of `{SUBJECTS[name]}`"
         elif name in {"tool", "decision", "rule"}:
             message = f"`{name}` has no meaning here; it belongs to properties about a call"
         else:
@@ -389,7 +396,7 @@ class _Checker:
 
     def _check_fresh(self, variable: Name, known: Known) -> None:
         roots = {"args", "state", "session", "tool", "now"}
-        taken = {*self._scope.constants, *self._scope.facts, *known.bound, *later.NAMES, *roots}
+        taken = {*self._scope.constants, *self._scope.facts, *known.bound, *later.NAMES, *SUBJECTS, *roots}
         if variable.text in taken | RESERVED:
             raise Refused(variable.span.start, f"{shown(variable.text)} means something already; use another name")
 

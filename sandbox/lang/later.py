@@ -10,11 +10,11 @@ SERVER_KEYS: Final = frozenset(
     {"resources", "prompts", "sampling", "elicitation", "roots", "completions", "logging", "tasks"}
 )
 """What an MCP server may offer or ask for besides tools."""
-TOOL_KEYS: Final = frozenset({"returns", "changes", "after"})
+TOOL_KEYS: Final = frozenset({"returns", "after"})
 SCOPES: Final = frozenset({"principal", "session"})
 PROPERTY_KEYS: Final = frozenset({"needs", "within", "flow"})
 
-NAMES: Final = frozenset({"origin", "result", "outcome", "change"})
+NAMES: Final = frozenset({"origin", "result", "outcome"})
 """Names in expressions."""
 
 NEVER: Final = frozenset(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from sandbox.ir import Argument, DurationSort, ScalarSort, Sort, TimestampSort, Variable
 from sandbox.lang.reach import Reached
@@ -53,6 +53,10 @@ class Items:
 Constant: TypeAlias = Scalar | Items
 
 
+SUBJECTS: Final = {"change": "changes"}
+"""Names of what is judged after a call, and the key of a tool whose rules know them."""
+
+
 @dataclass(frozen=True, slots=True)
 class Scope:
     """What names mean. `arguments` has, for each tool that the expression ranges over, its arguments by name.
@@ -68,6 +72,7 @@ class Scope:
     facts: Mapping[str, ScalarSort] = field(default_factory=dict)
     tool: str | None = None
     session: Mapping[str, Argument] = field(default_factory=dict)
+    subjects: Mapping[str, Argument] = field(default_factory=dict)
 
     def names(self) -> tuple[str, ...]:
         """Every name that may stand alone or before a point."""
@@ -75,7 +80,7 @@ class Scope:
         states = ("state",) if self.state else ()
         sessions = ("session",) if self.session else ()
         tool = ("tool",) if self.tool is not None else ()
-        return (*roots, *states, *sessions, *tool, *self.facts, *self.constants)
+        return (*roots, *states, *sessions, *tool, *self.facts, *self.subjects, *self.constants)
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,11 +23,12 @@ from sandbox.execute.cold import ColdRunner, check_permit, not_started
 from sandbox.execute.config import Placement, config_of
 from sandbox.execute.owner import Owner
 from sandbox.execute.protocol import one_line
-from sandbox.execute.runner import Prepared
+from sandbox.execute.runner import ChangeJudge, Prepared
 from sandbox.execute.served import ServedContainer
 from sandbox.execute.session_workspace import SessionWorkspace
 from sandbox.execute.source import ToolSource, snapshot, source_digest
 from sandbox.execute.stopping import Executions
+from sandbox.execute.workspace import Changes
 from sandbox.ir import Contract, Run, RunServer, Tool
 from sandbox.mcp.arguments import server_arguments
 from sandbox.mcp.cleaning import Unfit, clean_result, clean_text, text_of
@@ -141,7 +142,9 @@ class ServerSession:
                 raise EnvironmentLacking(message, "mcp.changed")
             return self._prepared(tool)
 
-    def run(self, permit: Permit, contract: Contract, tool: Tool, now_ms: int) -> Outcome:
+    def run(
+        self, permit: Permit, contract: Contract, tool: Tool, now_ms: int, judge: ChangeJudge | None = None
+    ) -> Outcome:
         """Forwards the permitted call once, and tells what came of it."""
         began = time.monotonic()
         with self._executions.of(permit.nonce) as execution, self._turn:
@@ -154,17 +157,18 @@ class ServerSession:
             except SandboxError as error:
                 return execution.judge(not_started(error))
             started = time.monotonic()
-            outcome = self._forward(live, permit, tool)
+            outcome = self._forward(live, permit, tool, judge)
             return _timed(execution.judge(outcome), started)
 
     # --- private: one call -----------------------------------------------------------------------
 
-    def _forward(self, live: _Live, permit: Permit, tool: Tool) -> Outcome:
+    def _forward(self, live: _Live, permit: Permit, tool: Tool, judge: ChangeJudge | None) -> Outcome:
         live.served.stderr.clear()
         try:
             if self._workspace is None:
                 return self._ask(live, permit, tool)
-            with self._workspace.call(lambda: self._frozen(live.served)) as settle:
+            changes = Changes(tool.changes is not None, judge)
+            with self._workspace.call(lambda: self._frozen(live.served), changes) as settle:
                 return settle(self._ask(live, permit, tool))
         except (SandboxError, OSError, RecursionError) as error:
             self._end("workspace")

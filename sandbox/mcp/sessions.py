@@ -18,7 +18,7 @@ from typing import Final
 from sandbox.call import Outcome, Permit
 from sandbox.errors import EnvironmentLacking
 from sandbox.events import emit
-from sandbox.execute.runner import Prepared
+from sandbox.execute.runner import ChangeJudge, Prepared
 from sandbox.gate import Gate
 from sandbox.ir import Contract, Tool
 from sandbox.mcp.gateway import Client, Gateway
@@ -44,9 +44,11 @@ class CurrentServer:
         """As the session's own server."""
         return _current().prepare(contract, tool)
 
-    def run(self, permit: Permit, contract: Contract, tool: Tool, now_ms: int) -> Outcome:
+    def run(
+        self, permit: Permit, contract: Contract, tool: Tool, now_ms: int, judge: ChangeJudge | None = None
+    ) -> Outcome:
         """As the session's own server."""
-        return _current().run(permit, contract, tool, now_ms)
+        return _current().run(permit, contract, tool, now_ms, judge)
 
 
 class _Session:

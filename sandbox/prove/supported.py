@@ -23,6 +23,7 @@ IN_PROOFS: Final[dict[type, frozenset[str]]] = {
 NO_MATTER: Final = frozenset(
     {
         "approvers",
+        "changes",
         "description",
         "effects",
         "expires_ms",

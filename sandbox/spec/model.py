@@ -11,7 +11,7 @@ from typing import Annotated, ClassVar, Final, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Tag, ValidationInfo, model_validator
 
 from sandbox.lang import later
-from sandbox.lang.source import MAX_PROBLEMS, Problems, shown
+from sandbox.lang.source import MAX_PROBLEMS, Problems, SourceText, shown
 from sandbox.lang.suggest import near_miss
 from sandbox.spec import fields, grants
 from sandbox.spec.document import Entries, Scalar
@@ -331,6 +331,19 @@ class RuleSpec(Model):
     expires: fields.Duration | None = None
 
 
+class ChangeRuleSpec(Model):
+    """A rule about one changed path: exactly one of commit, refuse."""
+
+    id: fields.Id
+    commit: fields.Expression | None = None
+    refuse: fields.Expression | None = None
+    reason: fields.Prose = ""
+
+    def written(self, key: str) -> SourceText | None:
+        """The expression under a key."""
+        return {"commit": self.commit, "refuse": self.refuse}[key]
+
+
 class WorkspaceSpec(Model):
     """The folder that a call sees as `/workspace`."""
 
@@ -413,6 +426,7 @@ class ToolSpec(Model):
     rules: list[RuleSpec]
     then: dict[fields.Target, fields.Expression] = {}
     on_success: dict[fields.Target, fields.Expression] = {}
+    changes: list[ChangeRuleSpec] | None = None
     run: RunSpec | None = None
 
 

@@ -7,6 +7,7 @@ Blocks, by the words behind their fence:
 - `yaml refused`, then `text`: the file `spec.yaml` or `properties.yaml`, and the whole of the message.
 - `cel`: a line is `EXPRESSION  => true`, `=> false` or `=> refused: MESSAGE`, about the call in the `json call` block.
 - `values`: a line is `TYPE  JSON  => CANONICAL` or `=> REASON_CODE`.
+- `changes NAME`: a line is `CHANGE  => commit` or `=> REASON`, about the call in brackets below.
 - `calls NAME`: a line is `+TIME  CALL  => VERDICT REASON_CODE`; calls of one block follow one another.
 """
 
@@ -14,6 +15,7 @@ from __future__ import annotations
 
 import ast
 import importlib
+import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -23,12 +25,14 @@ from pathlib import Path
 import pytest
 
 from sandbox import ir
-from sandbox.call import Decision, Engines, Rejected
+from sandbox.call import Change, Decision, Engines, Rejected
 from sandbox.compile import load_contract, load_policy, load_properties
 from sandbox.engines import close_engines, engine_pairs
 from sandbox.errors import AuthorError, SpecError
 from sandbox.execute.broker.refused import Why
+from sandbox.judging import ChangesJudge
 from sandbox.lang import later
+from sandbox.machine import effective, initial_state
 from sandbox.parse import parse_call
 from sandbox.prove import ProveOptions, prove_paths
 from sandbox.prove.verdicts import invariant_of, name_of, reason_of
@@ -157,6 +161,26 @@ def test_calls_that_are_shown_are_judged_as_shown(block: Block, folder: Path) ->
         when, call, expected = re.fullmatch(r"\+(\d+)h +(\{.*\}) +=> (.*)", line).groups()
         decision = rehearsal.advance(call.encode(), START_MS + int(when) * HOUR_MS)
         assert f"{decision.verdict} {decision.reason_code}" == expected, line
+    close_engines(engines)
+
+
+CHANGES = [block for block in all_blocks() if block.words.startswith("changes ")]
+
+
+@by_line(CHANGES)
+def test_changes_that_are_shown_are_judged_as_shown(block: Block, folder: Path) -> None:
+    (raw,) = re.findall(r"^\(of the call `(\{.*\})`\)$", LANGUAGE, re.MULTILINE)
+    policy = load_policy(folder / f"{block.words.removeprefix('changes ')}.yaml")
+    engines = engine_pairs(policy)
+    call = parse_call(raw, policy)
+    moments = {each.name: (effective(each, initial_state(each, 0)), {"now": 0}) for each in policy.contracts}
+    judge = ChangesJudge(policy.contracts, engines, call, lambda: moments)
+    for line in block.body.splitlines():
+        shown, _, expected = line.rpartition(" => ")
+        change = json.loads(shown)
+        path = change["path"].removeprefix("/workspace/")
+        objection = judge.objection([Change(path, change["kind"], "file", change["mode"], change["size"])])
+        assert ("commit" if objection is None else objection.reason) == expected, line
     close_engines(engines)
 
 

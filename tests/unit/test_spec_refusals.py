@@ -117,11 +117,10 @@ FILES: list[tuple[str, Problems]] = [
     ),
     ("sandbox: 1\nname: x\ntools: {t: {}}\n", [(3, 12, "`rules` is missing here; add it")]),
     (
-        ("sandbox: 1\nname: x\ntools: {t: {rules: [], after: [], changes: [], returns: {}}}\n"),
+        ("sandbox: 1\nname: x\ntools: {t: {rules: [], after: [], returns: {}}}\n"),
         [
             (3, 24, "`after` is not supported in this version"),
-            (3, 35, "`changes` is not supported in this version"),
-            (3, 48, "`returns` is not supported in this version"),
+            (3, 35, "`returns` is not supported in this version"),
         ],
     ),
     (
