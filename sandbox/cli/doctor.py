@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import platform
 import shutil
-from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +11,10 @@ import click
 
 from sandbox.cli.output import json_option, print_document, show
 from sandbox.errors import EnvironmentLacking, SandboxError
+from sandbox.execute.benchmark import NAME as BENCHMARK
+from sandbox.execute.diagnosis import Finding, Kernel, diagnose
 from sandbox.execute.engine import Engine
+from sandbox.execute.examination import examine_container
 from sandbox.execute.image import default_tag, find_image
 from sandbox.ir import Json
 
@@ -21,33 +22,27 @@ if TYPE_CHECKING:
     from sandbox.prove.standing import Standing
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing looked at. `ok` None: worth knowing, and nothing fails for want of it."""
-
-    name: str
-    ok: bool | None
-    found: str
-    remedy: str = ""
-
-
 @click.command(name="doctor", epilog="Example: sandbox doctor proofs --json")
 @click.argument("paths", metavar="[PATH...]", nargs=-1)
+@click.option("--cis", is_flag=True, help="Judge a live container by the CIS Docker Benchmark, section 5, instead.")
+@click.option("--container", metavar="NAME", help="With --cis: this running container, and none made for it.")
 @json_option
-def command(paths: tuple[str, ...], *, as_json: bool) -> int:
+def command(paths: tuple[str, ...], *, cis: bool, container: str | None, as_json: bool) -> int:
     """What this machine has and lacks for running calls in containers, and how proofs stand by their ledger.
 
     PATH is a property file or a folder of them; without one, `proofs/` is looked at if it is there. Exit code: 1 if the
-    proofs of a PATH are not all there and current, else 4 if something is missing, else 0.
+    proofs of a PATH are not all there and current, else 4 if something is missing, else 0. With --cis: 1 if a
+    recommendation fails, or is not proved of every configuration that can be compiled.
     """
+    if cis or container:
+        return _benchmark(container, as_json=as_json)
     proofs = tuple(each for path in paths or _default() for each in proof_findings(path, found=not paths))
     findings = (*examine(), *proofs)
     if as_json:
         print_document({"findings": [_document(finding) for finding in findings]})
     else:
         for finding in findings:
-            mark = {True: "ok", False: "missing", None: "note"}[finding.ok]
-            click.echo(f"{mark:8} {finding.name}: {show(finding.found)}")
+            click.echo(f"{_level(finding):8} {finding.name}: {show(finding.found)}")
             if finding.remedy:
                 click.echo(f"{'':8} {show(finding.remedy)}")
     if paths and any(finding.ok is not True for finding in proofs):
@@ -96,24 +91,44 @@ def _default() -> tuple[str, ...]:
     return ("proofs",) if Path("proofs").is_dir() else ()
 
 
+def _level(finding: Finding) -> str:
+    match finding.ok:
+        case True:
+            return "ok"
+        case False:
+            return "missing"
+        case None:
+            return "risk" if finding.risk else "note"
+
+
 def _engine_findings(engine: Engine) -> tuple[Finding, ...]:
-    info: Mapping[str, object] = engine.client.info()
-    options = _security(info)
-    seccomp = "seccomp" in options
-    return (
-        Finding("engine", ok=True, found=engine.version),
-        Finding(
-            "cgroup driver", ok=True, found=f"{info.get('CgroupDriver')}, version {info.get('CgroupVersion', '1')}"
-        ),
-        Finding(
-            "seccomp",
-            ok=seccomp,
-            found="on" if seccomp else "off",
-            remedy="" if seccomp else "use a kernel and an engine with seccomp: no call runs without a profile",
-        ),
-        Finding("apparmor", None, "on" if "apparmor" in options else "off; not relied upon"),
-        Finding("runtimes", None, ", ".join(sorted(_mapping(info.get("Runtimes"))))),
-    )
+    found = Finding("engine", ok=True, found=engine.version)
+    return (found, *diagnose(engine.client.info(), engine.client.version(), Kernel.this()))
+
+
+def _benchmark(container: str | None, *, as_json: bool) -> int:
+    from sandbox.prove.configurations import prove_configurations  # noqa: PLC0415 - the solver loads only here
+
+    engine = Engine.connect()
+    try:
+        name, judged = examine_container(engine, container)
+    finally:
+        engine.close()
+    proved = prove_configurations()
+    open_ = [each for each in proved if not each.proved]
+    if as_json:
+        items: list[Json] = [{"title": each.title, "verdict": each.verdict, "why": each.why} for each in judged]
+        unproved: list[Json] = [f"{each.title} ({each.shape.words()}): {each.counterexample}" for each in open_]
+        proof: Json = {"questions": len(proved), "proved": len(proved) - len(open_), "unproved": unproved}
+        print_document({"benchmark": BENCHMARK, "container": name, "items": items, "every_configuration": proof})
+    else:
+        click.echo(f"{BENCHMARK}, container {show(name)}")
+        for each in judged:
+            click.echo(f"{each.verdict:15} {each.title}{f' ({each.why})' if each.why else ''}")
+        click.echo(f"proved of every configuration that can be compiled: {len(proved) - len(open_)} of {len(proved)}")
+        for left in open_:
+            click.echo(f"{'not proved':15} {left.title} ({left.shape.words()}): {show(left.counterexample)}")
+    return 1 if open_ or any(each.verdict == "fails" for each in judged) else 0
 
 
 def _image(engine: Engine) -> Finding:
@@ -129,15 +144,6 @@ def _builder() -> Finding:
     return Finding("mmdebstrap", None, program or "not found", remedy)
 
 
-def _security(info: Mapping[str, object]) -> set[str]:
-    listed = info.get("SecurityOptions")
-    options = listed if isinstance(listed, list) else []
-    return {str(option).removeprefix("name=").split(",")[0] for option in options}
-
-
-def _mapping(value: object) -> Mapping[str, object]:
-    return value if isinstance(value, dict) else {}
-
-
 def _document(finding: Finding) -> Json:
-    return {"name": finding.name, "ok": finding.ok, "found": finding.found, "remedy": finding.remedy}
+    level: dict[str, Json] = {"ok": finding.ok, "level": _level(finding)}
+    return {"name": finding.name, **level, "found": finding.found, "remedy": finding.remedy}
