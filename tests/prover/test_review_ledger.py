@@ -8,7 +8,8 @@ import sandbox
 from sandbox.prove import ledger
 
 MODELS_AND_REPORTS = {
-    "__init__", "certificate", "child", "configurations", "coverage", "crew", "findings", "held", "ledger", "manifest", "models",
+    "__init__", "certificate", "child", "configurations",
+    "coverage", "crew", "findings", "held", "ledger", "manifest", "models",
     "narrow", "reading", "recheck", "record", "replay", "report", "saved", "sequence", "share", "sources", "standing",
     "tape", "unroll", "verdicts", "verify", "worker",
 }  # fmt: skip
