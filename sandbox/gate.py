@@ -33,10 +33,11 @@ from sandbox.engines import close_engines, engine_pairs
 from sandbox.errors import EnvironmentLacking, Fault, SandboxError, SandboxFailure, ToolError, UsageError
 from sandbox.events import emit
 from sandbox.execute.runner import Runner
+from sandbox.holders import holders_of
 from sandbox.host import HostFunction, HostRunner
 from sandbox.ir import Contract, Json, RunHost
 from sandbox.joint import Engines, judges_of, take_joint_step
-from sandbox.machine import StoredState
+from sandbox.machine import StateFullError, StoredState
 from sandbox.nearest import Suggestion, nearest_allowed
 from sandbox.opening import Checked, check_all_proofs, check_engine, check_workspaces, tell_proofs
 from sandbox.parse import parse_call
@@ -311,7 +312,10 @@ class Gate:
             refused = self._halted(transaction, call if isinstance(call, Call) else None)
             if refused is not None:
                 return refused
-            stored = self._load(transaction, call, now)
+            try:
+                stored = self._load(transaction, call, facts, now)
+            except StateFullError as full:
+                return denied(call if isinstance(call, Call) else None, "state_full", str(full))
         return take_joint_step(self._engines, self._policy, stored, call, now, session=facts).decision
 
     def _halted(self, transaction: Transaction, call: Call | None) -> Decision | None:
@@ -321,9 +325,12 @@ class Gate:
         name = transaction.superseded(self._digests)
         return replaced(call, name) if name else None
 
-    def _load(self, transaction: Transaction, call: Call | Rejected, now_ms: int) -> dict[str, StoredState]:
-        """The state of every spec that judges this call."""
-        return {each.name: transaction.load(each, now_ms) for each in judges_of(self._policy, call)}
+    def _load(
+        self, transaction: Transaction, call: Call | Rejected, facts: Facts, now_ms: int
+    ) -> dict[str, StoredState]:
+        """The state of every spec that judges this call, as it is for the call's own principal and session."""
+        judges = judges_of(self._policy, call)
+        return {each.name: transaction.load(each, now_ms, holders_of(each, facts)) for each in judges}
 
     def _safely_judge(self, call: Call | Rejected, facts: Facts) -> Decision:
         try:
@@ -337,7 +344,7 @@ class Gate:
             return ()
         now = self._clock()
         with self._store.transaction() as transaction:
-            stored = self._load(transaction, call, now)
+            stored = self._load(transaction, call, facts, now)
         evaluators = {name: EnginePair(pair.evaluator, None) for name, pair in self._engines.items()}
         probe = Rehearsal(self._policy, evaluators, now, stored, session=facts)
         judge = Rehearsal(self._policy, self._engines, now, stored, session=facts)
@@ -414,14 +421,16 @@ class Gate:
                         way.call, "approval.used", "what was approved elsewhere has led to a run already"
                     ), None
                 now = self._clock()
-                before = self._load(transaction, way.call, now)
+                before = self._load(transaction, way.call, facts, now)
                 step = take_joint_step(self._engines, self._policy, before, way.call, now, session=facts)
                 if step.after is None or not is_enough(step.decision, approvals, now):
                     return step.decision, None
                 permit = self._permit(way, approvals, now, transaction.kill_epoch(), nonce)
                 for each in way.shared.judges:
-                    transaction.save(each, step.after[each.name])
-                transaction.reserve(Reservation(permit.nonce, way.tool.name, way.call.digest, before, now))
+                    transaction.save(each, step.after[each.name], holders_of(each, facts))
+                transaction.reserve(Reservation(permit.nonce, way.tool.name, way.call.digest, now))
+        except StateFullError as full:
+            return denied(way.call, "state_full", str(full)), None
         except Exception as error:  # noqa: BLE001  # no permit left this function: nothing runs
             return self._failed(way.call, error), None
         return step.decision, permit

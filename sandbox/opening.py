@@ -9,10 +9,12 @@ from pathlib import Path
 
 from sandbox import ir
 from sandbox.call import Proofs
+from sandbox.canonical import quoted
 from sandbox.compile import load_properties
 from sandbox.errors import UsageError
 from sandbox.evaluate import Env, truth
 from sandbox.events import emit, warn
+from sandbox.holders import NOBODY, Holders
 from sandbox.ir import Contract
 from sandbox.machine import StateValue, StoredState, effective, initial_value
 from sandbox.policy import Policy
@@ -89,10 +91,11 @@ def tell_proofs(found: Standing) -> None:
     )
 
 
-def check_state(contract: Contract, found: Standing, stored: StoredState) -> None:
+def check_state(contract: Contract, found: Standing, stored: StoredState, holders: Holders = NOBODY) -> None:
     """The stored state, ticked, is one that the current proofs of the spec speak of, where there are any.
 
-    They speak of what is reached from `initial` by this spec; an earlier one may have left anything.
+    They speak of what is reached from `initial` by this spec; an earlier one may have left anything. `holders` is whose
+    state it is.
     """
     if not found.proved:
         return
@@ -108,7 +111,8 @@ def check_state(contract: Contract, found: Standing, stored: StoredState) -> Non
     ]
     if wrong:
         remedy = "restore the spec, or choose another state with --state to begin with all budgets at `initial`"
-        message = f"the stored state of `{contract.name}` is none that its proofs speak of: {wrong[0]}; {remedy}"
+        whose = "".join(f" (of the {scope} {quoted(holder)})" for scope, holder in holders.items())
+        message = f"the stored state of `{contract.name}`{whose} is none that its proofs speak of: {wrong[0]}; {remedy}"
         raise UsageError(message, "state.unproved")
 
 

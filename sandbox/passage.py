@@ -15,10 +15,11 @@ from sandbox.decide import Facts
 from sandbox.errors import Fault, SandboxFailure
 from sandbox.events import emit
 from sandbox.execute.runner import Prepared, Runner
+from sandbox.holders import holders_of
 from sandbox.ir import Contract, Tool
 from sandbox.joint import Engines, JointLanding, take_joint_success
 from sandbox.judging import ChangesJudge, Moments
-from sandbox.machine import effective, tick
+from sandbox.machine import StateFullError, effective, tick
 from sandbox.policy import Policy, SharedTool
 from sandbox.seal import Seal
 from sandbox.state import Store, Transaction
@@ -170,11 +171,15 @@ class Passage:
         name = transaction.superseded(self._digests)
         if name:
             return JointLanding({}, "state.superseded", replaced(way.call, name).reason)
-        stored = {each.name: transaction.load(each, now) for each in way.shared.judges}
+        holders = {each.name: holders_of(each, way.facts) for each in way.shared.judges}
+        try:
+            stored = {each.name: transaction.load(each, now, holders[each.name]) for each in way.shared.judges}
+        except StateFullError as full:
+            return JointLanding({}, "state_full", f"{full}; what the call enables was not noted")
         landing = take_joint_success(self._engines, self._policy, stored, way.call, now, session=way.facts)
         for each in way.shared.judges:
             if each.name in landing.after:
-                transaction.save(each, landing.after[each.name])
+                transaction.save(each, landing.after[each.name], holders[each.name])
         return landing
 
     def _conclude(self, way: Way, decision: Decision, permit: Permit, outcome: Outcome) -> Result:

@@ -7,19 +7,27 @@ denied whatever it asks (`Transaction.superseded`).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Sequence
+from itertools import product
+from typing import TYPE_CHECKING, Final
 
+from sandbox.errors import UsageError
 from sandbox.events import emit
-from sandbox.ir import Contract
+from sandbox.holders import FACTS, Holders
+from sandbox.ir import Contract, Expr, ScopeName, State
+from sandbox.lang.walk import within
 from sandbox.machine import tick
 from sandbox.opening import Checked, check_state
 from sandbox.policy import Policy
 from sandbox.state import Transaction
-from sandbox.state_document import check_keys
 from sandbox.trail import Trail, interrupted_body
 
 if TYPE_CHECKING:
     from sandbox.prove.standing import Standing
+
+
+MAX_PAIRS: Final = 1_000_000
+"""Pairs of a principal and a session that are looked at when a gate opens: some seconds."""
 
 
 def recover(transaction: Transaction, policy: Policy, proofs: Checked, trail: Trail, now_ms: int) -> int:
@@ -29,6 +37,8 @@ def recover(transaction: Transaction, policy: Policy, proofs: Checked, trail: Tr
     of; RecordBroken where the change of a spec cannot be recorded.
     """
     for contract, (name, digest) in zip(policy.contracts, policy.digests(), strict=True):
+        if transaction.spec(name) != digest:
+            transaction.check_fit(contract)  # what this very spec has written fits it
         _check(transaction, contract, proofs.standings[name], now_ms)
         before = transaction.adopt(name, digest)
         if before is not None and before != digest:
@@ -43,8 +53,39 @@ def recover(transaction: Transaction, policy: Policy, proofs: Checked, trail: Tr
 
 def _check(transaction: Transaction, contract: Contract, found: Standing, now_ms: int) -> None:
     stored = transaction.load(contract, now_ms)
-    check_keys(contract, stored)
+    every = transaction.every(contract)
     ticked = tick(contract, stored, now_ms)
     check_state(contract, found, ticked)
-    if found.proved and ticked != stored:
+    if not found.proved:
+        return
+    for holders in seen_together(contract, found, every):
+        own = tick(contract, transaction.load(contract, now_ms, holders), now_ms)
+        check_state(contract, found, own, holders)
+    if ticked != stored:
         transaction.save(contract, ticked)  # what was checked stays, should the clock be set back
+
+
+def seen_together(contract: Contract, found: Standing, every: Sequence[Holders]) -> Iterator[Holders]:
+    """Whose states have to be looked at together: each principal and each session, in pairs only where they matter.
+
+    An invariant that speaks of both holds of every principal in every session. Raises UsageError for too many pairs.
+    """
+    yield from every
+    both = [FACTS.keys() <= scopes_read(contract, each.condition) for each in found.invariants]
+    if not any(both):
+        return
+    principals, sessions = ([each for each in every if scope in each] for scope in FACTS)
+    if len(principals) * len(sessions) > MAX_PAIRS:
+        message = (
+            f"the proofs of `{contract.name}` speak of every principal in every session, and its state has "
+            f"{len(principals):,} and {len(sessions):,}, more than can be looked at; choose another one with --state"
+        )
+        raise UsageError(message, "state.unproved")
+    for principal, session in product(principals, sessions):
+        yield {**principal, **session}
+
+
+def scopes_read(contract: Contract, condition: Expr) -> frozenset[ScopeName]:
+    """The scopes of the variables that a condition reads."""
+    read = {expr.name for expr in within(condition) if isinstance(expr, State)}
+    return frozenset(variable.scope for variable in contract.variables if variable.name in read)

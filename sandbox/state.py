@@ -1,11 +1,12 @@
 """Budgets, reservations and the kill switch, in SQLite: all or nothing, across threads, processes and crashes.
 
-All of a contract's state is one row, with a version that counts every write. A reservation holds the state before
-its permit, of every contract that it spent from: `cancel` puts all of that back, and only while nothing else has been
-written to any of it since. A nonce moves through its statuses once, and never back:
+What belongs to a spec, to each of its principals and to each session is a row, with a version that counts every permit
+that saw it. A reservation holds the rows that its permit changed, as they were before: `cancel` puts all of them back,
+and only while no other permit has seen any of them since. Then no other call could have rested on what is taken back.
+A nonce moves through its statuses once, and never back:
 
     reserved, running -> interrupted    the owner process is gone: the budget stays spent
-    reserved, running -> cancelled      the container provably never started, and nothing was written since
+    reserved, running -> cancelled      the container provably never started, and no permit saw what it had changed
     reserved, running -> failed         what was spent stays spent
     reserved -> running -> settled
 """
@@ -16,17 +17,20 @@ import contextlib
 import os
 import sqlite3
 import threading
+from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal, TypeAlias, get_args
 
+from sandbox.canonical import text_digest
 from sandbox.errors import Fault, UsageError
+from sandbox.holders import NOBODY, Holders
 from sandbox.ir import Contract
-from sandbox.machine import StoredState, initial_state
-from sandbox.state_document import check_fit, read_document, row_digest, shape_of, write_document
+from sandbox.machine import StoredState
 from sandbox.state_file import Row, connect, corrupt, open_file, open_memory, path_of, run
+from sandbox.state_parts import Parsed, Part, Parts, number, part_of
 from sandbox.state_switch import clear, is_thrown, marker_of, throw
 
 STATE_VARIABLE: Final = "SANDBOX_STATE"
@@ -59,19 +63,18 @@ def _own_start() -> str:
 class Reservation:
     """A permit's trace in the state.
 
-    `before` has, by name of the contract, each state that the permit spent from, as it was; it is kept until the call
-    is finished. `versions_after` are the versions of those states right after; the store sets them.
+    The store notes with it what the saves of its transaction replaced, and how far the versions of those rows came;
+    `undo` is how many rows a `cancel` would put back, once it is stored.
     """
 
     nonce: str
     tool: str
     call_digest: str
-    before: Mapping[str, StoredState]
     created_ms: int
     status: Status = "reserved"
-    versions_after: Mapping[str, int] = field(default_factory=dict)
     owner_pid: int = field(default_factory=os.getpid)
     owner_start: str = field(default_factory=_own_start)
+    undo: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +97,7 @@ class Store:
         self._reader: sqlite3.Connection | None = None
         self._reading = threading.Lock()
         self._marker = None if path is None else marker_of(path)
+        self._parsed: Parsed = OrderedDict()
 
     @classmethod
     def open(cls, url: str | None, spec_file: str) -> Store:
@@ -126,7 +130,7 @@ class Store:
         if found.keys() != {"stopped", "kill_epoch"}:
             what = "the kill switch is missing"
             raise corrupt(what)
-        return Switch(_int(found["stopped"]) != 0 or is_thrown(self._marker), _int(found["kill_epoch"]))
+        return Switch(number(found["stopped"]) != 0 or is_thrown(self._marker), number(found["kill_epoch"]))
 
     def throw_switch(self) -> None:
         """Stops everything on this state, whoever holds the database; `Transaction.stop` makes permits void beside it.
@@ -144,7 +148,7 @@ class Store:
     def running(self) -> tuple[Reservation, ...]:
         """Reservations that are `reserved` or `running`, and whose process lives; no transaction is waited for."""
         with self._reading:
-            return Transaction(self._read_only(), self._marker).running()
+            return Transaction(self._read_only(), OrderedDict(), self._marker).running()
 
     def _read_only(self) -> sqlite3.Connection:
         """The connection for reading beside transactions."""
@@ -177,7 +181,7 @@ class Store:
     def _transaction(self) -> Iterator[Transaction]:
         self._check_owner()
         with self._lock:
-            transaction = Transaction(self._connection, self._marker)
+            transaction = Transaction(self._connection, self._parsed, self._marker)
             try:  # all of it in here, for an interrupt may come between any two lines
                 self._owner = threading.get_ident()
                 self._roll_back()
@@ -215,8 +219,9 @@ class Store:
 class Transaction:
     """What can be read and written between BEGIN and COMMIT; of no use after that."""
 
-    def __init__(self, connection: sqlite3.Connection, marker: Path | None = None) -> None:
+    def __init__(self, connection: sqlite3.Connection, parsed: Parsed, marker: Path | None = None) -> None:
         self._connection: sqlite3.Connection | None = connection
+        self._parts = Parts(self._run, parsed)
         self._marker = marker
 
     def end(self) -> None:
@@ -225,36 +230,30 @@ class Transaction:
 
     # --- state -----------------------------------------------------------------------------------
 
-    def load(self, contract: Contract, now_ms: int) -> StoredState:
-        """The state as last written, not yet ticked; a new variable of the spec stands at `initial`.
+    def load(self, contract: Contract, now_ms: int, holders: Holders = NOBODY) -> StoredState:
+        """The state as last written for these holders, at the latest time that was seen; a new variable at `initial`.
 
-        Raises UsageError if a stored variable is gone from the spec or means something else there.
+        Raises UsageError if a stored variable is gone from the spec or means something else there, and StateFullError
+        for a holder that is new where there are as many as there may be.
         """
-        rows = self._run("SELECT version, document, digest FROM state WHERE contract = ?", contract.name)
-        if not rows:
-            self._check_never_written(contract.name)
-            return initial_state(contract, now_ms)
-        version, document, digest = rows[0]
-        if digest != row_digest(contract.name, _int(version), str(document)):
-            what = f"the stored state of `{contract.name}` does not have its digest"
-            raise corrupt(what)
-        shapes, stored = read_document(str(document))
-        check_fit(contract, shapes, stored)
-        fresh = initial_state(contract, max(now_ms, stored.clock_ms))
-        return StoredState(
-            {**fresh.values, **stored.values},
-            {**fresh.epochs, **stored.epochs},
-            {**fresh.events, **stored.events},
-            stored.clock_ms,
-            {**fresh.key_events, **stored.key_events},
-        )
+        return self._parts.load(contract, now_ms, holders)
 
-    def save(self, contract: Contract, state: StoredState) -> None:
-        """Write the state; its version goes up by one."""
-        shapes = {variable.name: shape_of(variable) for variable in contract.variables}
-        version, document = self.version(contract.name) + 1, write_document(shapes, state)
-        digest = row_digest(contract.name, version, document)
-        self._run("INSERT OR REPLACE INTO state VALUES (?, ?, ?, ?)", contract.name, version, document, digest)
+    def save(self, contract: Contract, state: StoredState, holders: Holders = NOBODY) -> None:
+        """Write the state of these holders; the version of every row that they see goes up by one."""
+        self._parts.save(contract, state, holders)
+
+    def every(self, contract: Contract) -> tuple[Holders, ...]:
+        """Each principal by itself and each session by itself that has a state; Fault if some are missing.
+
+        Of a scope that the spec has no more variables of, too, which then do not load.
+        """
+        self._parts.check_counts(contract.name)
+        return tuple({part.scope: part.holder} for part in self._parts.each(contract.name) if part.scope != "spec")
+
+    def check_fit(self, contract: Contract) -> None:
+        """UsageError if any row of the contract says something that the spec does not."""
+        for part in self._parts.each(contract.name):
+            self._parts.check(contract, part)
 
     def spec(self, contract_name: str) -> str | None:
         """The digest of the spec that was opened last on the state of this name; None where none ever was."""
@@ -276,16 +275,10 @@ class Transaction:
             self._run("UPDATE spent SET before = NULL WHERE contract = ?", contract_name)
         return before
 
-    def _check_never_written(self, contract_name: str) -> None:
-        """Every permit saved a state before it: where that is lost, `initial` would be a fresh budget."""
-        if self._run("SELECT nonce FROM spent WHERE contract = ? LIMIT 1", contract_name):
-            what = f"the state of `{contract_name}` is missing although calls were permitted on it"
-            raise corrupt(what)
-
-    def version(self, contract_name: str) -> int:
-        """How often the state of this contract has been written; 0 where it never was."""
-        rows = self._run("SELECT version FROM state WHERE contract = ?", contract_name)
-        return _int(rows[0][0]) if rows else 0
+    def version(self, contract_name: str, holders: Holders = NOBODY) -> int:
+        """How many permits have seen the spec's own state, or that of one holder; 0 where it was never written."""
+        scope, holder = next(iter(holders.items()), ("spec", ""))
+        return self._parts.version(Part(contract_name, scope, holder))
 
     # --- reservations ----------------------------------------------------------------------------
 
@@ -306,14 +299,18 @@ class Transaction:
             reservation.owner_pid,
             reservation.owner_start,
         )
-        for name, before in sorted(reservation.before.items()):
+        for part, before in self._parts.replaced.items():
             self._run(
-                "INSERT INTO spent VALUES (?, ?, ?, ?)",
+                "INSERT INTO spent VALUES (?, ?, ?, ?, ?, ?, ?)",
                 reservation.nonce,
-                name,
-                self.version(name),
-                write_document({}, before),
+                part.contract,
+                part.scope,
+                part.holder,
+                self._parts.version(part),
+                before,
+                text_digest(before),
             )
+        self._parts.replaced.clear()
 
     def reservation(self, nonce: str) -> Reservation | None:
         """The reservation with this nonce, in whatever status."""
@@ -339,29 +336,36 @@ class Transaction:
     def cancel(self, contracts: Iterable[Contract], nonce: str) -> bool:
         """Give back what an unfinished call spent; the caller vouches that its container never started.
 
-        True: every state is as before its permit (the clocks stay). False: something was written to one of them since,
-        so all of it stays spent, and the reservation ends `failed`. Fault if the call was finished already, or spent
-        from a contract that is not given.
+        True: every row that its permit changed is as before (the clocks stay). False: another permit saw one of them
+        since, or the spec is another one, so all of it stays spent, and the reservation ends `failed`. Fault if the
+        call was finished already, or spent from a contract that is not given.
         """
         reservation = self.reservation(nonce)
-        known = {contract.name: contract for contract in contracts}
         if reservation is None or reservation.status not in _NEXT:
             raise _used(nonce)
-        before, versions = reservation.before, reservation.versions_after
-        if not versions.keys() <= known.keys():
+        spent = self._spent(nonce)
+        if not {part.contract for part, _, _ in spent} <= {contract.name for contract in contracts}:
             raise _used(nonce)
-        if (
-            not before
-            or before.keys() != versions.keys()
-            or any(self.version(name) != versions[name] for name in versions)
-        ):
+        if any(before is None or self._parts.version(part) != version for part, version, before in spent):
             self._move(nonce, reservation.status, "failed")
             return False
-        for name, state in before.items():
-            clock = self.load(known[name], state.clock_ms).clock_ms
-            self.save(known[name], replace(state, clock_ms=max(clock, state.clock_ms)))
+        for part, _, before in spent:
+            self._parts.restore(part, before or "")
         self._move(nonce, reservation.status, "cancelled")
         return True
+
+    def _spent(self, nonce: str) -> list[tuple[Part, int, str | None]]:
+        """What a permit changed: the row, its version right after, and the document before it, if it is still there."""
+        rows = self._run(
+            "SELECT contract, scope, holder, version_after, before, before_digest FROM spent WHERE nonce = ?", nonce
+        )
+        spent = []
+        for contract, scope, holder, version, before, digest in rows:
+            if before is not None and digest != text_digest(str(before)):
+                what = f"what `{nonce}` spent from does not have its digest"
+                raise corrupt(what)
+            spent.append((part_of(contract, scope, holder), number(version), None if before is None else str(before)))
+        return spent
 
     def running(self) -> tuple[Reservation, ...]:
         """Reservations that are `reserved` or `running`, and whose process lives."""
@@ -383,17 +387,15 @@ class Transaction:
         if known is None:
             what = "a reservation has an unknown status"
             raise corrupt(what)
-        spent = self._run("SELECT contract, version_after, before FROM spent WHERE nonce = ?", str(nonce))
         return Reservation(
             nonce=str(nonce),
             tool=str(tool),
             call_digest=str(call_digest),
-            before={str(name): read_document(before)[1] for name, _, before in spent if isinstance(before, str)},
-            created_ms=_int(created_ms),
+            created_ms=number(created_ms),
             status=known,
-            versions_after={str(name): _int(version) for name, version, _ in spent},
-            owner_pid=_int(owner_pid),
+            owner_pid=number(owner_pid),
             owner_start=str(owner_start),
+            undo=sum(before is not None for _, _, before in self._spent(str(nonce))),
         )
 
     # --- the kill switch -------------------------------------------------------------------------
@@ -422,7 +424,7 @@ class Transaction:
         if not rows:
             what = f"`{name}` is missing"
             raise corrupt(what)
-        return _int(rows[0][0])
+        return number(rows[0][0])
 
     def _run(self, statement: str, *parameters: str | int | None) -> list[Row]:
         if self._connection is None:
@@ -438,10 +440,3 @@ def _used(nonce: str) -> Fault:
 
 def _owner_lives(reservation: Reservation) -> bool:
     return reservation.owner_start != "" and reservation.owner_start == process_start(reservation.owner_pid)
-
-
-def _int(value: str | int | None) -> int:
-    if isinstance(value, int):
-        return value
-    what = "a number is none"
-    raise corrupt(what)

@@ -30,13 +30,19 @@ from sandbox.machine import Events, StateValue, StoredState
 from sandbox.state_file import corrupt
 
 
-def row_digest(contract_name: str, version: int, document: str) -> str:
-    """SHA-256 (hex) of a stored row: SQLite does not notice a digit that rots."""
-    return hashlib.sha256(f"{contract_name}\0{version}\0{document}".encode()).hexdigest()
+def row_digest(where: tuple[str, str, str], version: int, clock_ms: int, document_digest: str) -> str:
+    """SHA-256 (hex) of a stored row: SQLite does not notice a digit that rots. No name has a NUL in it."""
+    row = (*where, str(version), str(clock_ms), document_digest)
+    return hashlib.sha256("\0".join(row).encode()).hexdigest()
 
 
 def shape_of(variable: Variable) -> str:
     """What a stored number or name of this variable means; an enum's values may change while the stored one stays."""
+    each = "" if variable.scope == "spec" else f" for each {variable.scope}"
+    return f"{_own_shape(variable)}{each}"
+
+
+def _own_shape(variable: Variable) -> str:
     period = f" {variable.period.kind} {variable.period.length_ms}" if variable.period else ""
     match variable.sort:
         case BoolSort():

@@ -23,15 +23,19 @@ Row: TypeAlias = "tuple[str | int | None, ...]"
 
 _SQLITE: Final = "sqlite:///"
 _APPLICATION_ID: Final = 1_520_283_845
-_FORMAT: Final = 3
+_FORMAT: Final = 4
 _SCHEMA: Final = """
 PRAGMA journal_mode = WAL;
 PRAGMA application_id = 1520283845;
-PRAGMA user_version = 3;
+PRAGMA user_version = 4;
 CREATE TABLE meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT;
 INSERT INTO meta VALUES ('kill_epoch', 0), ('stopped', 0);
 CREATE TABLE state (
-    contract TEXT PRIMARY KEY, version INTEGER NOT NULL, document TEXT NOT NULL, digest TEXT NOT NULL
+    contract TEXT NOT NULL, scope TEXT NOT NULL, holder TEXT NOT NULL, version INTEGER NOT NULL,
+    clock_ms INTEGER NOT NULL, document TEXT NOT NULL, digest TEXT NOT NULL, PRIMARY KEY (contract, scope, holder)
+) STRICT;
+CREATE TABLE holders (
+    contract TEXT NOT NULL, scope TEXT NOT NULL, count INTEGER NOT NULL, PRIMARY KEY (contract, scope)
 ) STRICT;
 CREATE TABLE specs (contract TEXT PRIMARY KEY, digest TEXT NOT NULL) STRICT;
 CREATE TABLE reservations (
@@ -39,10 +43,11 @@ CREATE TABLE reservations (
     created_ms INTEGER NOT NULL, owner_pid INTEGER NOT NULL, owner_start TEXT NOT NULL
 ) STRICT;
 CREATE TABLE spent (
-    nonce TEXT NOT NULL, contract TEXT NOT NULL, version_after INTEGER NOT NULL, before TEXT,
-    PRIMARY KEY (nonce, contract)
+    nonce TEXT NOT NULL, contract TEXT NOT NULL, scope TEXT NOT NULL, holder TEXT NOT NULL,
+    version_after INTEGER NOT NULL, before TEXT, before_digest TEXT NOT NULL,
+    PRIMARY KEY (nonce, contract, scope, holder)
 ) STRICT;
-CREATE INDEX spent_of ON spent (contract);
+CREATE INDEX spent_of ON spent (contract, scope, holder);
 CREATE INDEX unfinished ON reservations (status) WHERE status IN ('reserved', 'running');
 """
 

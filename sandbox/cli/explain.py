@@ -20,10 +20,12 @@ from sandbox.cli.times import Instant
 from sandbox.compile import load_policy
 from sandbox.decide import EnginePair, Facts
 from sandbox.engines import close_engines, engine_pairs
+from sandbox.errors import UsageError
 from sandbox.gate import wall_clock
+from sandbox.holders import holders_of
 from sandbox.ir import Json, Rule
 from sandbox.joint import Engines, States
-from sandbox.machine import StoredState
+from sandbox.machine import StateFullError, StoredState
 from sandbox.nearest import Allows, Suggestion, nearest_allowed
 from sandbox.policy import Policy
 from sandbox.rehearsal import Rehearsal
@@ -65,7 +67,7 @@ def command(
     facts = read_session(policy, session)
     both = engine_pairs(policy, always_ask=True)
     try:
-        place = _Place(_stored_states(policy, state, now_ms), facts, now_ms)
+        place = _Place(_stored_states(policy, state, now_ms, facts), facts, now_ms)
         explanation = _explain(policy, both, place, raw_call(tool, args))
     finally:
         close_engines(both)
@@ -132,8 +134,8 @@ def _shown(policy: Policy, judge: Rehearsal, now_ms: int) -> dict[str, Json]:
     return shown
 
 
-def _stored_states(policy: Policy, url: str | None, now_ms: int) -> dict[str, StoredState]:
-    """What is stored of each spec, if there is a state at all; none is made."""
+def _stored_states(policy: Policy, url: str | None, now_ms: int, facts: Facts) -> dict[str, StoredState]:
+    """What is stored of each spec, for whom the facts name, if there is a state at all; none is made."""
     named = url or os.environ.get(STATE_VARIABLE)
     place = path_of(named) if named else Path(policy.first.file).parent / DEFAULT_FILE
     if not place.exists():
@@ -141,7 +143,9 @@ def _stored_states(policy: Policy, url: str | None, now_ms: int) -> dict[str, St
     store = Store.open(url, policy.first.file)
     try:
         with store.transaction() as transaction:
-            return {each.name: transaction.load(each, now_ms) for each in policy.contracts}
+            return {each.name: transaction.load(each, now_ms, holders_of(each, facts)) for each in policy.contracts}
+    except StateFullError as full:
+        raise UsageError(str(full), "state_full") from full
     finally:
         store.close()
 

@@ -14,6 +14,7 @@ from sandbox.compile.stage_rules import StageRules
 from sandbox.compile.types import Types
 from sandbox.compile.variables import Variables
 from sandbox.errors import SpecError
+from sandbox.holders import FACTS
 from sandbox.ir import (
     ArgType,
     Argument,
@@ -21,6 +22,7 @@ from sandbox.ir import (
     Assignment,
     BoolSort,
     Contract,
+    EnumType,
     Expr,
     ListType,
     MapSort,
@@ -34,9 +36,11 @@ from sandbox.ir import (
     RunServer,
     RunTool,
     ScalarSort,
+    ScopeName,
     SetSort,
     ShellType,
     Sort,
+    StringType,
     TimestampSort,
     Tool,
     Variable,
@@ -134,6 +138,7 @@ class _Compiler:
         variables = Variables(self._written, self._problems, self._types)
         for name, variable in spec.state.items():
             self._variables[name] = variables.variable(name, variable, ("state", name))
+            self._check_scope(variable.scope, ("state", name, "scope"))
         self._check_exists("extends", spec.extends)
         self._check_exists("require_proofs", spec.require_proofs)
         contract = Contract(
@@ -175,6 +180,19 @@ class _Compiler:
             else:
                 facts.append(fact)
         return tuple(facts)
+
+    def _check_scope(self, scope: ScopeName, path: _Path) -> None:
+        """A scope needs the fact that says whose a value is, and which it can tell apart."""
+        fact = FACTS.get(scope)
+        if fact is None:
+            return
+        declared = {each.name: each for each in self._session}
+        remedy = f"write `session: {{{fact}: {{type: string}}}}`"
+        if fact not in declared and fact not in self._spec.session:
+            self._wrong(f"`scope: {scope}` rests on the session fact `{fact}`, which is not declared; {remedy}", *path)
+        elif fact in declared and not isinstance(declared[fact].type, StringType | EnumType):
+            message = f"`scope: {scope}` rests on the session fact `{fact}`, a `string` or `enum`; {remedy}"
+            self._wrong(message, *path)
 
     def _tool(self, name: str, spec: ToolSpec) -> Tool:
         at: _Path = ("tools", name)

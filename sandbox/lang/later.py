@@ -11,7 +11,6 @@ SERVER_KEYS: Final = frozenset(
 )
 """What an MCP server may offer or ask for besides tools."""
 TOOL_KEYS: Final = frozenset({"returns", "after"})
-SCOPES: Final = frozenset({"principal", "session"})
 PROPERTY_KEYS: Final = frozenset({"needs", "within", "flow"})
 
 NAMES: Final = frozenset({"origin", "result", "outcome"})

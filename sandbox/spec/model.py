@@ -51,13 +51,12 @@ def _unknown_key(key: str, known: set[str], keys_of_later: frozenset[str]) -> st
 
 
 def _keyword(*values: str, what: str) -> BeforeValidator:
-    """One of some words; those of a later version are refused as such."""
+    """One of some words."""
 
     def check(value: object) -> str:
         text = fields.prose(value)
         if text not in values:
-            known = later.NOT_YET if text in later.SCOPES else f"no {what}{near_miss(text, values)}"
-            raise Wrong(0, f"{shown(text)} is {known}")
+            raise Wrong(0, f"{shown(text)} is no {what}{near_miss(text, values)}")
         return text
 
     return BeforeValidator(check)
@@ -311,7 +310,9 @@ class VariableSpec(Model):
     max_size: fields.Count | None = None
     reset: fields.Duration | None = None
     window: fields.Duration | None = None
-    scope: Annotated[Literal["spec"], _keyword("spec", what="scope")] = "spec"
+    scope: Annotated[
+        Literal["spec", "principal", "session"], _keyword("spec", "principal", "session", what="scope")
+    ] = "spec"
     min: fields.Number | None = None
     max: fields.Number | None = None
 

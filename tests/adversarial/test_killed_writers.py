@@ -37,7 +37,7 @@ while True:
             break
         after = apply_then(contract, before, {"count": state["count"] + 1, "recent": state["recent"] + 1})
         transaction.save(contract, after)
-        transaction.reserve(Reservation(f"{name}-{number}", "t", "d", {"c": before}, number))
+        transaction.reserve(Reservation(f"{name}-{number}", "t", "d", number))
     print(number, flush=True)
     number += 1
 """

@@ -36,6 +36,7 @@ LAYERS: dict[str, int] = {
     "emails": 2,
     "encode": 2,
     "evaluate": 2,
+    "holders": 2,
     "framing": 2,
     "machine": 2,
     "policy": 2,
@@ -66,6 +67,7 @@ LAYERS: dict[str, int] = {
     "session": 3,
     "state": 3,
     "state_document": 3,
+    "state_parts": 3,
     "state_file": 3,
     "state_switch": 3,
     "step": 3,
@@ -118,8 +120,11 @@ SAME_LAYER: frozenset[tuple[str, str]] = frozenset(
         ("engines", "decide"),  # the two seams that it fills
         ("ground", "asked"),
         ("engines", "ground"),  # in the child process
-        ("state", "state_document"),
+        ("holders", "machine"),
         ("state", "state_file"),
+        ("state", "state_parts"),
+        ("state_parts", "state_document"),
+        ("state_parts", "state_file"),
         ("state_document", "lookups"),
         ("state", "state_switch"),
         ("state_document", "state_file"),

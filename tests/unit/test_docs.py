@@ -332,7 +332,6 @@ def test_a_limit_in_the_table_is_the_constant(row: list[str]) -> None:
         ("keys of `server`", later.SERVER_KEYS),
         ("keys of a tool", later.TOOL_KEYS),
         ("keys of a property", later.PROPERTY_KEYS),
-        ("values of `scope`", later.SCOPES),
         ("names in expressions", later.NAMES),
         ("functions and methods", later.FUNCTIONS),
     ],

@@ -89,7 +89,7 @@ def test_cancel_brings_back_what_was_kept(store: Store) -> None:
     with store.transaction() as transaction:
         before = transaction.load(CONTRACT, NOW)
         transaction.save(CONTRACT, apply_then(CONTRACT, before, {"known": (("x", True),), "sent": {"x": 1}}))
-        transaction.reserve(Reservation("n", "t", "digest", {"c": before}, NOW))
+        transaction.reserve(Reservation("n", "t", "digest", NOW))
     with store.transaction() as transaction:
         assert transaction.cancel((CONTRACT,), "n")
         assert transaction.load(CONTRACT, NOW) == moved()
