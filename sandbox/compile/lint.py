@@ -92,6 +92,9 @@ def _of_state(contract: Contract) -> Iterator[Problem]:
                 f"`{variable.name}` has a `reset`: up to twice its cap fits in a rolling period; `window` has no gap"
             )
             yield Problem(place, message)
+        if variable.scope == "session" and variable.period is not None:
+            message = f"`{variable.name}` has `scope: session`: whoever begins a new session has a new budget"
+            yield Problem(place, message)
         if isinstance(variable.sort, SetSort):
             yield from _of_set(contract, variable, place)
         elif variable.name not in written:

@@ -16,7 +16,15 @@ from sandbox.state import Store
 
 ROOT = Path(__file__).parents[2]
 DAY = 86_400_000
-CONTRACT = Contract("c", (), (Variable("count", IntSort(), 0), Variable("recent", IntSort(), 0, Period("window", DAY))))
+CONTRACT = Contract(
+    "c",
+    (),
+    (
+        Variable("count", IntSort(), 0),
+        Variable("recent", IntSort(), 0, Period("window", DAY)),
+        Variable("own", IntSort(), 0, scope="principal"),
+    ),
+)
 
 SPENDER = """
 import sys
@@ -26,17 +34,19 @@ from sandbox.state import Reservation, Store
 
 url, name, cap = sys.argv[1], sys.argv[2], int(sys.argv[3])
 window = Period("window", 86_400_000)
-contract = Contract("c", (), (Variable("count", IntSort(), 0), Variable("recent", IntSort(), 0, window)))
+own = Variable("own", IntSort(), 0, scope="principal")
+contract = Contract("c", (), (Variable("count", IntSort(), 0), Variable("recent", IntSort(), 0, window), own))
 store = Store.open(url, "")
 number = 0
 while True:
+    holders = {"principal": f"{name}-{number % 3}"}
     with store.transaction() as transaction:
-        before = transaction.load(contract, number)
+        before = transaction.load(contract, number, holders)
         state = effective(contract, tick(contract, before, number))
         if state["count"] >= cap:
             break
-        after = apply_then(contract, before, {"count": state["count"] + 1, "recent": state["recent"] + 1})
-        transaction.save(contract, after)
+        spent = {variable: state[variable] + 1 for variable in ("count", "recent", "own")}
+        transaction.save(contract, apply_then(contract, before, spent), holders)
         transaction.reserve(Reservation(f"{name}-{number}", "t", "d", number))
     print(number, flush=True)
     number += 1
@@ -81,6 +91,8 @@ def test_a_killed_spender_leaves_whole_transactions(tmp_path: Path, seed: int) -
         with store.transaction() as transaction:
             state = transaction.load(CONTRACT, 0)
             lost = transaction.unfinished()
+            own = [transaction.load(CONTRACT, 0, holders).values["own"] for holders in transaction.every(CONTRACT)]
+            assert sum(own) == len(lost)
             assert state.values["count"] == len(state.events["recent"]) == transaction.version("c") == len(lost)
             assert {each.status for each in lost} == {"reserved"}
             # one commit may have been killed between being written and being told
@@ -98,6 +110,8 @@ def test_processes_that_hammer_a_cap_are_granted_exactly_the_cap(tmp_path: Path)
     store = Store.open(url, "")
     with store.transaction() as transaction:
         assert transaction.load(CONTRACT, 0).values["count"] == cap
+        own = [transaction.load(CONTRACT, 0, holders).values["own"] for holders in transaction.every(CONTRACT)]
+        assert sum(own) == cap
         assert len(transaction.unfinished()) == cap
     store.close()
 

@@ -313,8 +313,7 @@ STATE: list[tuple[str, Problems]] = [
             (4, 43, "`max` on state is refused, for nothing enforces it; write a rule and an `always` property"),
         ],
     ),
-    ("{type: int, initial: 0, scope: principal}", [(4, 37, "`principal` is not supported in this version")]),
-    ("{type: int, initial: 0, scope: word}", [(4, 37, "`word` is no scope; known: `spec`")]),
+    ("{type: int, initial: 0, scope: word}", [(4, 37, "`word` is no scope; known: `principal`, `session`, `spec`")]),
     ("{type: int}", [(4, 6, "`initial` is missing here; add it")]),
     (
         "{type: int, initial: yes}",
