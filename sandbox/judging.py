@@ -86,6 +86,8 @@ def _objection_of(decision: Decision, rules: Sequence[Rule], path: str) -> Objec
     if decision.reason_code.startswith("fault."):
         return Objection("changes.fault", f"{path} could not be judged: {decision.reason} ({decision.reason_code})")
     rule = next((rule for rule in rules if rule.id == decision.rule), None)
+    if rule is None and decision.reason_code != "default_deny":
+        return Objection("changes.refused", f"{path} is refused: {decision.reason}")
     if rule is None:
         return Objection("changes.refused", f"no rule commits {path}")
     return Objection("changes.refused", f"{path} is refused by rule `{rule.id}`: {rule.reason or rule.text}")

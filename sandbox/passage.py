@@ -138,7 +138,9 @@ class Passage:
         """What rules read after the call: the state of each of its specs, and the time, as they are now."""
         now = self._clock()
         with self._store.transaction() as transaction:
-            ticked = [tick(each, transaction.load(each, now), now) for each in way.shared.judges]
+            ticked = [
+                tick(each, transaction.load(each, now, holders_of(each, way.facts)), now) for each in way.shared.judges
+            ]
         clock = max((now, *(each.clock_ms for each in ticked)))
         facts = facts_at(clock, way.facts)
         return {

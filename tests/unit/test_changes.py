@@ -130,6 +130,47 @@ def test_rules_read_the_state_as_it_is_when_they_judge(tmp_path: Path) -> None:
         assert gate.attempt(write_call(), {"who": "bob"}).outcome.status == "ok"
 
 
+KEEPING = """\
+sandbox: 1
+name: notes
+session: {who: {type: string}, principal: {type: string}}
+state:
+  made: {type: set, items: {type: string, max_size: 30}, initial: [], scope: principal}
+  writes: {type: map, key: {type: string, max_size: 30}, value: int, initial: 0}
+tools:
+  write:
+    args: {path: {type: path, under: /workspace}}
+    rules: [{id: all, allow: true}]
+    changes:
+      - {id: often, refuse: "state.writes[change.path] > 2"}
+      - {id: first, commit: change.path == args.path && change.kind == 'added'}
+      - {id: own, commit: change.path in state.made}
+    then: {made: state.made.add(args.path), "writes[args.path]": "state.writes[args.path] + 1"}
+    run: {tool: tools.files:write, workspace: {source: ./space, mode: rw}}
+"""
+
+
+@pytest.mark.parametrize("solver", [False, True])
+def test_rules_ask_sets_and_maps_of_the_calls_own_principal(tmp_path: Path, solver: bool) -> None:
+    (tmp_path / "space").mkdir()
+    runner = ChangingRunner()
+
+    def reason(who: str, path: str, *changes: Change) -> str:
+        runner.changes = changes
+        return gate.attempt(write_call(path), {"who": who, "principal": who}).outcome.reason
+
+    with open_gate(tmp_path, text=KEEPING, runner=runner, solver=solver) as gate:
+        assert reason("ann", "a.txt", change("a.txt")) == ""
+        assert reason("ann", "b.txt", change("a.txt", "modified")) == ""
+        assert reason("bob", "b.txt", change("a.txt", "modified")) == "no rule commits `a.txt`"
+        assert reason("bob", "a.txt", change("a.txt", "modified")) == ""
+        assert reason("bob", "a.txt", change("a.txt")).startswith("`a.txt` is refused by rule `often`")
+        long = "x" * 30
+        assert reason("bob", "c.txt", change(long)) == (
+            f"`{long}` is refused: `/workspace/{long}` is outside of the declared type of `state.writes`"
+        )
+
+
 ALL = (
     SPEC[: SPEC.index("    changes:")]
     + '    changes: [{id: all, commit: "true"}]\n'
