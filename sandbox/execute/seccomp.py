@@ -4,6 +4,8 @@ Narrower than the engines' default profiles: no sockets but AF_UNIX (so no AF_VS
 does not close), no ptrace or process_vm, no io_uring, bpf, userfaultfd, memfd (a file to execute that no
 mount option covers), no keyrings, no handles, no mounts, no new namespaces, no changes of identity.
 No `sync`, which would make the whole host write; no limits but one's own, for the runner has the same user.
+The i386 entry (`int 0x80`) and the x32 numbers end the process. Two numbers are beyond every filter: kernels from 6.14
+on ask none about `uretprobe` and `uprobe`, which do nothing when a program makes them.
 `clone3` answers ENOSYS, so that libc falls back to `clone`, whose flags can be judged.
 
 A container with a broker may make stream sockets of AF_INET too, over TCP alone: there is only `lo` in its network,
