@@ -31,6 +31,7 @@ COMMANDS: Final = {
     "run": "take one call the whole way",
     "schema": "JSON Schema of specs and property files, for editors",
     "stop": "the kill switch: kill what runs, and run nothing more",
+    "test": "search for an output by which the gate does what its rules do not say",
     "verify-certificate": "check a certificate against its spec",
     "version": "versions of everything that is trusted",
 }

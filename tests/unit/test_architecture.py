@@ -91,6 +91,7 @@ LAYERS: dict[str, int] = {
     "decorator": 5,
     "mcp": 5,
     "pytest_plugin": 5,
+    "testing": 5,
 }
 
 SAME_LAYER: frozenset[tuple[str, str]] = frozenset(
@@ -152,6 +153,7 @@ SAME_LAYER: frozenset[tuple[str, str]] = frozenset(
         ("passage", "watch"),
         ("gate", "rehearsal"),  # advice is judged on a state of its own
         ("__main__", "cli"),
+        ("cli", "testing"),
         ("cli", "mcp"),
         ("mcp", "adapters"),  # what a model is told, in the same words everywhere
     }
