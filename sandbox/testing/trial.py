@@ -21,7 +21,7 @@ from sandbox.compile import PropertySet, load_policy
 from sandbox.decide import EnginePair, Evaluator
 from sandbox.errors import ApprovalNeeded, Denied, SandboxError
 from sandbox.evaluate import Env, truth
-from sandbox.execute.runner import Prepared
+from sandbox.execute.runner import ChangeJudge, Prepared
 from sandbox.gate import Gate
 from sandbox.ir import Contract, Property, Tool
 from sandbox.machine import StateValue
@@ -49,9 +49,11 @@ class Edge:
         _ = contract, tool
         return Prepared(_DIGEST, _DIGEST, _DIGEST, "trial: nothing runs")
 
-    def run(self, permit: Permit, contract: Contract, tool: Tool, now_ms: int) -> Outcome:
+    def run(
+        self, permit: Permit, contract: Contract, tool: Tool, now_ms: int, judge: ChangeJudge | None = None
+    ) -> Outcome:
         """Keep the permit; the tool ended `ok`."""
-        _ = contract, tool, now_ms
+        _ = contract, tool, now_ms, judge
         self.permits.append(permit)
         return _OK
 
