@@ -86,9 +86,10 @@ def serve(
         message = "`--token-file` belongs to `--http`"
         raise UsageError(message)
     token = read_token(token_file) if port is not None else ""
-    forward = CurrentServer() if words else None
-    with _terminal(approve_on) as approvers, Gate.open(spec, state=state, server=forward, approver=approvers) as gate:
-        sessions = Sessions(gate, start, lambda: _facts(policy, session))
+    forward = CurrentServer()
+    served = forward if words else None
+    with _terminal(approve_on) as approvers, Gate.open(spec, state=state, server=served, approver=approvers) as gate:
+        sessions = Sessions(gate, forward, start, lambda: _facts(policy, session))
         if port is None:
             _serve_stdio(sessions)
         else:

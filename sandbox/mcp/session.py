@@ -9,16 +9,20 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import shutil
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Final
 
 from sandbox import ir
 from sandbox.call import Outcome, Permit
 from sandbox.errors import EnvironmentLacking, SandboxError, SandboxFailure, UsageError
 from sandbox.events import emit
+from sandbox.execute.broker.credentials import read_secrets
+from sandbox.execute.broker.lease import broker_for, new_folder
 from sandbox.execute.cold import ColdRunner, check_permit, not_started
 from sandbox.execute.config import Placement, config_of
 from sandbox.execute.owner import Owner
@@ -75,6 +79,7 @@ class ServerSession:
         self._executions = Executions()
         self._live: _Live | None = None
         self._workspace: SessionWorkspace | None = None
+        self._sockets: Path | None = None
         self._starts = 0
         self._closed = False
 
@@ -103,6 +108,8 @@ class ServerSession:
             self._end("closed")
             if self._workspace is not None:
                 self._workspace.close()
+            if self._sockets is not None:
+                shutil.rmtree(self._sockets, ignore_errors=True)
             self._engine.close()
 
     def abort(self) -> None:
@@ -140,6 +147,7 @@ class ServerSession:
                     "a person has to look at it and run `sandbox mcp pin`"
                 )
                 raise EnvironmentLacking(message, "mcp.changed")
+            read_secrets(self._contract, self._grants.network)
             return self._prepared(tool)
 
     def run(
@@ -165,11 +173,15 @@ class ServerSession:
     def _forward(self, live: _Live, permit: Permit, tool: Tool, judge: ChangeJudge | None) -> Outcome:
         live.served.stderr.clear()
         try:
-            if self._workspace is None:
-                return self._ask(live, permit, tool)
-            changes = Changes(tool.changes is not None, judge)
-            with self._workspace.call(lambda: self._frozen(live.served), changes) as settle:
-                return settle(self._ask(live, permit, tool))
+            with broker_for(self._contract, self._grants, self._sockets) as broker:
+                if broker.failure is not None:
+                    return broker.failure
+                broker.await_ready()
+                if self._workspace is None:
+                    return broker.settle(self._ask(live, permit, tool))
+                changes = Changes(tool.changes is not None, judge)
+                with self._workspace.call(lambda: self._frozen(live.served), changes) as settle:
+                    return settle(broker.settle(self._ask(live, permit, tool)))
         except (SandboxError, OSError, RecursionError) as error:
             self._end("workspace")
             code = error.reason_code if isinstance(error, SandboxFailure) else "sandbox_failure.workspace"
@@ -270,10 +282,12 @@ class ServerSession:
         run = available(self._grants)
         if self._workspace is None and run.workspace is not None:
             self._workspace = SessionWorkspace.open(self._contract, run.workspace, self._config)
+        if self._sockets is None and run.network:
+            self._sockets = new_folder()
         source = ToolSource(None, (), source_digest(()))
         labels = Owner.this().labels(f"session {self._command_digest()}")
         view = None if self._workspace is None else self._workspace.view
-        placement = Placement(self._image(), snapshot(source), view, labels)
+        placement = Placement(self._image(), snapshot(source), view, labels, broker=self._sockets)
         return ServedContainer.start(self._engine.engine(), self._config, placement, self._command)
 
     def _image(self) -> str:
@@ -297,9 +311,6 @@ class ServerSession:
 
 def available(run: Run) -> Run:
     """The server's grants, if all that they grant and demand can be had."""
-    if run.network:
-        message = "`server` is granted network, and there is no broker for servers yet: take `network` out"
-        raise EnvironmentLacking(message, "environment.network")
     if run.min_isolation != "container":
         message = f"`server` demands min_isolation `{run.min_isolation}`; only `container` is there yet"
         raise EnvironmentLacking(message, "environment.isolation")

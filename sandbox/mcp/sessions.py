@@ -38,7 +38,38 @@ _CURRENT: ContextVar[ServerSession | None] = ContextVar("server", default=None)
 
 
 class CurrentServer:
-    """The runner that a shared gate forwards to: the server of the session in whose name this thread is at work."""
+    """The runner that a shared gate forwards to: the server of the session in whose name this thread is at work.
+
+    The kill switch is thrown from another thread, and for all sessions.
+    """
+
+    def __init__(self) -> None:
+        self._open: set[ServerSession] = set()
+        self._lock = threading.Lock()
+
+    def add(self, server: ServerSession) -> None:
+        """One more session has a server."""
+        with self._lock:
+            self._open.add(server)
+
+    def discard(self, server: ServerSession) -> None:
+        """The session of this server is over."""
+        with self._lock:
+            self._open.discard(server)
+
+    def kill(self, nonce: str) -> None:
+        """Ends the call with this permit, in whichever session it runs."""
+        for server in self._all():
+            server.kill(nonce)
+
+    def empty(self) -> None:
+        """Ends every server that waits for calls."""
+        for server in self._all():
+            server.empty()
+
+    def _all(self) -> tuple[ServerSession, ...]:
+        with self._lock:
+            return tuple(self._open)
 
     def prepare(self, contract: Contract, tool: Tool) -> Prepared:
         """As the session's own server."""
@@ -54,10 +85,13 @@ class CurrentServer:
 class _Session:
     """One client, its gateway, its server."""
 
-    def __init__(self, gate: Gate, server: ServerSession | None, facts: Session) -> None:
+    def __init__(self, gate: Gate, forward: CurrentServer, server: ServerSession | None, facts: Session) -> None:
         self.client = Client()
         self.server = server
         self.heard = time.monotonic()
+        self._forward = forward
+        if server is not None:
+            forward.add(server)
         self._gateway = Gateway(gate, server, facts)
 
     def answer(self, request: Request) -> bytes:
@@ -71,6 +105,7 @@ class _Session:
 
     def close(self) -> None:
         if self.server is not None:
+            self._forward.discard(self.server)
             self.server.close()
 
     def abort(self) -> None:
@@ -83,6 +118,7 @@ class Sessions:
     """All clients of one gateway. Thread-safe."""
 
     gate: Gate
+    forward: CurrentServer
     start: StartServer
     facts: Facts
     _open: dict[str, _Session] = field(default_factory=dict)
@@ -91,7 +127,7 @@ class Sessions:
 
     def begin(self, request: Request) -> tuple[str | None, bytes] | None:
         """A session that begins with this `initialize`: its id, if it has begun, and the answer; None: too many."""
-        session = _Session(self.gate, self.start(), self.facts())
+        session = _Session(self.gate, self.forward, self.start(), self.facts())
         answer = session.answer(request)
         if session.client.era != "handshake":
             session.close()
@@ -118,7 +154,7 @@ class Sessions:
     @contextmanager
     def only(self) -> Iterator[tuple[Callable[[Request], bytes], Callable[[], None]]]:
         """The one session of a client that has the gateway for itself: what answers it, and what kills its server."""
-        session = _Session(self.gate, self.start(), self.facts())
+        session = _Session(self.gate, self.forward, self.start(), self.facts())
         try:
             yield session.answer, session.abort
         finally:
@@ -157,7 +193,7 @@ class Sessions:
 
     @contextmanager
     def _briefly(self) -> Iterator[_Session]:
-        session = _Session(self.gate, self.start(), self.facts())
+        session = _Session(self.gate, self.forward, self.start(), self.facts())
         with self._lock:
             self._brief.add(session)
         try:

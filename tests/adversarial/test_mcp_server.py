@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import http.client
+import http.server
 import json
 import os
 import re
 import signal
+import subprocess
+import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -354,6 +358,98 @@ def test_another_command_than_the_reviewed_one_is_not_started(tmp_path: Path) ->
     with GatewayProcess(spec, server("pass  # another")) as gateway:
         assert gateway.process.wait(60) == 2
         assert b"another command; review this one: `sandbox mcp pin`" in gateway.process.stderr.read()
+
+
+# --- the kill switch, and the network
+
+
+def switch(command: str, spec: Path) -> None:
+    words = [sys.executable, "-m", "sandbox", command, "--state", f"sqlite:///{spec.parent}/.sandbox/state.db"]
+    subprocess.run(words, check=True, capture_output=True)
+
+
+def test_the_kill_switch_ends_the_server_in_a_call_and_between_calls(
+    tmp_path: Path, engine: docker.DockerClient
+) -> None:
+    spec, words = started(tmp_path, "if words == 'long': time.sleep(600)", SPEC.replace("{}", "{timeout: 10m}", 1))
+    with GatewayProcess(spec, words) as gateway:
+        gateway.begin()
+        gateway.ask(request("tools/list", 5))
+        gateway.send(call("echo", 1, text="long"))
+        state = spec.parent / ".sandbox" / "state.audit.jsonl"
+        wait_for(lambda: '"kind":"intent"' in state.read_text())
+        switch("stop", spec)
+        assert "the kill switch was thrown while the call ran" in gateway.receive()["result"]["content"][0]["text"]
+        assert gateway.text(call("echo", 2, text="a")).startswith("denied (stopped)")
+        wait_for(lambda: running(engine, gateway.process.pid) == [])
+        switch("resume", spec)
+        assert gateway.text(call("echo", 3, text="a")) == '{"text": "a"}'
+        switch("stop", spec)
+        wait_for(lambda: containers_of(engine, gateway.process.pid) == [])
+        assert gateway.end() == 0
+
+
+FETCHING = """
+import threading, urllib.request
+def fetch():
+    try: return urllib.request.urlopen(words.split("|")[0], timeout=20).read().decode()
+    except Exception as error: return repr(error)
+found = fetch()
+if words.endswith("|later"):
+    def work():
+        while fetch() == "page": pass
+        send({"method": "notifications/tools/list_changed"})
+    threading.Thread(target=work, daemon=True).start()
+send({"id": id_, "result": text(found)}); continue
+"""
+
+
+@pytest.fixture
+def page() -> Iterator[tuple[int, list[str]]]:
+    """A page on this machine: its port, and the paths that were asked for."""
+    asked: list[str] = []
+
+    class Page(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            self.send_response(200)
+            self.send_header("Content-Length", "4")
+            self.end_headers()
+            self.wfile.write(b"page")
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Page)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield server.server_port, asked
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_a_server_reaches_what_it_is_granted_in_a_call_and_nothing_between_calls(
+    sessions: object, page: tuple[int, list[str]]
+) -> None:
+    port, asked = page
+    granted = SPEC.replace("server: {}", f'server: {{network: [{{to: "127.0.0.1:{port}", tls: false}}]}}')
+    session = sessions(FETCHING, granted)
+    assert session.call(f"http://127.0.0.1:{port}/one") == (False, "page")
+    requests = [record for record in records(session.folder) if record["kind"] == "outcome"][-1]["body"]["requests"]
+    assert [(each["host"], each["port"], each["path"]) for each in requests] == [("127.0.0.1", port, "/one")]
+    refused = session.call(f"http://127.0.0.1:{port + 1}/two")[1]
+    assert "403" in refused
+    assert session.call(f"http://127.0.0.1:{port}/three|later") == (False, "page")
+
+    def told() -> bool:
+        session.server._live.upstream.drain()
+        return session.server._live.upstream.changed
+
+    wait_for(told)  # that between two calls nothing answers any more
+    heard = len(asked)
+    assert session.call(f"http://127.0.0.1:{port}/four") == (False, "page")
+    assert asked[heard:] == ["/four"]
 
 
 # --- local HTTP

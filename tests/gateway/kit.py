@@ -28,6 +28,7 @@ WORDS: dict[str, list[str]] = {
     "git_old": ["python3", "-m", "mcp_server_git", "--repository", "/workspace"],
     "time": ["python3", "-m", "mcp_server_time", "--local-timezone", "UTC"],
     "fetch": ["python3", "-m", "mcp_server_fetch"],
+    "fetch_private": ["python3", "-m", "mcp_server_fetch", "--allow-private-ips"],
     "sqlite": [
         "python3",
         "-c",

@@ -6,9 +6,11 @@ The known escapes of old versions succeed against the server alone and fail behi
 from __future__ import annotations
 
 import asyncio
+import http.server
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Coroutine
 from pathlib import Path
 
@@ -385,6 +387,43 @@ def test_a_server_without_a_grant_of_network_reaches_nothing(tmp_path: Path) -> 
             assert "denied" not in text  # it was allowed, ran, and found no network
 
     run(work())
+
+
+def test_a_server_with_a_grant_reaches_the_granted_host_and_the_record_says_what(tmp_path: Path) -> None:
+    pages = {"/": b"<html><body><p>granted page</p></body></html>", "/robots.txt": b"User-agent: *\nAllow: /\n"}
+
+    class Pages(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            body = pages.get(self.path, b"")
+            self.send_response(200 if body else 404)
+            self.send_header("Content-Type", "text/plain" if "robots" in self.path else "text/html")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Pages)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    port = server.server_port
+    tools = FETCH.replace("[https]", "[http]").replace("'docs.example.org' && !args.url.is_private", "'127.0.0.1'")
+    place = Place(tmp_path / "p", "fetch_private", tools)
+    grant = f'server:\n  network: [{{to: "127.0.0.1:{port}", tls: false}}]\n'
+    place.spec.write_text(place.spec.read_text().replace("server:\n", grant))
+    place.pin()
+
+    async def work() -> None:
+        async with place.gateway() as client:
+            failed, text = await said(client, "fetch", url=f"http://127.0.0.1:{port}/")
+            assert "granted page" in text, text
+            assert not failed
+
+    run(work())
+    server.shutdown()
+    server.server_close()
+    outcome = next(record["body"] for record in place.records() if record["kind"] == "outcome")
+    assert {each["path"] for each in outcome["requests"]} <= set(pages)
 
 
 SHOP = """\

@@ -67,11 +67,12 @@ class NoLease:
 
 @dataclass(slots=True)
 class Lease:
-    """A broker's process while it is ours. `folder` is what the container gets."""
+    """A broker's process while it is ours. `folder` is what the container gets; `kept` is one that stays after it."""
 
     folder: Path
     _process: subprocess.Popen[bytes]
     _journal: int
+    kept: bool = False
     failure: None = None
 
     def await_ready(self) -> None:
@@ -110,9 +111,10 @@ class Lease:
         self._process.wait()
 
     def close(self) -> None:
-        """Stops the process and removes its folder."""
+        """Stops the process and removes its folder, unless that is kept."""
         with contextlib.ExitStack() as stack:
-            stack.callback(shutil.rmtree, self.folder, ignore_errors=True)
+            if not self.kept:
+                stack.callback(shutil.rmtree, self.folder, ignore_errors=True)
             stack.callback(os.close, self._journal)
             stack.callback(_pipe(self._process.stdout).close)
             stack.callback(_close_quietly, _pipe(self._process.stdin))
@@ -120,13 +122,16 @@ class Lease:
 
 
 @contextlib.contextmanager
-def broker_for(contract: Contract, run: Run) -> Iterator[Lease | NoLease]:
-    """The broker of one call, if its tool is granted any host; gone when the context ends."""
+def broker_for(contract: Contract, run: Run, folder: Path | None = None) -> Iterator[Lease | NoLease]:
+    """The broker of one call, if its tool is granted any host; gone when the context ends.
+
+    `folder` is that of a container which outlives the call: between two calls nobody listens there.
+    """
     if not run.network:
         yield NoLease()
         return
     try:
-        lease = open_lease(run.network, read_secrets(contract, run.network))
+        lease = open_lease(run.network, read_secrets(contract, run.network), folder)
     except SandboxError as error:
         code = error.reason_code if isinstance(error, SandboxFailure) else "sandbox_failure.broker"
         yield NoLease(Outcome("sandbox_failure", code, str(error), started=False))
@@ -135,8 +140,13 @@ def broker_for(contract: Contract, run: Run) -> Iterator[Lease | NoLease]:
         yield lease
 
 
-def open_lease(grants: Sequence[NetworkGrant], secrets: Sequence[str | None]) -> Lease:
-    """A broker that is starting; `close` it, whatever happens.
+def new_folder() -> Path:
+    """An empty folder for the socket of a container that outlives its calls; whoever asked for it removes it."""
+    return _folder()
+
+
+def open_lease(grants: Sequence[NetworkGrant], secrets: Sequence[str | None], given: Path | None = None) -> Lease:
+    """A broker that is starting, in a folder of its own or in a `given` one; `close` it, whatever happens.
 
     Raises:
         SandboxFailure: its process or folder cannot be made.
@@ -144,13 +154,14 @@ def open_lease(grants: Sequence[NetworkGrant], secrets: Sequence[str | None]) ->
     policy = {"grants": to_json(tuple(grants)), "secrets": list(secrets)}
     try:
         with contextlib.ExitStack() as stack:
-            folder = _folder()
-            stack.callback(shutil.rmtree, folder, ignore_errors=True)
+            folder = _folder() if given is None else given
+            if given is None:
+                stack.callback(shutil.rmtree, folder, ignore_errors=True)
             journal = os.memfd_create("sandbox-network", os.MFD_CLOEXEC)
             stack.callback(os.close, journal)
             with _listener(folder) as listener:
                 process = _spawn(listener.fileno(), journal)
-            lease = Lease(folder, process, journal)
+            lease = Lease(folder, process, journal, kept=given is not None)
             stack.pop_all()
             stack.callback(lease.close)
             pipe = _pipe(process.stdin)
@@ -192,6 +203,7 @@ def _listener(folder: Path) -> Iterator[socket.socket]:
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
+            (folder / SOCKET).unlink(missing_ok=True)
             listener.bind(f"/proc/self/fd/{descriptor}/{SOCKET}")
             (folder / SOCKET).chmod(SOCKET_MODE)
             listener.listen(BACKLOG)
