@@ -37,6 +37,10 @@ _BEFORE_ANY_RULE: Final = frozenset({"session.missing", "ceiling.unknown_tool"})
 """Denials of calls that no rule is asked about."""
 
 
+MAX_ENTRIES_SHOWN: Final = 20
+"""Entries of a set or map that are printed; `--json` has all of them."""
+
+
 @click.command(
     name="explain",
     epilog="""Example: sandbox explain specs/files.yaml --tool read --args '{"path": "/workspace/.git/config"}'""",
@@ -156,7 +160,7 @@ def _print(explanation: _Explanation) -> None:
     if decision.call is not None:
         click.echo(f"call: {show(decision.call.shown)}")
     for name, value in explanation.state.items():
-        click.echo(f"state.{name} = {show(str(value))}")
+        click.echo(f"state.{name} = {show(_brief(value))}")
     several = len({spec for spec, _, _ in explanation.rules}) > 1
     for spec, rule, holds in explanation.rules:
         name = f"{spec}/{rule.id}" if several else rule.id
@@ -167,6 +171,16 @@ def _print(explanation: _Explanation) -> None:
         click.echo("no change of a single argument was found that would be allowed")
     for suggestion in explanation.nearest:
         click.echo(f"would be allowed: {show(_words(suggestion))}")
+
+
+def _brief(value: Json) -> str:
+    """A value in words: of a large set or map its first entries, and how many there are."""
+    if not isinstance(value, list | dict):
+        return str(value)
+    first = [str(each) for each in value] if isinstance(value, list) else [f"{key}: {value[key]}" for key in value]
+    rest = len(first) - MAX_ENTRIES_SHOWN
+    shown = ", ".join(first[:MAX_ENTRIES_SHOWN])
+    return f"{{{shown}}}" if rest <= 0 else f"{{{shown}, and {rest:,} more}}"
 
 
 def _words(suggestion: Suggestion) -> str:

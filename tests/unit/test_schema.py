@@ -88,6 +88,21 @@ def test_an_argument_fits(type_: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "variable",
+    [
+        "{type: set, items: string, initial: []}",
+        "{type: set, items: {type: string, pattern: '[a-z]+', max_size: 9}, initial: [a, b], max_size: 10}",
+        "{type: set, items: {type: enum, values: [a]}, initial: [a], scope: session}",
+        "{type: map, key: money, value: money, initial: 0.50, window: 24h, scope: principal}",
+        "{type: map, key: string, value: {type: decimal, scale: 2}, initial: 0, reset: 1h}",
+        "{type: int, initial: 0, scope: spec}",
+    ],
+)
+def test_a_variable_fits(variable: str) -> None:
+    assert fits(f"{HEAD}state: {{v: {variable}}}\ntools: {{t: {{rules: [], then: {{v: '1', 'v[args.a]': '2'}}}}}}\n")
+
+
+@pytest.mark.parametrize(
     "text",
     [
         "name: x\n",
@@ -102,6 +117,17 @@ def test_an_argument_fits(type_: str) -> None:
         HEAD + "tools: {t: {rules: [], run: {tool: 'a:b', memory: 1GB}}}\n",
         HEAD + "state: {v: {type: int}}\n",
         HEAD + "state: {v: {type: set, initial: 0}}\n",
+        HEAD + "state: {v: {type: set, items: string, initial: 0}}\n",
+        HEAD + "state: {v: {type: set, initial: []}}\n",
+        HEAD + "state: {v: {type: int, initial: [0]}}\n",
+        HEAD + "state: {v: {type: map, key: string, value: int, initial: []}}\n",
+        HEAD + "state: {v: {type: map, key: string, initial: 0}}\n",
+        HEAD + "state: {v: {type: map, key: {type: int}, value: int, initial: 0}}\n",
+        HEAD + "state: {v: {type: map, key: string, value: {type: string}, initial: 0}}\n",
+        HEAD + "state: {v: {type: int, initial: 0, scope: everyone}}\n",
+        HEAD + "state: {v: {type: enum, initial: a}}\n",
+        HEAD + "tools: {t: {rules: [], then: {'a b': 1}}}\n",
+        HEAD + "tools: {t: {rules: [], then: {'a[]': 1}}}\n",
         HEAD + "define: {a: {b: 1}}\n",
         RULE % "{id: a}",
         RULE % "{id: a, allow: true, deny: false}",
