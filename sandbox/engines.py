@@ -26,7 +26,7 @@ from sandbox.call import Call, EngineVerdict, Value
 from sandbox.decide import Claim, Confirmation, EnginePair, Evaluator, Facts, Solver
 from sandbox.errors import Fault
 from sandbox.ir import Contract, Json, Tool, sort_of
-from sandbox.lookups import key_constants, names_in, visible
+from sandbox.lookups import named_by, names_of, visible
 from sandbox.machine import SUCCEED, StateValue, Update
 from sandbox.policy import Policy
 from sandbox.stages import staged
@@ -54,8 +54,7 @@ class SolverWorker:
 
     def __init__(self, contract: Contract, *, deadline_s: float = CHECK_DEADLINE_S) -> None:
         self._contract = contract
-        self._keeps = any(variable.key is not None for variable in contract.variables)
-        self._constants = {tool.name: key_constants(tool) for tool in contract.tools if self._keeps}
+        self._named = {tool.name: named_by(tool) for tool in contract.tools}
         self._deadline_s = deadline_s
         self._lock = threading.Lock()
         self._child: subprocess.Popen[bytes] | None = None
@@ -82,12 +81,13 @@ class SolverWorker:
         tool = self._contract.tool(call.tool)
         if tool is None:
             return Confirmation("fault", "the contract has no such tool", "fault.internal")
+        named = self._named[tool.name]
         question = cast(
             "Json",
             {
                 "tool": call.tool,
                 "args": with_text_sizes(tool, call.args),
-                "state": visible(state, self._names(tool, call, facts)),
+                "state": visible(state, named, names_of(named, call.args, facts)),
                 "facts": dict(facts),
                 "verdict": verdict,
                 "updates": dict(updates),
@@ -108,12 +108,6 @@ class SolverWorker:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-    def _names(self, tool: Tool, call: Call, facts: Facts) -> frozenset[str]:
-        """The items and keys that the call can name; none, where the contract keeps no set and no map."""
-        if not self._keeps:
-            return frozenset()
-        return names_in((*call.args.values(), *facts.values()), self._constants[tool.name])
 
     def _ask(self, question: Json) -> Confirmation:
         try:

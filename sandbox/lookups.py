@@ -2,8 +2,8 @@
 
 A set may hold ten thousand items and a call names a few of them. `Lookups` lets the rules see the stored collections
 without copying them, notes every item or key that is outside of its declared type, and gathers what `then` does to a
-set. `names_in` are the items and keys that a call can name at all: the strings of its arguments and facts, and the
-constants that its rules use as keys. Nothing in the language makes a string out of others.
+set. `names_of` are the items and keys that a call can name at all: the constants, and the strings of the
+arguments and facts, that its rules use as keys. Nothing in the language makes a string out of others.
 """
 
 from __future__ import annotations
@@ -15,7 +15,25 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 from sandbox.call import Rejected
 from sandbox.canonical import quoted
-from sandbox.ir import Const, Contract, EnumType, Expr, InSet, MapGet, SetAdd, SetRemove, StringType, Tool
+from sandbox.ir import (
+    All,
+    Arg,
+    Bound,
+    Const,
+    Contract,
+    EnumType,
+    Exists,
+    ExistsOne,
+    Expr,
+    Fact,
+    InSet,
+    MapGet,
+    SetAdd,
+    SetRemove,
+    State,
+    StringType,
+    Tool,
+)
 from sandbox.lang.walk import within
 from sandbox.parse import parse_value
 
@@ -59,13 +77,17 @@ class Lookups:
     checks: Mapping[str, Fits]
     repeats: bool = True
     outside: list[tuple[str, str]] = field(default_factory=list)
+    _checked: set[tuple[str, str]] = field(default_factory=set)
 
     def over(self, state: Mapping[str, StateValue]) -> dict[str, Value]:
         """The effective state, its sets and maps as `Members` and `Entries`."""
         return {name: self._watched(name, value) for name, value in state.items()}
 
     def check(self, name: str, key: str) -> None:
-        """Note the key if it is outside of its type."""
+        """Note the key if it is outside of its type; each is looked at once, however often a quantifier asks."""
+        if (name, key) in self._checked:
+            return
+        self._checked.add((name, key))
         if not self.checks[name](key):
             self.outside.append((name, key))
 
@@ -105,6 +127,8 @@ class Members(AbstractSet[str]):
     def __contains__(self, item: object) -> bool:
         if isinstance(item, str):
             self._check(item)
+        if not self.changes:
+            return item in self._base
         return next((inside for name, inside in reversed(self.changes) if name == item), item in self._base)
 
     def __iter__(self) -> Iterator[str]:
@@ -151,13 +175,35 @@ class Entries(Mapping[str, int]):
 # --- what a call can name ----------------------------------------------------------------------------
 
 
-def key_constants(tool: Tool) -> frozenset[str]:
-    """The constants that the rules and the `then` of a tool use as items and keys."""
-    roots = [*(rule.when for rule in tool.rules), *(step.value for step in tool.then)]
-    keys = [step.key for step in tool.then if step.key is not None]
-    keys += [key for root in (*roots, *keys) for expr in within(root) for key in _keys_of(expr)]
-    return frozenset(
-        node.value for key in keys for node in within(key) if isinstance(node, Const) and isinstance(node.value, str)
+@dataclass(frozen=True, slots=True)
+class Named:
+    """What the keys of one tool are made of: constants, arguments and facts; and the variables that are asked."""
+
+    constants: frozenset[str]
+    arguments: frozenset[str]
+    facts: frozenset[str]
+    variables: frozenset[str]
+
+
+def named_by(tool: Tool) -> Named:
+    """What the rules, the `then` and the `on_success` of a tool use as items and keys, and of which variables.
+
+    The variable of a quantifier may stand for an element of any list that is ranged over.
+    """
+    steps = (*tool.then, *tool.on_success)
+    roots = [*(rule.when for rule in tool.rules), *(step.value for step in steps)]
+    roots += [step.key for step in steps if step.key is not None]
+    every = [expr for root in roots for expr in within(root)]
+    keys = [step.key for step in steps if step.key is not None] + [key for expr in every for key in _keys_of(expr)]
+    leaves = [leaf for key in keys for leaf in within(key)]
+    if any(isinstance(leaf, Bound) for leaf in leaves):
+        ranged = [expr.over for expr in every if isinstance(expr, All | Exists | ExistsOne)]
+        leaves += [leaf for over in ranged for leaf in within(over)]
+    return Named(
+        frozenset(leaf.value for leaf in leaves if isinstance(leaf, Const) and isinstance(leaf.value, str)),
+        frozenset(leaf.name for leaf in leaves if isinstance(leaf, Arg)),
+        frozenset(leaf.name for leaf in leaves if isinstance(leaf, Fact)),
+        frozenset(expr.name for expr in every if isinstance(expr, State)),
     )
 
 
@@ -169,9 +215,11 @@ def _keys_of(expr: Expr) -> tuple[Expr, ...]:
             return ()
 
 
-def names_in(values: Iterable[Value], constants: frozenset[str]) -> frozenset[str]:
-    """Every string among the values, at whatever depth, and the constants."""
-    return constants | frozenset(text for value in values for text in _texts(value))
+def names_of(named: Named, args: Mapping[str, Value], facts: Mapping[str, Value]) -> frozenset[str]:
+    """Every item and key that a call can name."""
+    values = [args[name] for name in named.arguments if name in args]
+    values += [facts[name] for name in named.facts if name in facts]
+    return named.constants | frozenset(text for value in values for text in _texts(value))
 
 
 def _texts(value: Value) -> Iterator[str]:
@@ -185,14 +233,17 @@ def _texts(value: Value) -> Iterator[str]:
             yield from _texts(item)
 
 
-def visible(state: Mapping[str, StateValue], names: frozenset[str]) -> dict[str, Json]:
-    """The state as the solver is told of it: of a set the items, of a map the entries, that the call can name."""
-    return {name: _visible(value, names) for name, value in state.items()}
+def visible(state: Mapping[str, StateValue], named: Named, names: frozenset[str]) -> dict[str, Json]:
+    """The state as the solver is told of it: of sets and maps what the call can name, and of those that it asks."""
+    return {name: _visible(value, names if name in named.variables else _NO_NAMES) for name, value in state.items()}
+
+
+_NO_NAMES: Final[frozenset[str]] = frozenset()
 
 
 def _visible(value: StateValue, names: frozenset[str]) -> Json:
     if isinstance(value, Mapping):
-        return {key: value[key] for key in sorted(names) if key in value}
+        return {key: value[key] for key in sorted(names & value.keys())}
     if isinstance(value, AbstractSet):
         return [*sorted(names & value)]
     return value

@@ -55,6 +55,9 @@ MAX_TERMS: Final = 100_000
 PART_SHARE: Final = 16
 """Characters of a variable part that one step compares, in the search for it from every character of its subject."""
 
+LOOKUP: Final = 10
+"""Steps of a lookup in a set or map: its key is checked against its type, whatever the set holds."""
+
 MAX_PATH: Final = 4_096
 """Characters of a path."""
 
@@ -154,7 +157,9 @@ def _written_out_in(step: Assignment, types: Types) -> int:
 
 
 def _cost_of(step: Assignment, types: Types) -> int:
-    return cost(step.value, types) + (0 if step.key is None else cost(step.key, types) + _characters(step.key, types))
+    return cost(step.value, types) + (
+        0 if step.key is None else cost(step.key, types) + LOOKUP + _characters(step.key, types)
+    )
 
 
 def cost(expr: Expr, types: Types) -> int:
@@ -172,7 +177,7 @@ def cost(expr: Expr, types: Types) -> int:
         case StartsWith(subject=subject) | EndsWith(subject=subject) | Matches(subject=subject):
             return 1 + inner + _characters(subject, types)
         case InSet(item=key) | SetAdd(item=key) | SetRemove(item=key) | MapGet(key=key):
-            return 1 + inner + _characters(key, types)
+            return LOOKUP + inner + _characters(key, types)
         case Lt(left=left, right=right) | Le(left=left, right=right) | Eq(left=left, right=right):
             return 1 + inner + min(_characters(left, types), _characters(right, types))
         case _:

@@ -20,7 +20,7 @@ from sandbox.engines import SolverWorker
 from sandbox.errors import SpecError
 from sandbox.ground import GroundChecker, Question
 from sandbox.ir import EnumType, StringType
-from sandbox.lookups import Entries, Lookups, Members, checks_of, fits_of, key_constants, names_in, visible
+from sandbox.lookups import Entries, Lookups, Members, Named, checks_of, fits_of, named_by, names_of, visible
 from sandbox.machine import StateValue, initial_state
 from sandbox.parse import parse_call
 from sandbox.step import take_step
@@ -162,14 +162,79 @@ def test_a_key_is_of_its_type_as_an_argument_would_be(type_: StringType | EnumTy
 
 def test_the_solver_is_told_of_what_the_call_can_name_and_no_more(tmp_path: Path) -> None:
     contract = load_contract(write(tmp_path, KEEPING))
-    add = contract.tool("add")
+    add, no = contract.tool("add"), contract.tool("no")
     assert add is not None
-    assert key_constants(add) == {"house"}
-    values = ("x", ("y", "z"), {"host": "h", "port": 443, "inner": ("deep",)}, True, 5)
-    names = names_in(values, key_constants(add))
-    assert names == {"x", "y", "z", "h", "deep", "house"}
+    assert no is not None
+    assert named_by(add) == Named(
+        frozenset({"house"}), frozenset({"a", "b"}), frozenset(), frozenset({"known", "given"})
+    )
+    assert named_by(no) == Named(frozenset(), frozenset({"a", "b"}), frozenset(), frozenset({"known"}))
+    names = names_of(named_by(add), {"a": "x", "b": "y"}, {})
+    assert names == {"x", "y", "house"}
     state: dict[str, StateValue] = {"known": frozenset({"x", "q"}), "given": {"house": 3, "q": 4}, "n": 7}
-    assert visible(state, names) == {"known": ["x"], "given": {"house": 3}, "n": 7}
+    assert visible(state, named_by(add), names) == {"known": ["x"], "given": {"house": 3}, "n": 7}
+    assert visible(state, named_by(no), names) == {"known": ["x"], "given": {}, "n": 7}
+
+
+QUANTIFIED = spec("""session: {who: {type: string}, role: {type: enum, values: [x]}}
+state:
+  s: {type: set, items: string, initial: []}
+  t: {type: set, items: string, initial: []}
+  m: {type: map, key: string, value: int, initial: 0}
+tools:
+  t:
+    args:
+      xs: {type: list, items: {type: record, fields: {a: {type: string}, bs: {type: list, items: string}}}}
+      ys: {type: list, items: string}
+      zs: {type: list, items: string}
+      u: {type: url}
+      s: {type: string}
+    rules:
+      - {id: a, allow: "args.xs.all(x, x.bs.all(b, b in state.s)) && args.ys.size() > 0"}
+      - {id: b, allow: "args.zs == ['z'] && session.who in state.s && args.u.host in state.s"}
+      - {id: c, deny: "(args.s == 'a' ? 'b' : args.u.path) in state.s"}
+    then: {"m[session.who]": "state.m['c'] + 1"}
+  other:
+    args: {s: {type: string}}
+    rules: [{id: a, allow: "args.s != session.who"}]
+""")
+
+
+def test_what_a_tool_can_name_is_found_through_quantifiers_records_and_choices(tmp_path: Path) -> None:
+    tool, other = load_contract(write(tmp_path, QUANTIFIED)).tools
+    named = named_by(tool)
+    assert named == Named(
+        frozenset({"a", "b", "c"}),
+        frozenset({"xs", "u", "s"}),
+        frozenset({"session.who"}),
+        frozenset({"s", "m"}),
+    )
+    args = {
+        "xs": ({"a": "1", "bs": ("2", "3")}, {"a": "4", "bs": ()}),
+        "ys": ("5",),
+        "zs": ("6",),
+        "u": {"host": "7", "path": "8", "port": 443, "is_ip": False},
+        "s": "9",
+    }
+    facts = {"session.who": "10", "session.role": "x", "now": 0}
+    assert names_of(named, args, facts) == {"a", "b", "c", "1", "2", "3", "4", "7", "8", "9", "10"}
+    assert named_by(other) == Named(frozenset(), frozenset(), frozenset(), frozenset())
+
+
+def test_a_key_is_looked_at_once_however_often_it_is_asked() -> None:
+    looked: list[str] = []
+
+    def fits(key: str) -> bool:
+        looked.append(key)
+        return False
+
+    lookups = Lookups({"s": fits, "m": fits})
+    state = lookups.over({"s": frozenset({"a"}), "m": {"a": 1}})
+    for _ in range(3):
+        assert "a" in state["s"]  # type: ignore[operator]  # a set
+        assert state["m"]["a"] == 1  # type: ignore[index]  # a map
+    assert looked == ["a", "a"]
+    assert lookups.outside == [("s", "a"), ("m", "a")]
 
 
 NEW_STRINGS = {"Const", "Arg", "Field", "Fact", "Bound", "Ite", "Index", "Lower"}

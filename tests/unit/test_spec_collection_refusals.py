@@ -383,3 +383,33 @@ def test_sets_and_maps_as_they_are_compiled(variable: str, expected: Variable, t
 def test_a_named_type_that_does_not_fit_is_refused(variable: str, expected: Problems, tmp_path: Path) -> None:
     types = "types: {capped: {type: decimal, scale: 2, max: 9}, flag: {type: bool}}\n"
     assert problems(spec(f"{types}state:\n  v: {variable}\n"), tmp_path) == expected
+
+
+@pytest.mark.parametrize(
+    ("size", "message"),
+    [
+        (60, ""),
+        (
+            4_096,
+            (
+                "a decision could take 14,788,918 steps, of which rule `x` takes 14,788,861, and 8,000,000 are allowed; "
+                "declare smaller sizes"
+            ),
+        ),
+    ],
+)
+def test_lookups_that_cost_too_much_are_refused(size: int, message: str, tmp_path: Path) -> None:
+    lists = ", ".join(
+        f"{name}: {{type: list, items: {{type: string, max_size: {size}}}, max_size: 60}}" for name in ("xs", "ys")
+    )
+    text = spec(
+        "state: {s: {type: set, items: string, initial: []}, m: {type: map, key: string, value: int, initial: 0}}\n"
+        f"tools: {{t: {{args: {{{lists}, k: {{type: string, max_size: 16}}}}, "
+        "rules: [{id: x, allow: 'args.xs.all(x, args.ys.exists(y, y in state.s))'}], "
+        "then: {'m[args.k]': 'state.m[args.k] + 1'}}}\n"
+    )
+    if message == "":
+        assert load_contract(write(tmp_path, text)).tools
+        return
+    ((_, _, found),) = problems(text, tmp_path)
+    assert found == message
