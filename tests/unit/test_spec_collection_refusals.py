@@ -392,8 +392,8 @@ def test_a_named_type_that_does_not_fit_is_refused(variable: str, expected: Prob
         (
             4_096,
             (
-                "a decision could take 14,788,918 steps, of which rule `x` takes 14,788,861, and 8,000,000 are allowed; "
-                "declare smaller sizes"
+                "a decision could take 14,788,918 steps, of which rule `x` takes 14,788,861, and 8,000,000 are "
+                "allowed; declare smaller sizes"
             ),
         ),
     ],
