@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, cast
 
@@ -14,6 +14,7 @@ import click
 from sandbox.cache import Cache
 from sandbox.cli.output import json_option, show
 from sandbox.cli.unchanged import Inputs, Printed, Unchanged
+from sandbox.errors import UsageError
 
 if TYPE_CHECKING:
     from sandbox.prove.report import Report
@@ -22,6 +23,28 @@ if TYPE_CHECKING:
 DEFAULT_PATH: Final = "proofs"
 MAX_DEFAULT_JOBS: Final = 4
 """Each is a process with a solver of some hundred MiB."""
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """Where a report goes beside the terminal."""
+
+    sarif: str | None = None
+
+    def write(self, report: Report) -> None:
+        """Write what was asked for. Raises UsageError where a file cannot be written."""
+        from sandbox.prove.sarif import sarif_text  # noqa: PLC0415 - not loaded for what is known
+
+        if self.sarif is not None:
+            _write(self.sarif, sarif_text(report, Path()))
+
+
+def _write(file: str, text: str) -> None:
+    try:
+        Path(file).write_text(text, encoding="utf-8")
+    except OSError as error:
+        message = f"`{file}` cannot be written: {error.strerror}; name another file"
+        raise UsageError(message) from error
 
 
 @click.command(name="prove", epilog="Example: sandbox prove proofs/payments.yaml --solver both")
@@ -34,6 +57,7 @@ MAX_DEFAULT_JOBS: Final = 4
 @click.option("--shard", metavar="I/N", default="1/1", help="Prove the I-th of N shares, all of which are the whole.")
 @click.option("--timeout", type=click.FLOAT, help="Seconds a property.  [default: 60]")
 @click.option("--no-cache", is_flag=True, help="Prove from nothing, as --update, --emit, --locked and CI always do.")
+@click.option("--sarif", metavar="FILE", help="Write what is not proved as SARIF 2.1.0, for code review.")
 @json_option
 def command(
     paths: tuple[str, ...],
@@ -46,6 +70,7 @@ def command(
     shard: str,
     timeout: float | None,
     no_cache: bool,
+    sarif: str | None,
     as_json: bool,
 ) -> int:
     """Prove property files, or every one in a folder; by default those in `proofs/`.
@@ -54,7 +79,9 @@ def command(
     A folder that has no ledger yet differs from nothing, unless --locked is given or the spec says `require_proofs`.
     """
     cache = None if no_cache or update or locked or emit is not None else Cache.of_user(os.environ)
-    asked = Unchanged(cache, paths or (DEFAULT_PATH,), {"solver": solver, "shard": shard}) if cache else None
+    files = Files(sarif)
+    known = cache is not None and files == Files()
+    asked = Unchanged(cache, paths or (DEFAULT_PATH,), {"solver": solver, "shard": shard}) if cache and known else None
     printed = asked.known() if asked is not None else None
     if printed is None:
         from sandbox.prove.run import DEFAULT_TIMEOUT_S, ProveOptions  # noqa: PLC0415 - not loaded for what is known
@@ -70,7 +97,7 @@ def command(
             shard=read_shard(shard),
             cache=cache,
         )
-        printed = _proved(paths or (DEFAULT_PATH,), options, asked)
+        printed = _proved(paths or (DEFAULT_PATH,), options, asked, files)
     if as_json:
         click.echo(json.dumps(printed.document, ensure_ascii=False, indent=2))
     else:
@@ -79,7 +106,7 @@ def command(
     return printed.exit_code
 
 
-def _proved(paths: tuple[str, ...], options: ProveOptions, asked: Unchanged | None) -> Printed:
+def _proved(paths: tuple[str, ...], options: ProveOptions, asked: Unchanged | None, files: Files) -> Printed:
     """What is to be printed; kept, where it is all decided."""
     from sandbox.cli.progress import Progress  # noqa: PLC0415 - not loaded for what is known
     from sandbox.prove.report import report_to_json, words  # noqa: PLC0415 - likewise
@@ -93,6 +120,7 @@ def _proved(paths: tuple[str, ...], options: ProveOptions, asked: Unchanged | No
             report = prove_paths(paths, options, progress.watch)
     finally:
         READER.reset(before)
+    files.write(report)
     printed = Printed(tuple(show(line) for line in words(report)), report_to_json(report), report.exit_code)
     if asked is not None and _is_decided(report):
         again = replace(report, properties=tuple(replace(each, cached=True) for each in report.properties))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
 from sandbox.errors import Fault
-from sandbox.ir import Json, Property
+from sandbox.ir import Contract, Json, Property
 from sandbox.prove.coverage import Coverage, coverage_to_json
 from sandbox.prove.ledger import Difference
 from sandbox.prove.record import NOTHING, Obligation, RestsOn, phrase
@@ -40,7 +40,7 @@ class PropertyReport:
     """One property: the spec's name, the property file as it was given, the verdict and what it took.
 
     `solvers` are those that a proof had to convince; `rlimit` is in Z3's resource units; `rests_on` is of a proof;
-    `obligations` are those that were written to a certificate.
+    `obligations` are those that were written to a certificate; `contract` is what it is about.
     """
 
     spec: str
@@ -53,6 +53,7 @@ class PropertyReport:
     rests_on: RestsOn = NOTHING
     obligations: tuple[Obligation, ...] = ()
     cached: bool = False
+    contract: Contract | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +182,7 @@ def words(report: Report) -> Iterator[str]:
     for difference in report.differences:
         yield f"ledger: {difference.words}; review it, then `sandbox prove --update`"
     for folder, status in report.ledgers:
-        if status == "absent":
+        if status == "absent" and not report.differences and report.exit_code == 0:
             yield f"no ledger in `{folder}`: run with `--update` to write one, and review it like a lock file"
 
 

@@ -216,6 +216,7 @@ def _report(task: _Task, reply: Reply, engines: EnginePair, options: ProveOption
         rests_on=reply.rests_on,
         obligations=reply.obligations,
         cached=reply.cached,
+        contract=task.batch.contract,
     )
 
 
