@@ -102,7 +102,7 @@ def key_of(**parts: Json) -> str:
 def package_digest() -> str:
     """SHA-256 (hex) over every source of the package."""
     root = Path(__file__).resolve().parent
-    sources = sorted(path for path in root.rglob("*") if path.suffix in {".py", ".lark"} and path.is_file())
+    sources = sorted(path for path in root.rglob("*") if path.suffix in {".py", ".lark", ".css"} and path.is_file())
     digests = [[path.relative_to(root).as_posix(), hashlib.sha256(path.read_bytes()).hexdigest()] for path in sources]
     return hashlib.sha256(json.dumps(digests).encode()).hexdigest()
 

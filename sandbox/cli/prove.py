@@ -30,13 +30,17 @@ class Files:
     """Where a report goes beside the terminal."""
 
     sarif: str | None = None
+    html: str | None = None
 
     def write(self, report: Report) -> None:
         """Write what was asked for. Raises UsageError where a file cannot be written."""
-        from sandbox.prove.sarif import sarif_text  # noqa: PLC0415 - not loaded for what is known
+        from sandbox.prove.page import page  # noqa: PLC0415 - not loaded for what is known
+        from sandbox.prove.sarif import sarif_text  # noqa: PLC0415 - likewise
 
         if self.sarif is not None:
             _write(self.sarif, sarif_text(report, Path()))
+        if self.html is not None:
+            _write(self.html, page(report))
 
 
 def _write(file: str, text: str) -> None:
@@ -58,6 +62,7 @@ def _write(file: str, text: str) -> None:
 @click.option("--timeout", type=click.FLOAT, help="Seconds a property.  [default: 60]")
 @click.option("--no-cache", is_flag=True, help="Prove from nothing, as --update, --emit, --locked and CI always do.")
 @click.option("--sarif", metavar="FILE", help="Write what is not proved as SARIF 2.1.0, for code review.")
+@click.option("--html", metavar="FILE", help="Write the report as one page for a browser.")
 @json_option
 def command(
     paths: tuple[str, ...],
@@ -71,6 +76,7 @@ def command(
     timeout: float | None,
     no_cache: bool,
     sarif: str | None,
+    html: str | None,
     as_json: bool,
 ) -> int:
     """Prove property files, or every one in a folder; by default those in `proofs/`.
@@ -79,7 +85,7 @@ def command(
     A folder that has no ledger yet differs from nothing, unless --locked is given or the spec says `require_proofs`.
     """
     cache = None if no_cache or update or locked or emit is not None else Cache.of_user(os.environ)
-    files = Files(sarif)
+    files = Files(sarif, html)
     known = cache is not None and files == Files()
     asked = Unchanged(cache, paths or (DEFAULT_PATH,), {"solver": solver, "shard": shard}) if cache and known else None
     printed = asked.known() if asked is not None else None

@@ -19,7 +19,7 @@ from sandbox.evaluate import Env, truth
 from sandbox.ir import Contract, Json, Property
 from sandbox.machine import StateValue, StoredState, effective, initial_state, tick
 from sandbox.parse import parse_call
-from sandbox.prove.verdicts import Move, Moves, Replayed
+from sandbox.prove.verdicts import Changes, Move, Moves, Replayed
 from sandbox.session import read_session
 from sandbox.step import take_step, take_success
 
@@ -56,12 +56,13 @@ class _Play:
     decisions: list[Decision]
     words: list[str]
     running: list[_Running]
+    changes: list[dict[str, tuple[Json, Json]]]
 
 
 def replay(contract: Contract, engines: EnginePair, subject: Property, moves: Moves) -> Replayed | Differs:
     """The sequence as the gate decides it, if it shows what it is said to show of the property."""
     start = moves.calls[0].now_ms if moves.calls else moves.until_ms
-    play = _Play(initial_state(contract, start), [], [], [])
+    play = _Play(initial_state(contract, start), [], [], [], [])
     leading = moves.calls if subject.kind == "always" else moves.calls[:-1]
     for move in leading:
         different = _permitted(contract, engines, play, move)
@@ -82,7 +83,9 @@ def _permitted(contract: Contract, engines: EnginePair, play: _Play, move: Move)
         return Differs(f"call {len(play.decisions) + 1} is denied: {step.decision.reason}")
     play.stored = step.after
     play.decisions.append(step.decision)
-    play.words.append(_told(play, move, step.decision, _changes(contract, before, effective(contract, step.after))))
+    changes = _changes(contract, before, effective(contract, step.after))
+    play.changes.append(changes)
+    play.words.append(_told(play, move, step.decision, changes))
     number = len(play.decisions)
     if move.ends is not None:
         play.running.append(_Running(number, number + move.ends.after, move.ends.at_ms, call, session))
@@ -100,8 +103,10 @@ def _ended(contract: Contract, engines: EnginePair, play: _Play, number: int, no
         if landing.after is not None:
             play.stored = landing.after
             changes = _changes(contract, before, effective(contract, landing.after))
+            told = play.changes[each.number - 1]
+            told.update({name: (told.get(name, (old, new))[0], new) for name, (old, new) in changes.items()})
             when = f" at {rfc3339(at_ms)}" if at_ms != now_ms else ""
-            play.words.append(f"{each.number}. ends `ok`{when}; {changes}")
+            play.words.append(f"{each.number}. ends `ok`{when}; {_shown(changes)}")
     return None
 
 
@@ -113,7 +118,7 @@ def _state_without(contract: Contract, subject: Property, play: _Play, moves: Mo
     later = moves.calls and moves.until_ms > moves.calls[-1].now_ms
     when = f"at {rfc3339(moves.until_ms)}" if later else "then" if moves.calls else "initially"
     play.words.append(f"{when} `{subject.text or subject.id}` is false: {_listed(shown)}")
-    return Replayed(moves, tuple(play.decisions), shown, tuple(play.words))
+    return Replayed(moves, tuple(play.decisions), shown, tuple(play.words), tuple(play.changes))
 
 
 def _last_call(
@@ -133,9 +138,11 @@ def _last_call(
     if not _meets(subject, call, before, facts, decision):
         return Differs(f"the last call does not meet the property: {decision.reason}")
     play.decisions.append(decision)
-    play.words.append(_told(play, move, decision, ""))
+    play.changes.append({})
+    play.words.append(_told(play, move, decision, {}))
     play.words.append(f"that call meets `{subject.text or subject.id}`")
-    return Replayed(moves, tuple(play.decisions), shown_state(contract, before), tuple(play.words))
+    state = shown_state(contract, before)
+    return Replayed(moves, tuple(play.decisions), state, tuple(play.words), tuple(play.changes))
 
 
 def _meets(
@@ -171,17 +178,23 @@ def shown_state(contract: Contract, state: Mapping[str, StateValue]) -> dict[str
     return {v.name: show_state(state[v.name], v.sort) for v in contract.variables}
 
 
-def _changes(contract: Contract, before: Mapping[str, StateValue], after: Mapping[str, StateValue]) -> str:
+def _changes(
+    contract: Contract, before: Mapping[str, StateValue], after: Mapping[str, StateValue]
+) -> dict[str, tuple[Json, Json]]:
     old, new = shown_state(contract, before), shown_state(contract, after)
-    return ", ".join(f"{name} {_plain(old[name])} -> {_plain(new[name])}" for name in old if old[name] != new[name])
+    return {name: (old[name], new[name]) for name in old if old[name] != new[name]}
 
 
-def _told(play: _Play, move: Move, decision: Decision, changes: str) -> str:
+def _shown(changes: Changes) -> str:
+    return ", ".join(f"{name} {_plain(old)} -> {_plain(new)}" for name, (old, new) in changes.items())
+
+
+def _told(play: _Play, move: Move, decision: Decision, changes: Changes) -> str:
     args = printable(canonical_json(move.args))
     args = args if len(args) <= MAX_SHOWN else f"{args[:MAX_SHOWN]}..."
     session = f" in the session {printable(canonical_json(move.session))}" if move.session else ""
     told = f"{len(play.decisions)}. {rfc3339(move.now_ms)} `{move.tool}` {args}{session}: {decision.reason}"
-    return f"{told}; {changes}" if changes else told
+    return f"{told}; {_shown(changes)}" if changes else told
 
 
 def _listed(state: Mapping[str, Json]) -> str:

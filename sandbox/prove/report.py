@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
+from sandbox.canonical import canonical_json, printable
 from sandbox.errors import Fault
 from sandbox.ir import Contract, Json, Property
 from sandbox.prove.coverage import Coverage, coverage_to_json
@@ -13,7 +15,9 @@ from sandbox.prove.ledger import Difference
 from sandbox.prove.record import NOTHING, Obligation, RestsOn, phrase
 from sandbox.prove.replay import rfc3339, unix_ms
 from sandbox.prove.verdicts import (
+    AT_ONCE,
     Bounded,
+    Ends,
     Move,
     Moves,
     Proved,
@@ -132,6 +136,7 @@ def replayed_to_json(replayed: Replayed) -> Json:
         "calls": [_call_to_json(move) for move in replayed.moves.calls],
         "decisions": decisions,
         "until": rfc3339(replayed.moves.until_ms),
+        "changes": [{name: [old, new] for name, (old, new) in each.items()} for each in replayed.changes],
         "state": dict(replayed.state),
         "words": list(replayed.words),
         "replayed": True,
@@ -142,8 +147,8 @@ def _call_to_json(move: Move) -> Json:
     """The call; `running` where it has not succeeded before the next one is judged, and when it does, if ever."""
     ended = move.ends
     late: dict[str, Json] = {}
-    if ended is not None and ended.at_ms is not None and (ended.after or ended.at_ms != move.now_ms):
-        late = {"ends_after": ended.after, "ends": rfc3339(ended.at_ms)}
+    if ended is not None and (ended.after or ended.at_ms not in {None, move.now_ms}):
+        late = {"ends_after": ended.after, "ends": None if ended.at_ms is None else rfc3339(ended.at_ms)}
     return {
         "tool": move.tool,
         "args": dict(move.args),
@@ -152,6 +157,22 @@ def _call_to_json(move: Move) -> Json:
         "outcome": "ok" if ended is not None and not ended.after else "running",
         **late,
     }
+
+
+def call_words(replayed: Replayed) -> tuple[str, ...]:
+    """Each call of a sequence for a person: what it was, what the gate said, and what that changed."""
+    told = []
+    each = zip(replayed.moves.calls, replayed.decisions, replayed.changes, strict=True)
+    for number, (move, decision, changes) in enumerate(each, 1):
+        after = ", ".join(f"{name} {shown_value(old)} -> {shown_value(new)}" for name, (old, new) in changes.items())
+        args = printable(canonical_json(move.args))
+        told.append(f"{number}. `{move.tool}` {args}: {decision.reason}{f'; {after}' if after else ''}")
+    return tuple(told)
+
+
+def shown_value(value: Json) -> str:
+    """A value of the state for a person."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def moves_from_json(sequence: Json) -> Moves:
@@ -165,10 +186,26 @@ def moves_from_json(sequence: Json) -> Moves:
 
 def _move_from_json(call: Json) -> Move:
     match call:
-        case {"tool": str() as tool, "args": dict() as args, "now": str() as now, "session": dict() as session}:
-            return Move(tool, args, unix_ms(now), session)
+        case {
+            "tool": str() as tool,
+            "args": dict() as args,
+            "now": str() as now,
+            "session": dict() as session,
+            "outcome": "ok" | "running" as outcome,
+        }:
+            return Move(tool, args, unix_ms(now), session, _ends_from_json(call, outcome))
         case _:
             raise Fault(_NO_SEQUENCE)
+
+
+def _ends_from_json(call: Json, outcome: str) -> Ends | None:
+    match call:
+        case {"ends_after": int() as after, "ends": str() as at}:
+            return Ends(after, unix_ms(at))
+        case {"ends_after": int() as after, "ends": None}:
+            return Ends(after)
+        case _:
+            return AT_ONCE if outcome == "ok" else None
 
 
 def words(report: Report) -> Iterator[str]:

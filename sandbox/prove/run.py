@@ -112,6 +112,11 @@ def prove_batches(batches: Iterable[Batch], options: ProveOptions | None = None,
     if options.emit_dir is not None:
         certificate.prepare(options.emit_dir)
     own = options.shard.of(tasks)
+    if not own:
+        message = (
+            f"share {options.shard.number} has no property: there are {len(tasks)}; ask for no more shares than that"
+        )
+        raise UsageError(message, "nothing_to_prove")
     reports = _decided(once, _needed(tasks, own), options, watch or Watch())
     if options.emit_dir is not None:
         certificate.write(options.emit_dir, (_certified(task, reports) for task in tasks), options.solver)

@@ -18,7 +18,7 @@ from urllib.parse import quote
 from sandbox.errors import Place
 from sandbox.ir import Contract, Json, Rule
 from sandbox.prove.ledger import LEDGER_NAME, Difference
-from sandbox.prove.report import PropertyReport, Report
+from sandbox.prove.report import PropertyReport, Report, call_words
 from sandbox.prove.verdicts import Proved, name_of, reason_of, replay_of
 
 SCHEMA: Final = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/os/schemas/sarif-schema-2.1.0.json"
@@ -123,7 +123,7 @@ def _steps(report: PropertyReport, root: Path) -> Iterator[Json]:
     replayed = replay_of(report.verdict)
     if replayed is None or report.contract is None:
         return
-    for move, decision, told in zip(replayed.moves.calls, replayed.decisions, replayed.words, strict=False):
+    for move, decision, told in zip(replayed.moves.calls, replayed.decisions, call_words(replayed), strict=True):
         tool = report.contract.tool(move.tool)
         rule = _rule(report.contract, move.tool, decision.rule)
         place = rule.place if rule is not None else tool.place if tool is not None else report.subject.place

@@ -44,18 +44,22 @@ class Moves:
     until_ms: int
 
 
+Changes: TypeAlias = Mapping[str, tuple[Json, Json]]
+
+
 @dataclass(frozen=True, slots=True)
 class Replayed:
     """Moves that went through the real parse, decide and machine, and showed what the solver said they would.
 
-    `decisions` are the gate's own, one a call; `state` is what the property was evaluated on, decimals as text;
-    `words` tells the sequence to a person, a line a call.
+    `decisions` are the gate's own, one a call, and `changes` what each did to the state, its old and new value by name;
+    `state` is what the property was evaluated on, decimals as text; `words` tells the sequence to a person.
     """
 
     moves: Moves
     decisions: tuple[Decision, ...]
     state: Mapping[str, Json]
     words: tuple[str, ...]
+    changes: tuple[Changes, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,10 +8,10 @@ import sandbox
 from sandbox.prove import ledger
 
 MODELS_AND_REPORTS = {
-    "__init__", "certificate", "child", "configurations",
-    "coverage", "crew", "findings", "held", "ledger", "manifest", "models",
-    "narrow", "reading", "recheck", "record", "replay", "report", "saved", "sequence", "share", "sources", "standing",
-    "tape", "unroll", "verdicts", "verify", "worker",
+    "__init__", "certificate", "child", "configurations", "coverage", "crew", "findings", "held", "html", "ledger",
+    "manifest", "models", "narrow", "page", "page_matrix", "page_sequence", "reading", "recheck", "record", "replay",
+    "report", "resting", "sarif", "saved", "sequence", "share", "sources", "standing", "tape", "unroll", "verdicts",
+    "verify", "worker",
 }  # fmt: skip
 
 

@@ -30,7 +30,7 @@ from prover_specs import (
     variable,
 )
 
-from sandbox.errors import EnginesDisagree, UsageError
+from sandbox.errors import EnginesDisagree, Fault, UsageError
 from sandbox.ir import Property
 from sandbox.prove import (
     Batch,
@@ -53,8 +53,10 @@ from sandbox.prove.coverage import Coverage, Share
 from sandbox.prove.crew import Reply
 from sandbox.prove.findings import Disputed
 from sandbox.prove.ledger import Difference
+from sandbox.prove.report import moves_from_json, replayed_to_json
 from sandbox.prove.run import Watch
 from sandbox.prove.second import second_opinion
+from sandbox.prove.verdicts import Ends, Move, Moves, Replayed
 
 AMOUNT, SENT = argument("amount", IntType(1, 60)), variable("sent")
 NOTE = argument("note", IntType(0, 1), optional=True)
@@ -240,3 +242,21 @@ def test_an_always_has_no_sequence_when_it_is_false_from_the_start(tmp_path: Pat
     (only,) = report.properties
     assert isinstance(only.verdict, Refuted)
     assert only.verdict.reason == "it is false of the initial state"
+
+
+# --- sequences as JSON ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("ends", [None, Ends(0), Ends(0, 7_000), Ends(2, 9_000), Ends(1)])
+def test_a_sequence_is_read_as_it_was_written(ends: Ends | None) -> None:
+    moves = Moves((Move("pay", {"amount": 1}, 5_000, {"who": "ann"}, ends), Move("idle", {}, 5_000)), 9_000)
+    written = json.loads(json.dumps(replayed_to_json(Replayed(moves, (), {}, ()))))
+    assert moves_from_json(written) == moves
+
+
+@pytest.mark.parametrize(
+    "wrong", [None, {"calls": []}, {"calls": [{}], "until": "2026-01-01T00:00:00.000Z"}, {"calls": [], "until": "now"}]
+)
+def test_what_is_no_sequence_is_refused(wrong: object) -> None:
+    with pytest.raises((Fault, ValueError)):
+        moves_from_json(wrong)
