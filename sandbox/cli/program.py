@@ -26,6 +26,7 @@ COMMANDS: Final = {
     "image": "the default container image",
     "init": "a first spec from what a tool says of itself",
     "mcp": "an MCP server in front of an MCP server",
+    "mutate": "weaken every rule in turn, and see which property notices",
     "prove": "prove the property files",
     "resume": "turn the kill switch off",
     "run": "take one call the whole way",
