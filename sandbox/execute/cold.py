@@ -10,6 +10,7 @@ from pathlib import Path
 from sandbox import ir
 from sandbox.call import Outcome, Permit
 from sandbox.errors import EnvironmentLacking, SandboxError, SandboxFailure, UsageError
+from sandbox.events import emit
 from sandbox.execute.broker.credentials import read_secrets
 from sandbox.execute.broker.lease import broker_for
 from sandbox.execute.config import ContainerConfig, Placement, compile_config
@@ -43,12 +44,14 @@ class ColdRunner:
         self._connected = engine
         self._connecting = threading.Lock()
         self._executions = Executions()
+        self._left: set[str] = set()
 
     def close(self) -> None:
         """Closes the connection to the engine; the next use opens another one."""
         with self._connecting:
             engine, self._connected = self._connected, None
         if engine is not None:
+            self._remove_left(engine)
             engine.close()
 
     def prepare(self, contract: Contract, tool: Tool) -> Prepared:
@@ -108,8 +111,21 @@ class ColdRunner:
                 execution.check()
 
             placement = Placement(job.image, mounted, workspace.view, labels, broker=broker.folder)
+            self._remove_left(engine)
             outcome = run_call(engine, job.config, placement, permit.call, tool, name=name, before_call=before_call)
+            if outcome.reason_code == "sandbox_failure.engine":
+                self._left.add(name)  # it may not have been removed, or have been made after all
             return workspace.settle(execution.judge(broker.settle(outcome)), changes)
+
+    def _remove_left(self, engine: Engine) -> None:
+        """Tries again to remove what an engine in trouble may have left; what it still keeps is tried again later."""
+        for name in tuple(self._left):
+            try:
+                engine.remove(name)
+            except SandboxFailure as failure:
+                emit("runner.not_removed", container=name, reason=str(failure))
+                return
+            self._left.discard(name)
 
     def job(self, contract: Contract, tool: Tool, image: str | None = None) -> Job:
         """What would run for this tool, as it is now; starts nothing. Raises as `Runner.prepare` says.
@@ -146,7 +162,10 @@ class ColdRunner:
         with self._connecting:
             if self._connected is None:
                 self._connected = Engine.connect()
-                reap(self._connected)
+                try:
+                    reap(self._connected)
+                except SandboxFailure as failure:  # what others left does not keep this call from running
+                    emit("runner.not_reaped", reason=str(failure))
             return self._connected
 
 

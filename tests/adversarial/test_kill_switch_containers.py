@@ -61,7 +61,7 @@ def stop(spec: Path) -> tuple[int, dict[str, object], float]:
 def started(engine: docker.DockerClient, pid: int, count: int = 1) -> Iterator[str]:
     """Waits until so many containers of this process have begun their program."""
     while True:
-        found = engine.containers.list(filters={"label": f"{LABEL_PID}={pid}"})
+        found = engine.containers.list(filters={"label": f"{LABEL_PID}={pid}"}, ignore_removed=True)
         if len(found) >= count:
             return iter([each.id for each in found])
 
@@ -100,7 +100,9 @@ def test_a_cold_call_is_killed_and_recorded(spec: Path, engine: docker.DockerCli
         assert took < BOUND_S
         assert (code, said["running"], said["left"]) == (0, 1, [])
         assert (ended[0].status, ended[0].reason_code) == ("killed", "sandbox_failure.stopped")
-        assert engine.containers.list(all=True, filters={"label": f"{LABEL_PID}={os.getpid()}"}) == []
+        assert (
+            engine.containers.list(all=True, filters={"label": f"{LABEL_PID}={os.getpid()}"}, ignore_removed=True) == []
+        )
         with pytest.raises(Denied):
             gate.call(SLEEPY)
 
@@ -117,7 +119,7 @@ def test_a_pool_is_emptied_and_its_calls_are_killed(spec: Path, engine: docker.D
         assert (code, said["running"], said["left"]) == (0, 1, [])
         assert (ended[0].status, ended[0].reason_code) == ("killed", "sandbox_failure.stopped")
         deadline = time.monotonic() + BOUND_S
-        while engine.containers.list(all=True, filters={"label": f"{LABEL_PID}={os.getpid()}"}):
+        while engine.containers.list(all=True, filters={"label": f"{LABEL_PID}={os.getpid()}"}, ignore_removed=True):
             assert time.monotonic() < deadline, "the pool was not emptied"
         stats = pool.stats()
         assert (stats.waiting, stats.running) == (0, 0)
