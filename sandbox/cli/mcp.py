@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import TypeVar
@@ -88,17 +88,25 @@ def serve(
     token = read_token(token_file) if port is not None else ""
     forward = CurrentServer()
     served = forward if words else None
-    with _terminal(approve_on) as approvers, Gate.open(spec, state=state, server=served, approver=approvers) as gate:
+    first = start() if port is None else None
+    with (
+        contextlib.ExitStack() as stack,
+        _terminal(approve_on) as approvers,
+    ):
+        if first is not None:
+            stack.callback(first.close)
+            first.warm()  # while the gate opens
+        gate = stack.enter_context(Gate.open(spec, state=state, server=served, approver=approvers))
         sessions = Sessions(gate, forward, start, lambda: _facts(policy, session))
         if port is None:
-            _serve_stdio(sessions)
+            _serve_stdio(sessions, first)
         else:
             _serve_http(HttpServer(sessions, token, port), token if token_file is None else "")
     return 0
 
 
-def _serve_stdio(sessions: Sessions) -> None:
-    with sessions.only() as (answer, abort):
+def _serve_stdio(sessions: Sessions, server: ServerSession | None) -> None:
+    with sessions.only(server) as (answer, abort):
         front = StdioServer(answer, read_descriptor(0), write_descriptor(1))
         with _ended_by_signals(front.stop, abort):
             front.serve()
@@ -168,7 +176,7 @@ def _facts(policy: Policy, given: dict[str, object]) -> dict[str, object]:
     return {"id": secrets.token_hex(16), **given} if declared else given
 
 
-@contextmanager
+@contextlib.contextmanager
 def _terminal(path: str | None) -> Iterator[tuple[Approver, ...]]:
     """Whoever sits at the named terminal; the client's own streams are the client's, and no person's."""
     if path is None:
@@ -185,7 +193,7 @@ def _terminal(path: str | None) -> Iterator[tuple[Approver, ...]]:
         raise UsageError(message) from error
 
 
-@contextmanager
+@contextlib.contextmanager
 def _ended_by_signals(stop_reading: Callable[[], None], abort: Callable[[], None]) -> Iterator[None]:
     """A signal to end ends the session at once: the container goes before this process, with the call that it is in."""
 

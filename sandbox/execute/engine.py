@@ -12,7 +12,7 @@ import select
 import socket
 import struct
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
@@ -25,6 +25,11 @@ if TYPE_CHECKING:
 
 REQUEST_TIMEOUT_S: Final = 60
 """For one request to the engine; on a busy machine a start takes seconds, a minute means that it hangs."""
+
+PAUSE_TIMEOUT_S: Final = 2
+"""For the engine to notice that a container goes on, or is frozen, before it is told the opposite."""
+
+PAUSE_POLL_S: Final = 0.005
 
 CONNECT_TIMEOUT_S: Final = 5
 """For the first answer of an engine that is there."""
@@ -236,12 +241,12 @@ class Engine:
     def pause(self, container: str) -> None:
         """Freezes every process of the container: until it goes on, nothing in there changes anything."""
         with _engine_errors("pause the container"):
-            self.client.pause(container)
+            _insist(lambda: self.client.pause(container))
 
     def unpause(self, container: str) -> None:
         """Lets a paused container go on."""
         with _engine_errors("unpause the container"):
-            self.client.unpause(container)
+            _insist(lambda: self.client.unpause(container))
 
     def kill(self, container: str) -> None:
         """Kills every process of the container; one that has ended already is left as it is."""
@@ -301,6 +306,25 @@ def _after_upgrade(connection: socket.socket) -> bytearray:
     if not head.startswith((b"HTTP/1.1 101", b"HTTP/1.1 200")):
         raise ConnectionError(head.decode("utf-8", "replace"))
     return bytearray(rest)
+
+
+def _insist(change: Callable[[], object]) -> None:
+    """Asks again for as long as the engine confuses this change with the one before: it learns of both late.
+
+    What it says it has done it has done; only its refusals may be out of date.
+    """
+    from docker.errors import APIError  # noqa: PLC0415  # as above
+
+    deadline = time.monotonic() + PAUSE_TIMEOUT_S
+    while True:
+        try:
+            change()
+        except APIError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(PAUSE_POLL_S)
+        else:
+            return
 
 
 @contextlib.contextmanager

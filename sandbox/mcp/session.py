@@ -90,6 +90,15 @@ class ServerSession:
         with self._turn:
             return self._current().tools
 
+    def warm(self) -> None:
+        """Starts the server on a thread of its own; what goes wrong is told to whoever asks for it first."""
+
+        def start() -> None:
+            with contextlib.suppress(SandboxError):
+                self.listed()
+
+        threading.Thread(target=start, name="sandbox-mcp-start", daemon=True).start()
+
     def server_name(self) -> str:
         """What the server calls itself, '' where it is not running."""
         with self._turn:

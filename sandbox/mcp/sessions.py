@@ -152,9 +152,9 @@ class Sessions:
             return session.answer(request)
 
     @contextmanager
-    def only(self) -> Iterator[tuple[Callable[[Request], bytes], Callable[[], None]]]:
+    def only(self, server: ServerSession | None) -> Iterator[tuple[Callable[[Request], bytes], Callable[[], None]]]:
         """The one session of a client that has the gateway for itself: what answers it, and what kills its server."""
-        session = _Session(self.gate, self.forward, self.start(), self.facts())
+        session = _Session(self.gate, self.forward, server, self.facts())
         try:
             yield session.answer, session.abort
         finally:

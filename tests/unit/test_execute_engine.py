@@ -22,7 +22,7 @@ from sandbox.errors import EnvironmentLacking, SandboxFailure
 from sandbox.execute import image
 from sandbox.execute import reap as reaping
 from sandbox.execute.cold import ColdRunner
-from sandbox.execute.engine import Attachment, Engine
+from sandbox.execute.engine import Attachment, Engine, _insist
 from sandbox.execute.owner import Owner
 
 SOON = 5.0
@@ -211,7 +211,7 @@ def test_equal_layers_give_equal_image_archives(tmp_path: Path) -> None:
     layer = tmp_path / "layer.tar"
     layer.write_bytes(b"packages")
     layer.with_suffix(".packages").write_text("b_2_all.deb\na_1%3a2_all.deb\nlock\n")
-    archives = [image._wrap(layer, tmp_path / f"{number}.tar", "tag:1") for number in range(2)]
+    archives = [image._wrap(layer, tmp_path / f"{number}.tar", "tag:1", "recipe") for number in range(2)]
     names = []
     for archive in archives:
         with tarfile.open(archive) as tar:
@@ -282,9 +282,35 @@ def test_the_proxies_are_the_machine_s_own(tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_an_image_that_the_engine_took_and_does_not_have_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(image, "_unpack_packages", lambda layer: layer.write_bytes(b""))
+    monkeypatch.setattr(image, "_unpack_packages", lambda layer, _: layer.write_bytes(b""))
     monkeypatch.setattr(image, "_packages", lambda _layer: [])
     answers = itertools.chain([None], itertools.repeat(None))
     monkeypatch.setattr(Engine, "image", lambda _self, _name: next(answers))
     with pytest.raises(EnvironmentLacking, match="does not have it"):
         image.build_image(scripted(load_image=[]))
+
+
+def conflict() -> APIError:
+    return APIError("409 Client Error: Conflict", explanation="Container x is already paused")
+
+
+def test_an_engine_that_is_late_to_notice_is_asked_again() -> None:
+    answers = [conflict(), conflict(), None]
+
+    def change() -> None:
+        answer = answers.pop(0)
+        if answer is not None:
+            raise answer
+
+    _insist(change)
+    assert answers == []
+
+
+def test_an_engine_that_refuses_for_good_is_believed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sandbox.execute.engine.PAUSE_TIMEOUT_S", 0)
+
+    def change() -> None:
+        raise conflict()
+
+    with pytest.raises(APIError):
+        _insist(change)
