@@ -54,7 +54,8 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
     """Ends a test that hangs, with the place where it waits."""
     deep = item.config.getoption("hypothesis_profile") == "deep"
     before = signal.signal(signal.SIGALRM, too_late)
-    signal.alarm(TEST_SECONDS * (DEEP_FACTOR if deep else 1))
+    heavy = item.get_closest_marker("adapters") is not None  # it builds images, or runs a suite of its own
+    signal.alarm(TEST_SECONDS * (DEEP_FACTOR if deep or heavy else 1))
     try:
         return (yield)
     finally:

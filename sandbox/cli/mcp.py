@@ -97,7 +97,7 @@ def serve(
             stack.callback(first.close)
             first.warm()  # while the gate opens
         gate = stack.enter_context(Gate.open(spec, state=state, server=served, approver=approvers))
-        sessions = Sessions(gate, forward, start, lambda: _facts(policy, session))
+        sessions = Sessions(gate, forward, start, lambda: _facts(policy, session), people=approve_on is not None)
         if port is None:
             _serve_stdio(sessions, first)
         else:

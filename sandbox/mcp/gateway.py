@@ -57,12 +57,18 @@ class Client:
 
 
 class Gateway:
-    """One client session: a gate, and the real server behind it, if there is one. Thread-safe."""
+    """One client session: a gate, and the real server behind it, if there is one. Thread-safe.
 
-    def __init__(self, gate: Gate, server: ServerSession | None, session: SessionSource = None) -> None:
+    `people` says that the gate has somebody to ask, who takes time.
+    """
+
+    def __init__(
+        self, gate: Gate, server: ServerSession | None, session: SessionSource = None, *, people: bool = False
+    ) -> None:
         self._gate = gate
         self._server = server
         self._session = session
+        self._people = people
         self._turn = threading.Lock()
 
     def answer(self, client: Client, request: Request) -> bytes:
@@ -127,10 +133,17 @@ class Gateway:
 
     def _judge_and_run(self, name: str, arguments: dict[str, Tree]) -> dict[str, Json]:
         tool = self._gate.policy.tool(name)
-        if tool is not None and tool.run is None:
-            with self._turn:  # a permit does not wait for other calls of the same server
-                return self._attempt(tool, name, arguments)
-        return self._attempt(tool, name, arguments)
+        if tool is None or tool.run is not None or self._waits_for_people(name, arguments):
+            return self._attempt(tool, name, arguments)
+        with self._turn:  # a permit does not wait for other calls of the same server
+            return self._attempt(tool, name, arguments)
+
+    def _waits_for_people(self, name: str, arguments: dict[str, Tree]) -> bool:
+        """Whether a person is asked, in whose time other calls go on."""
+        return (
+            self._people
+            and self._gate.decide({"tool": name, "args": arguments}, current(self._session)).verdict == "ask"
+        )
 
     def _attempt(self, tool: Tool | None, name: str, arguments: dict[str, Tree]) -> dict[str, Json]:
         raw, session = {"tool": name, "args": arguments}, current(self._session)
@@ -236,7 +249,7 @@ def _description(tool: Tool) -> Json:
 
 def _result(outcome: Outcome, *, served: bool) -> dict[str, Json]:
     """A result: the server's own blocks, cleaned before; or of a tool that ran here, its value as text."""
-    if served and isinstance(outcome.result, dict):
+    if served and isinstance(outcome.result, dict) and isinstance(outcome.result.get("content"), list):
         return {**outcome.result, "isError": False}
     return _told(done(outcome))
 

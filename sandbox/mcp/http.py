@@ -200,7 +200,11 @@ class _Handler(BaseHTTPRequestHandler):
             message = f"{VERSION_HEADER}, {METHOD_HEADER} and {NAME_HEADER} have to say what the request says"
             self._json(error_of(request.id, HEADER_MISMATCH, message), 400)
             return
-        self._answer(self.server.sessions.alone(request), alone=True)
+        answer = self.server.sessions.alone(request)
+        if answer is None:
+            self._json(error_of(request.id, BUSY, "too many requests at once; try again"), 503)
+            return
+        self._answer(answer, alone=True)
 
     def _begin(self, request: Request) -> None:
         begun = self.server.sessions.begin(request)

@@ -85,14 +85,14 @@ class CurrentServer:
 class _Session:
     """One client, its gateway, its server."""
 
-    def __init__(self, gate: Gate, forward: CurrentServer, server: ServerSession | None, facts: Session) -> None:
+    def __init__(self, sessions: Sessions, server: ServerSession | None) -> None:
         self.client = Client()
         self.server = server
         self.heard = time.monotonic()
-        self._forward = forward
+        self._forward = sessions.forward
         if server is not None:
-            forward.add(server)
-        self._gateway = Gateway(gate, server, facts)
+            self._forward.add(server)
+        self._gateway = Gateway(sessions.gate, server, sessions.facts(), people=sessions.people)
 
     def answer(self, request: Request) -> bytes:
         self.heard = time.monotonic()
@@ -115,19 +115,20 @@ class _Session:
 
 @dataclass(slots=True)
 class Sessions:
-    """All clients of one gateway. Thread-safe."""
+    """All clients of one gateway. `people` says that the gate has somebody to ask. Thread-safe."""
 
     gate: Gate
     forward: CurrentServer
     start: StartServer
     facts: Facts
+    people: bool = False
     _open: dict[str, _Session] = field(default_factory=dict)
     _brief: set[_Session] = field(default_factory=set)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def begin(self, request: Request) -> tuple[str | None, bytes] | None:
         """A session that begins with this `initialize`: its id, if it has begun, and the answer; None: too many."""
-        session = _Session(self.gate, self.forward, self.start(), self.facts())
+        session = _Session(self, self.start())
         answer = session.answer(request)
         if session.client.era != "handshake":
             session.close()
@@ -146,15 +147,24 @@ class Sessions:
             session = self._open.get(name)
         return None if session is None else session.answer(request)
 
-    def alone(self, request: Request) -> bytes:
-        """The answer to a request that stands alone, from a server that was started for it."""
-        with self._briefly() as session:
+    def alone(self, request: Request) -> bytes | None:
+        """The answer to a request that stands alone, from a server that was started for it; None: too many at once."""
+        session = _Session(self, self.start())
+        try:
+            with self._lock:
+                if len(self._brief) >= MAX_SESSIONS:
+                    return None
+                self._brief.add(session)
             return session.answer(request)
+        finally:
+            with self._lock:
+                self._brief.discard(session)
+            session.close()
 
     @contextmanager
     def only(self, server: ServerSession | None) -> Iterator[tuple[Callable[[Request], bytes], Callable[[], None]]]:
         """The one session of a client that has the gateway for itself: what answers it, and what kills its server."""
-        session = _Session(self.gate, self.forward, server, self.facts())
+        session = _Session(self, server)
         try:
             yield session.answer, session.abort
         finally:
@@ -190,18 +200,6 @@ class Sessions:
             names = list(self._open)
         for name in names:
             self.end(name)
-
-    @contextmanager
-    def _briefly(self) -> Iterator[_Session]:
-        session = _Session(self.gate, self.forward, self.start(), self.facts())
-        with self._lock:
-            self._brief.add(session)
-        try:
-            yield session
-        finally:
-            with self._lock:
-                self._brief.discard(session)
-            session.close()
 
 
 def _current() -> ServerSession:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.approve import ScriptedApprover
+from sandbox.approve import Approval, ApprovalRequest, Refused, ScriptedApprover
 from sandbox.call import Outcome
 from sandbox.errors import EnvironmentLacking
 from sandbox.gate import Gate
@@ -220,6 +220,27 @@ def test_a_person_who_was_named_when_the_gateway_started_can_approve(tmp_path: P
         gateway = Gateway(gate, served)
         assert not ask(gateway, begun(gateway), call("echo", text="LOUD"))["result"]["isError"]
     assert served.permits[0].approved_by == ("ada",)
+
+
+def test_while_a_person_thinks_other_calls_go_on(tmp_path: Path, served: Served) -> None:
+    asked, answer = threading.Event(), threading.Event()
+
+    class Thinking(ScriptedApprover):
+        def review(self, request: ApprovalRequest) -> Approval | Refused:
+            asked.set()
+            assert answer.wait(30)
+            return super().review(request)
+
+    with open_gate(tmp_path, served, approver=Thinking("ada")) as gate:
+        gateway = Gateway(gate, served, people=True)
+        client = begun(gateway)
+        waiting = threading.Thread(target=ask, args=(gateway, client, call("echo", 1, text="LOUD")))
+        waiting.start()
+        assert asked.wait(30)
+        assert not ask(gateway, client, call("echo", 2, text="a"))["result"]["isError"]
+        answer.set()
+        waiting.join()
+    assert [call["args"]["text"] for call in served.calls] == ["a", "LOUD"]
 
 
 @pytest.mark.parametrize(

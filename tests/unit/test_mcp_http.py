@@ -264,6 +264,13 @@ def test_in_the_version_without_sessions_every_request_has_a_server_of_its_own(l
     assert all(server.closed for server in local.started)
 
 
+def test_only_so_many_servers_are_started_for_single_requests(local: Local, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sandbox.mcp.sessions.MAX_SESSIONS", 0)
+    message = request("tools/list")
+    status, answer = local.post(modern(message), **stateless(message))
+    assert (status, answer["error"]["code"]) == (503, -32000)
+
+
 @pytest.mark.parametrize(
     "changed",
     [
