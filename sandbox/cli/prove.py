@@ -31,16 +31,20 @@ class Files:
 
     sarif: str | None = None
     html: str | None = None
+    tests: str | None = None
 
     def write(self, report: Report) -> None:
         """Write what was asked for. Raises UsageError where a file cannot be written."""
         from sandbox.prove.page import page  # noqa: PLC0415 - not loaded for what is known
+        from sandbox.prove.regression import regression_tests  # noqa: PLC0415 - likewise
         from sandbox.prove.sarif import sarif_text  # noqa: PLC0415 - likewise
 
         if self.sarif is not None:
             _write(self.sarif, sarif_text(report, Path()))
         if self.html is not None:
             _write(self.html, page(report))
+        if self.tests is not None:
+            _write(self.tests, regression_tests(report, Path(self.tests).parent))
 
 
 def _write(file: str, text: str) -> None:
@@ -63,6 +67,9 @@ def _write(file: str, text: str) -> None:
 @click.option("--no-cache", is_flag=True, help="Prove from nothing, as --update, --emit, --locked and CI always do.")
 @click.option("--sarif", metavar="FILE", help="Write what is not proved as SARIF 2.1.0, for code review.")
 @click.option("--html", metavar="FILE", help="Write the report as one page for a browser.")
+@click.option(
+    "--write-test", metavar="FILE", help="Write each counterexample as a pytest that fails until it is mended."
+)
 @json_option
 def command(
     paths: tuple[str, ...],
@@ -77,6 +84,7 @@ def command(
     no_cache: bool,
     sarif: str | None,
     html: str | None,
+    write_test: str | None,
     as_json: bool,
 ) -> int:
     """Prove property files, or every one in a folder; by default those in `proofs/`.
@@ -85,7 +93,7 @@ def command(
     A folder that has no ledger yet differs from nothing, unless --locked is given or the spec says `require_proofs`.
     """
     cache = None if no_cache or update or locked or emit is not None else Cache.of_user(os.environ)
-    files = Files(sarif, html)
+    files = Files(sarif, html, write_test)
     known = cache is not None and files == Files()
     asked = Unchanged(cache, paths or (DEFAULT_PATH,), {"solver": solver, "shard": shard}) if cache and known else None
     printed = asked.known() if asked is not None else None

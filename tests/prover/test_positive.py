@@ -62,3 +62,39 @@ def test_both_forms_are_equivalent_and_no_membership_is_negated(terms: tuple[z3.
 def test_a_model_of_the_other_form_is_a_model() -> None:
     found = desk().search(Query("q", (PATH, ENDING, z3.Not(MARKDOWN))))
     assert isinstance(found, Model)
+
+
+LENGTHS = [
+    z3.Length(S) <= 2,
+    z3.Length(S) >= 2,
+    z3.Length(S) < 2,
+    z3.Length(S) > 2,
+    z3.Length(S) == 2,
+    z3.Length(S) != 2,
+    z3.Length(S) >= 2,
+    z3.Length(S) < 2,
+    z3.Length(S) <= 0,
+    z3.Length(S) < 0,
+    z3.Length(S) >= 0,
+    z3.Length(S) > -1,
+    z3.Not(z3.Length(S) <= 2),
+    z3.Implies(z3.Length(S) > 1, N == 1),
+    z3.Length(S) <= N,
+    z3.Length(S) + N <= 3,
+]
+
+
+@pytest.mark.parametrize("term", LENGTHS, ids=str)
+def test_a_bound_on_a_length_means_the_same_as_a_pattern(term: z3.BoolRef) -> None:
+    whole = z3.And([each.translate(CTX) for each in positively((z3.And(term, N >= 0),), z3.Context())])
+    for text in ("", "a", "ab", "abc", "\n\n", "abcd" * 5):
+        for number in (0, 1, 2, 3):
+            values = [(S, z3.StringVal(text, CTX)), (N, z3.IntVal(number, CTX))]
+            before, after = (z3.simplify(z3.substitute(each, *values)) for each in (term, whole))
+            assert (z3.is_true(before), z3.is_false(before)) == (z3.is_true(after), z3.is_false(after)), (text, number)
+
+
+def test_many_letters_within_many_characters_are_found() -> None:
+    letters = z3.InRe(S, z3.Loop(z3.Range("a", "z", CTX), 150, 150))
+    assert isinstance(desk().search(Query("q", (z3.Length(S) <= 4_096, letters))), Model)
+    assert isinstance(desk().prove(Query("q", (z3.Length(S) <= 149, letters))), Unsat)
