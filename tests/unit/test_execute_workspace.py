@@ -240,9 +240,14 @@ def crash_at(monkeypatch: pytest.MonkeyPatch, count: int) -> None:
     for name in ("mkdir", "rename", "unlink", "rmdir", "fsync", "write", "fchown", "fchmod"):
         monkeypatch.setattr(os, name, counting(getattr(os, name)))
     monkeypatch.setattr(shutil, "rmtree", counting(shutil.rmtree))
+    monkeypatch.setattr(commits, "_sync_file_system", counting(commits._sync_file_system))
 
 
-def test_a_crash_between_any_two_steps_leaves_all_of_the_changes_or_none(tmp_path: Path) -> None:
+@pytest.mark.parametrize("few", [commits.FEW, 0], ids=["few changes", "many changes"])
+def test_a_crash_between_any_two_steps_leaves_all_of_the_changes_or_none(
+    tmp_path: Path, few: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(commits, "FEW", few)
     ends = []
     for count in itertools.count():
         space, view = tmp_path / f"space{count}", tmp_path / f"view{count}"
@@ -251,8 +256,8 @@ def test_a_crash_between_any_two_steps_leaves_all_of_the_changes_or_none(tmp_pat
         before = viewed(space, view)
         old = tree(space)
         change_everything(view)
-        with pytest.MonkeyPatch.context() as monkeypatch:
-            crash_at(monkeypatch, count)
+        with pytest.MonkeyPatch.context() as crashing:
+            crash_at(crashing, count)
             try:
                 settled(space, view, before)
                 finished = True
