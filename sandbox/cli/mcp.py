@@ -41,6 +41,15 @@ class ServesByDefault(click.Group):
         named = bool(args) and (args[0] in self.commands or args[0] in ctx.help_option_names)
         return super().parse_args(ctx, args if named or not args else [_SERVE, *args])
 
+    def collect_usage_pieces(self, ctx: click.Context) -> list[str]:
+        """As the gateway itself is called."""
+        return self.commands[_SERVE].collect_usage_pieces(ctx)
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The gateway's own options, then the other commands."""
+        self.commands[_SERVE].format_options(ctx, formatter)
+        self.format_commands(ctx, formatter)
+
 
 def _server_options(command: F) -> F:
     spec = click.option("--spec", required=True, metavar="SPEC", help="The spec that judges the calls.")

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from pathlib import Path
 
 import pytest
 
-from sandbox.errors import UsageError
-from sandbox.execute.recipe import Recipe, read_recipe
+from sandbox.errors import EnvironmentLacking, UsageError
+from sandbox.execute.image import Addition, Image
+from sandbox.execute.recipe import Recipe, build_recipe, read_recipe
 
 HASH = "--hash=sha256:" + "a" * 64
 LINE = f"mcp-server-time==2026.10.19 \\\n    {HASH} \\\n    {HASH}\n"
@@ -69,3 +71,90 @@ def test_a_recipe_is_refused(tmp_path: Path, text: str, files: dict[str, str], r
     assert refusal.value.reason_code == "run.recipe"
     assert str(refusal.value).startswith("the recipe `")
     assert reason in str(refusal.value)
+
+
+# --- building: what is asked of pip and npm, and what becomes of their answers
+
+
+class Asked:
+    """In place of pip and npm: remembers what it was asked, and leaves what they would leave."""
+
+    def __init__(self, code: int = 0, error: str = "") -> None:
+        self.words: list[list[str]] = []
+        self._code, self._error = code, error
+
+    def __call__(self, words: list[str], *, cwd: Path, **_: object) -> subprocess.CompletedProcess[str]:
+        self.words.append(words)
+        if "pip" in words:
+            target = Path(next(word for word in words if word.startswith("--target=")).removeprefix("--target="))
+            (target / "bin").mkdir(parents=True)
+            (target / "server.py").write_text("")
+        else:
+            (cwd / "node_modules" / "a").mkdir(parents=True)
+            (cwd / "node_modules" / ".package-lock.json").write_text("{}")
+        return subprocess.CompletedProcess(words, self._code, "", self._error)
+
+
+@pytest.fixture
+def made(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    """What lay in the folder of each image that was made; no engine is asked."""
+    found: list[list[str]] = []
+
+    def make(_: object, tag: str, digest: str, addition: Addition) -> None:
+        files = (path.relative_to(addition.folder).as_posix() for path in addition.folder.rglob("*"))
+        found.append([tag, *addition.packages, *sorted(files)])
+
+    monkeypatch.setattr("sandbox.execute.recipe.known_image", lambda *_: None)
+    monkeypatch.setattr("sandbox.execute.recipe.make_image", make)
+    monkeypatch.setattr("sandbox.execute.recipe.shutil.which", lambda _: "npm")
+    return found
+
+
+WHOLE = Recipe(("git",), f"mcp==1 {HASH}\n", LOCK)
+
+
+def test_packages_are_taken_by_digest_and_no_script_of_theirs_is_run(
+    monkeypatch: pytest.MonkeyPatch, made: list[list[str]]
+) -> None:
+    asked = Asked()
+    monkeypatch.setattr("sandbox.execute.recipe.subprocess.run", asked)
+    build_recipe(None, WHOLE)
+    pip, npm = asked.words
+    assert {"--require-hashes", "--no-deps", "--only-binary=:all:"} <= set(pip)
+    assert {"ci", "--ignore-scripts", "--no-bin-links"} <= set(npm)
+    python = "python3.11/dist-packages"
+    left = ["node_modules", "node_modules/a", "python3.11", python, f"{python}/server.py"]
+    assert made == [[WHOLE.tag, "git", *left]]
+
+
+def test_packages_that_are_not_as_pinned_are_an_error_of_the_environment(
+    monkeypatch: pytest.MonkeyPatch, made: list[list[str]]
+) -> None:
+    monkeypatch.setattr("sandbox.execute.recipe.subprocess.run", Asked(1, "THESE PACKAGES DO NOT MATCH THE HASHES"))
+    with pytest.raises(EnvironmentLacking, match="could not be had as they were pinned: THESE PACKAGES"):
+        build_recipe(None, WHOLE)
+    assert made == []
+
+
+def test_packages_that_do_not_come_are_an_error_of_the_environment(
+    monkeypatch: pytest.MonkeyPatch, made: list[list[str]]
+) -> None:
+    def late(*_: object, **__: object) -> None:
+        raise subprocess.TimeoutExpired(cmd=[], timeout=1)
+
+    monkeypatch.setattr("sandbox.execute.recipe.subprocess.run", late)
+    with pytest.raises(EnvironmentLacking, match="did not come within"):
+        build_recipe(None, WHOLE)
+
+
+def test_without_npm_its_packages_cannot_be_had(monkeypatch: pytest.MonkeyPatch, made: list[list[str]]) -> None:
+    monkeypatch.setattr("sandbox.execute.recipe.shutil.which", lambda _: None)
+    with pytest.raises(EnvironmentLacking, match="npm is missing"):
+        build_recipe(None, Recipe((), "", LOCK))
+
+
+def test_an_image_that_is_there_is_not_made_again(monkeypatch: pytest.MonkeyPatch, made: list[list[str]]) -> None:
+    there = Image("sha256:x", WHOLE.tag, 1, (), built=False)
+    monkeypatch.setattr("sandbox.execute.recipe.known_image", lambda *_: there)
+    assert build_recipe(None, WHOLE) is there
+    assert made == []
