@@ -347,7 +347,7 @@ def test_the_commands_look_for_the_state_as_documented(tmp_path: Path, monkeypat
 
 def reserved(store: Store, digest: str) -> None:
     with store.transaction() as transaction:
-        transaction.reserve(Reservation("n" * 32, "send_money", digest, {}, NOON))
+        transaction.reserve(Reservation("n" * 32, "send_money", digest, NOON))
 
 
 def test_what_does_not_end_by_itself_is_ended_by_its_labels(
