@@ -22,6 +22,7 @@ state only: a set is a set, a map a mapping of the keys whose value is not `init
 """
 
 Verdict: TypeAlias = Literal["allow", "ask", "deny"]
+RulingKind: TypeAlias = Literal["withhold", "redact", "pass"]
 EngineVerdict: TypeAlias = Literal["allow", "ask", "deny", "fault"]
 Status: TypeAlias = Literal["ok", "error", "timeout", "out_of_memory", "output_limit", "killed", "sandbox_failure"]
 ProofsStatus: TypeAlias = Literal["current", "unproved", "stale", "missing", "none"]
@@ -158,7 +159,8 @@ class Asked:
 class Outcome:
     """What came of an execution. `result` is the tool's JSON; `started` whether a container had started.
 
-    `reason_code` is `ok`, `tool.error`, `limit.*`, `changes.refused` or `sandbox_failure.*`.
+    `reason_code` is `ok`, `tool.error`, `limit.*`, `changes.*` or
+    `sandbox_failure.*`; `after.*` of a result that is withheld, however the call ended.
     """
 
     status: Status
@@ -189,6 +191,21 @@ class Proofs:
 
 
 NO_PROOFS: Final = Proofs("none")
+
+
+@dataclass(frozen=True, slots=True)
+class Ruling:
+    """What becomes of a result by the `after` rules, by which rule ('' for none) of which spec.
+
+    `reason_code` is `after.withheld`, `after.type` or `after.fault` for what is withheld, else ''; `reason` is ours and
+    the author's, and repeats nothing of the result.
+    """
+
+    kind: RulingKind
+    spec: str
+    rule: str = ""
+    reason_code: str = ""
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)

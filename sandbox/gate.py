@@ -206,11 +206,11 @@ class Gate:
         `given` are approvals that people gave elsewhere, while the call waited: they count for this one run only.
 
         Raises Denied or ApprovalNeeded (nothing ran), EnvironmentLacking (nothing could run, nothing was spent),
-        ToolError (it ran and did not end `ok`), or Fault and its kinds (ours).
+        ToolError (it ran and did not end `ok`, or its result is withheld), or Fault and its kinds (ours).
         """
         result = self.attempt(raw, session, given=given)
         match result.outcome.status:
-            case "ok":
+            case "ok" if not result.outcome.reason_code.startswith("after."):
                 return result
             case "sandbox_failure" if not result.outcome.started:
                 raise EnvironmentLacking(result.outcome.reason, result.outcome.reason_code)

@@ -768,12 +768,22 @@ class Run:
 
 
 @dataclass(frozen=True, slots=True)
+class Returned:
+    """A field of a tool's result. `type` is None where nothing is said of its type, and then no rule can read it."""
+
+    name: str
+    type: ArgType | None = None
+    optional: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Tool:
     """What the agent may ask for by this name, and under which rules. No rule true: deny.
 
     `then` is assigned with the permit; `on_success` when the call has ended `ok`, on the state as it is by then.
     `changes` judges each path that the call changed: what the author calls `commit` is an `allow` there, `refuse` a
-    `deny`; None where the author says nothing of it.
+    `deny`. `after` judges the result before the model sees it: `pass` is an `allow`, `redact` an `ask`, `withhold` a
+    `deny`. None where the author says nothing of it. `returns` is what is known of the result's fields.
     """
 
     name: str
@@ -785,6 +795,8 @@ class Tool:
     effects: tuple[str, ...] = ()
     on_success: tuple[Assignment, ...] = ()
     changes: tuple[Rule, ...] | None = None
+    after: tuple[Rule, ...] | None = None
+    returns: tuple[Returned, ...] = ()
     place: Place = field(default=NOWHERE, compare=False, metadata={"digest": False})
 
 
@@ -933,6 +945,7 @@ _NODES: Final = {
         Credential,
         NetworkGrant,
         Run,
+        Returned,
         Tool,
         Contract,
         Property,

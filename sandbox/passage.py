@@ -10,7 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 
-from sandbox.call import Call, Decision, Isolation, Outcome, Permit, Proofs, Receipt, Result
+from sandbox.aftermath import ResultJudge, has_rules, shown, without_output
+from sandbox.call import Call, Decision, Isolation, Outcome, Permit, Proofs, Receipt, Result, Ruling
 from sandbox.decide import Facts
 from sandbox.errors import Fault, SandboxFailure
 from sandbox.events import emit
@@ -187,16 +188,27 @@ class Passage:
     def _conclude(self, way: Way, decision: Decision, permit: Permit, outcome: Outcome) -> Result:
         """Settle, then record; the record is written even where the state could not be."""
         receipt = _receipt(way, permit, self._proofs)
-        landing = None
+        landing, ruling = None, None
         try:
             landing = self._settle(way, permit, outcome)
+            ruling = self._ruling(way, outcome)
         finally:
-            record = self._trail.append("outcome", outcome_body(outcome, receipt, landing, way.seal))
+            record = self._trail.append("outcome", outcome_body(outcome, receipt, landing, ruling, way.seal))
         if landing is not None and landing.reason_code:
             emit("gate.success_not_noted", tool=way.tool.name, reason_code=landing.reason_code)
         emit("gate.outcome", tool=way.tool.name, status=outcome.status, duration_ms=outcome.duration_ms)
         bound = replace(receipt, record_sequence=record.sequence, record_digest=record.digest)
-        return Result(decision, outcome, bound)
+        if ruling is not None:
+            return Result(decision, shown(outcome, ruling), bound)
+        judged = outcome.started and has_rules(way.shared.judges, way.tool.name)
+        return Result(decision, without_output(outcome) if judged else outcome, bound)
+
+    def _ruling(self, way: Way, outcome: Outcome) -> Ruling | None:
+        """What becomes of the result; None where no spec judges it, or where it is the machinery that failed."""
+        judges = way.shared.judges
+        if outcome.status == "sandbox_failure" or not has_rules(judges, way.tool.name):
+            return None
+        return ResultJudge(judges, self._engines, way.call, partial(self._moments, way)).ruling(outcome)
 
 
 def _receipt(way: Way, permit: Permit, proofs: Proofs) -> Receipt:

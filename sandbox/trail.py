@@ -15,7 +15,7 @@ from typing import Final
 
 from sandbox.approve import Approval, Refused
 from sandbox.audit import AuditLog, Record
-from sandbox.call import Asked, Call, Change, Decision, Outcome, Permit, Receipt
+from sandbox.call import Asked, Call, Change, Decision, Outcome, Permit, Receipt, Ruling
 from sandbox.canonical import printable
 from sandbox.errors import ApprovalNeeded, Denied, RecordBroken, SandboxError
 from sandbox.events import emit
@@ -151,21 +151,28 @@ def intent_body(permit: Permit, decision: Decision) -> dict[str, Json]:
 
 
 def outcome_body(
-    outcome: Outcome, receipt: Receipt, landing: JointLanding | None = None, seal: Seal | None = None
+    outcome: Outcome,
+    receipt: Receipt,
+    landing: JointLanding | None = None,
+    ruling: Ruling | None = None,
+    seal: Seal | None = None,
 ) -> dict[str, Json]:
     """What came of it, with the receipt. Output is recorded by size and digest, changes in full.
 
     `landing` is what came of `on_success`: `stored`, `unchanged`, or the code of why nothing could be stored. `seal` is
     there where the tool was given secrets, which it may repeat: then digests are keyed, and its words are left out.
+    `ruling` is what became of the result, which is recorded as it was, in size and digest.
     """
     noted: dict[str, Json] = {}
     if landing is not None:
         noted["on_success"] = landing.reason_code or ("stored" if landing.after else "unchanged")
+    if ruling is not None:
+        noted["after"] = {"verdict": ruling.kind, "spec": ruling.spec, "rule": ruling.rule, "code": ruling.reason_code}
     bound = {k: v for k, v in asdict(receipt).items() if k not in {"record_sequence", "record_digest"}}
     return {
         "status": outcome.status,
         "reason_code": outcome.reason_code,
-        "reason": _words(outcome, seal)[:MAX_RECORDED_REASON],
+        "reason": _words(outcome, ruling, seal)[:MAX_RECORDED_REASON],
         "started": outcome.started,
         "duration_ms": outcome.duration_ms,
         "truncated": outcome.truncated,
@@ -196,11 +203,13 @@ def names(answers: Sequence[Approval]) -> tuple[str, ...]:
     return tuple(answer.approver for answer in answers)
 
 
-def _words(outcome: Outcome, seal: Seal | None) -> str:
-    """The outcome's reason; nothing of what a tool itself may have put into it, where it knows a secret."""
-    if seal is None or not outcome.reason or outcome.reason_code.startswith("limit."):
+def _words(outcome: Outcome, ruling: Ruling | None, seal: Seal | None) -> str:
+    """The outcome's reason; nothing that a tool may have put into it, where it knows a secret or is not to be seen."""
+    if not outcome.reason or outcome.reason_code.startswith("limit."):
         return outcome.reason
-    return "not recorded, for the tool was given secret values"
+    if seal is not None:
+        return "not recorded, for the tool was given secret values"
+    return outcome.reason if ruling is None or ruling.kind == "pass" else "not recorded, for the result is not shown"
 
 
 def _summary(text: str, seal: Seal | None) -> dict[str, Json]:

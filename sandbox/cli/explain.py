@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 import click
 
-from sandbox.call import Decision
+from sandbox.call import Change, Decision
 from sandbox.canonical import show_state
+from sandbox.cli.afterwards import Consequences, Supposed, afterwards_options, consequences, document, lines, supposed
 from sandbox.cli.decision import decision_document, exit_code_of
 from sandbox.cli.output import json_option, print_document, show, state_option
 from sandbox.cli.raw import args_option, raw_call, tool_option
@@ -51,6 +52,7 @@ MAX_ENTRIES_SHOWN: Final = 20
 @session_option
 @state_option
 @click.option("--now", type=Instant(), help="The instant to judge at; default: now.")
+@afterwards_options
 @json_option
 def command(
     spec: str,
@@ -60,11 +62,15 @@ def command(
     session: dict[str, object],
     state: str | None,
     now: int | None,
+    changes: tuple[Change, ...],
+    result: object,
+    status: str,
     as_json: bool,
 ) -> int:
     """Why a call is denied: each rule with its value, and the nearest change that would be allowed.
 
-    Judged on the stored state, which stays as it is; on `initial` where nothing is stored yet. Runs nothing.
+    And what the rules after the call would make of a change to its workspace, or of a result. Judged on the stored
+    state, which stays as it is; on `initial` where nothing is stored yet. Runs nothing.
     """
     policy = load_policy(spec)
     now_ms = wall_clock() if now is None else now
@@ -72,7 +78,8 @@ def command(
     both = engine_pairs(policy, always_ask=True)
     try:
         place = _Place(_stored_states(policy, state, now_ms, facts), facts, now_ms)
-        explanation = _explain(policy, both, place, raw_call(tool, args))
+        asked = supposed(changes, result, status)
+        explanation = _explain(policy, both, place, raw_call(tool, args), asked)
     finally:
         close_engines(both)
     if as_json:
@@ -97,9 +104,10 @@ class _Explanation:
     state: dict[str, Json]
     rules: tuple[tuple[str, Rule, bool], ...] = ()
     nearest: tuple[Suggestion, ...] = ()
+    after: Consequences = field(default_factory=Consequences)
 
 
-def _explain(policy: Policy, both: Engines, place: _Place, raw: bytes) -> _Explanation:
+def _explain(policy: Policy, both: Engines, place: _Place, raw: bytes, asked: Supposed) -> _Explanation:
     now_ms = place.now_ms
     evaluators = {name: EnginePair(pair.evaluator, None) for name, pair in both.items()}
     judge = Rehearsal(policy, both, now_ms, place.stored, session=place.facts)
@@ -117,14 +125,17 @@ def _explain(policy: Policy, both: Engines, place: _Place, raw: bytes) -> _Expla
         for each in shared.judges
         for rule, holds in both[each.name].evaluator.rules(call, judge.state(each, now_ms), facts)
     )
+    moments = {each.name: (judge.state(each, now_ms), facts) for each in shared.judges}
+    after = consequences(asked, shared.judges, both, call, moments)
     if decision.verdict == "allow":
-        return _Explanation(decision, state, rules)
+        return _Explanation(decision, state, rules, after=after)
 
     def allows(rehearsal: Rehearsal) -> Allows:
         return lambda changed: rehearsal.judge(changed, now_ms).verdict == "allow"
 
     tool = policy.with_rules(call.tool)
-    return _Explanation(decision, state, rules, nearest_allowed(call, tool, probe=allows(probe), judge=allows(judge)))
+    nearest = nearest_allowed(call, tool, probe=allows(probe), judge=allows(judge))
+    return _Explanation(decision, state, rules, nearest, after)
 
 
 def _shown(policy: Policy, judge: Rehearsal, now_ms: int) -> dict[str, Json]:
@@ -165,6 +176,8 @@ def _print(explanation: _Explanation) -> None:
     for spec, rule, holds in explanation.rules:
         name = f"{spec}/{rule.id}" if several else rule.id
         click.echo(f"  {'true ' if holds else 'false'}  {rule.kind:5} {name}: {show(rule.text)}")
+    for line in lines(explanation.after):
+        click.echo(show(line))
     if decision.verdict == "allow":
         return
     if not explanation.nearest:
@@ -207,4 +220,5 @@ def _document(explanation: _Explanation, *, several: bool) -> dict[str, Json]:
             {"argument": each.argument, "value": each.value, "present": each.present, "call": each.call}
             for each in explanation.nearest
         ],
+        **document(explanation.after),
     }

@@ -28,6 +28,7 @@ from sandbox.ir import (
     MapSort,
     NetworkGrant,
     RecordType,
+    Returned,
     Rule,
     RuleKind,
     Run,
@@ -206,6 +207,8 @@ class _Compiler:
             tool=name,
             session={fact.name: fact for fact in self._session},
         )
+        returns = self._returns(spec, (*at, "returns"))
+        stage_rules = StageRules(self._wrong, self._expression)
         self._check_effects(spec.effects, (*at, "effects"))
         return Tool(
             name=name,
@@ -213,12 +216,25 @@ class _Compiler:
             rules=self._rules(spec.rules, scope, (*at, "rules")),
             then=self._then(spec.then, scope, arguments, (*at, "then")),
             on_success=self._on_success(spec.on_success, scope, (*at, "on_success")),
-            changes=StageRules(self._wrong, self._expression).changes(spec, scope, (*at, "changes")),
+            changes=stage_rules.changes(spec, scope, (*at, "changes")),
+            after=stage_rules.after(spec, returns, scope, (*at, "after")),
+            returns=returns,
             run=None if spec.run is None else self._run(spec.run, arguments, (*at, "run")),
             description=spec.description,
             effects=tuple(spec.effects),
             place=self._written.place(*at, key=True),
         )
+
+    def _returns(self, spec: ToolSpec, path: _Path) -> tuple[Returned, ...]:
+        fields = []
+        for name, field in spec.returns.items():
+            at: _Path = (*path, name, "type")
+            for key in ("secret", "default"):
+                if key in field.type.model_fields_set:
+                    self._wrong(f"`{key}` is for what a call is given, not for what it returns; take it out", *at, key)
+            declared = self._types.argument(name, field.type, at)
+            fields.append(Returned(name, declared.type, declared.optional))
+        return tuple(fields)
 
     def _check_effects(self, effects: list[str], path: _Path) -> None:
         for at, effect in enumerate(effects):

@@ -1,4 +1,4 @@
-"""The rules of what is judged after a call: `changes`. What the author calls otherwise, they allow and deny."""
+"""The rules of what is judged after a call, `changes` and `after`, whose kinds the author calls otherwise."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from dataclasses import replace
 from typing import Final
 
 from sandbox import stages
-from sandbox.ir import BoolSort, Expr, Rule, RuleKind, Sort
+from sandbox.ir import BoolSort, Expr, Returned, Rule, RuleKind, Sort, Tool
 from sandbox.lang import Scope, SourceText
 from sandbox.lang.source import shown
-from sandbox.spec.model import ChangeRuleSpec, ToolSpec
+from sandbox.spec.model import AfterRuleSpec, ChangeRuleSpec, ToolSpec
 
 CHANGE_KINDS: Final[Mapping[str, RuleKind]] = {"commit": "allow", "refuse": "deny"}
+AFTER_KINDS: Final[Mapping[str, RuleKind]] = {"pass": "allow", "redact": "ask", "withhold": "deny"}
 
 _Path = tuple[str | int, ...]
 
@@ -35,8 +36,19 @@ class StageRules:
         about = replace(scope, subjects={"change": stages.CHANGE})
         return self._rules(spec.changes, CHANGE_KINDS, about, path)
 
+    def after(
+        self, spec: ToolSpec, returns: tuple[Returned, ...], scope: Scope, path: _Path
+    ) -> tuple[Rule, ...] | None:
+        """The rules about the result; None where the spec says nothing of it."""
+        if spec.after is None:
+            return None
+        result = stages.result_of(Tool("", (), (), returns=returns))
+        subjects = {"outcome": stages.OUTCOME} | ({} if result is None else {"result": result})
+        about = replace(scope, subjects=subjects, wholes={"result": stages.WHOLE})
+        return self._rules(spec.after, AFTER_KINDS, about, path)
+
     def _rules(
-        self, specs: Sequence[ChangeRuleSpec], kinds: Mapping[str, RuleKind], scope: Scope, path: _Path
+        self, specs: Sequence[ChangeRuleSpec | AfterRuleSpec], kinds: Mapping[str, RuleKind], scope: Scope, path: _Path
     ) -> tuple[Rule, ...]:
         rules = []
         seen: set[str] = set()
@@ -49,7 +61,9 @@ class StageRules:
             rules += [] if rule is None else [rule]
         return tuple(rules)
 
-    def _rule(self, spec: ChangeRuleSpec, kinds: Mapping[str, RuleKind], scope: Scope, path: _Path) -> Rule | None:
+    def _rule(
+        self, spec: ChangeRuleSpec | AfterRuleSpec, kinds: Mapping[str, RuleKind], scope: Scope, path: _Path
+    ) -> Rule | None:
         given = [(kind, source) for key, kind in kinds.items() if (source := spec.written(key)) is not None]
         if len(given) != 1:
             names = ", ".join(f"`{key}`" for key in kinds)

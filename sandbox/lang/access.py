@@ -112,7 +112,7 @@ class Access:
         return Typed(ir.Field(expr, field.name, field.sort), field.sort, type_)
 
     def _record_field(self, node: Select, known: Known) -> tuple[Typed, Expr, FieldSort]:
-        of = self._lower(node.operand, known)
+        of = self._subject(node.operand, known) or self._lower(node.operand, known)
         match of.operand:
             case Typed(expr=expr, sort=RecordSort() as sort) as typed:
                 pass
@@ -124,6 +124,19 @@ class Access:
             message = f"{kind(of.operand)} {of.source} has no field {shown(node.field)}{near_miss(node.field, names)}"
             raise Refused(node.field_span.start, message)
         return typed, expr, field
+
+    def _subject(self, node: Node, known: Known) -> Here | None:
+        """What is judged after a call, where a field of it is selected; None of all else."""
+        if not isinstance(node, Name) or node.text in known.bound or node.text not in self._scope.wholes:
+            return None
+        subject = self._scope.subjects.get(node.text)
+        if subject is None:
+            message = (
+                f"`returns` declares no type of a field of `{node.text}`; write `returns: {{NAME: {{type: ...}}}}`"
+            )
+            raise Refused(node.span.start, message)
+        sort = ir.sort_of(subject.type)
+        return Here(Typed(Arg(subject.name, sort), sort, subject.type), node, self._text)
 
     def _check_present(self, node: Select, known: Known, *, optional: bool) -> None:
         path = path_of(node, self._scope.constants)

@@ -220,8 +220,8 @@ class _Checker:
             return Typed(Bound(element.fresh, element.sort), element.sort, element.type)
         if name in scope.constants:
             return scope.constants[name]
-        if name in scope.subjects:
-            subject = scope.subjects[name]
+        subject = scope.wholes.get(name) or scope.subjects.get(name)
+        if subject is not None:
             return Typed(Arg(subject.name, sort_of(subject.type)), sort_of(subject.type), subject.type)
         if name in scope.facts:
             return Typed(Fact(name, scope.facts[name]), scope.facts[name])

@@ -10,10 +10,10 @@ SERVER_KEYS: Final = frozenset(
     {"resources", "prompts", "sampling", "elicitation", "roots", "completions", "logging", "tasks"}
 )
 """What an MCP server may offer or ask for besides tools."""
-TOOL_KEYS: Final = frozenset({"returns", "after"})
+RETURN_KEYS: Final = frozenset({"origin"})
 PROPERTY_KEYS: Final = frozenset({"needs", "within", "flow"})
 
-NAMES: Final = frozenset({"origin", "result", "outcome"})
+NAMES: Final = frozenset({"origin"})
 """Names in expressions."""
 
 NEVER: Final = frozenset(

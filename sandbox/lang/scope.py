@@ -53,7 +53,7 @@ class Items:
 Constant: TypeAlias = Scalar | Items
 
 
-SUBJECTS: Final = {"change": "changes"}
+SUBJECTS: Final = {"change": "changes", "result": "after", "outcome": "after"}
 """Names of what is judged after a call, and the key of a tool whose rules know them."""
 
 
@@ -63,6 +63,8 @@ class Scope:
 
     `tool` is set in a rule, where it is a constant; in a property it is None and `tool` is one of `facts`.
     `tools` are all tools of the contract, in its order. `state` and `session` have its variables and facts by name.
+    `subjects` are what a judgement after the call is about, by the author's name for it: an argument more, in the IR.
+    `wholes` are what such a name means where no field of it is selected, if that is something else.
     """
 
     tools: tuple[str, ...] = ()
@@ -73,6 +75,7 @@ class Scope:
     tool: str | None = None
     session: Mapping[str, Argument] = field(default_factory=dict)
     subjects: Mapping[str, Argument] = field(default_factory=dict)
+    wholes: Mapping[str, Argument] = field(default_factory=dict)
 
     def names(self) -> tuple[str, ...]:
         """Every name that may stand alone or before a point."""
@@ -80,7 +83,8 @@ class Scope:
         states = ("state",) if self.state else ()
         sessions = ("session",) if self.session else ()
         tool = ("tool",) if self.tool is not None else ()
-        return (*roots, *states, *sessions, *tool, *self.facts, *self.subjects, *self.constants)
+        subjects = dict.fromkeys((*self.subjects, *self.wholes))
+        return (*roots, *states, *sessions, *tool, *self.facts, *subjects, *self.constants)
 
 
 @dataclass(frozen=True, slots=True)

@@ -256,8 +256,9 @@ def _result(outcome: Outcome, *, served: bool) -> dict[str, Json]:
 
 def _failure(error: ToolError) -> dict[str, Json]:
     """The server's own words where it said that the tool failed; else what happened to the call."""
-    if isinstance(error.outcome.result, dict) and error.outcome.reason_code == "tool.error":
-        return {**error.outcome.result, "isError": True}
+    result = error.outcome.result
+    if isinstance(result, dict) and "content" in result and error.outcome.reason_code == "tool.error":
+        return {**result, "isError": True}
     return _told(failed(error))
 
 

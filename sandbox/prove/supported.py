@@ -22,6 +22,7 @@ IN_PROOFS: Final[dict[type, frozenset[str]]] = {
 
 NO_MATTER: Final = frozenset(
     {
+        "after",
         "approvers",
         "changes",
         "description",
@@ -34,6 +35,7 @@ NO_MATTER: Final = frozenset(
         "place",
         "reason",
         "require_proofs",
+        "returns",
         "run",
         "server",
         "text",

@@ -8,7 +8,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Final, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Tag, ValidationInfo, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    ValidationInfo,
+    model_validator,
+)
 
 from sandbox.lang import later
 from sandbox.lang.source import MAX_PROBLEMS, Problems, SourceText, shown
@@ -345,6 +354,28 @@ class ChangeRuleSpec(Model):
         return {"commit": self.commit, "refuse": self.refuse}[key]
 
 
+class AfterRuleSpec(Model):
+    """A rule about what came of a call: exactly one of pass, redact, withhold."""
+
+    id: fields.Id
+    pass_: fields.Expression | None = Field(default=None, alias="pass")
+    redact: fields.Expression | None = None
+    withhold: fields.Expression | None = None
+    reason: fields.Prose = ""
+
+    def written(self, key: str) -> SourceText | None:
+        """The expression under a key."""
+        return {"pass": self.pass_, "redact": self.redact, "withhold": self.withhold}[key]
+
+
+class ReturnSpec(Model):
+    """What is known of a field of the result."""
+
+    keys_of_later: ClassVar[frozenset[str]] = later.RETURN_KEYS
+
+    type: Annotated[ArgumentSpec, BeforeValidator(bare_word)]
+
+
 class WorkspaceSpec(Model):
     """The folder that a call sees as `/workspace`."""
 
@@ -419,15 +450,15 @@ class ServerSpec(GrantsSpec):
 class ToolSpec(Model):
     """A tool and its rules."""
 
-    keys_of_later: ClassVar[frozenset[str]] = later.TOOL_KEYS
-
     description: fields.Prose = ""
     effects: list[fields.Id] = []
     args: dict[fields.Identifier, ArgumentSpec] = {}
     rules: list[RuleSpec]
     then: dict[fields.Target, fields.Expression] = {}
     on_success: dict[fields.Target, fields.Expression] = {}
+    returns: dict[fields.Identifier, ReturnSpec] = {}
     changes: list[ChangeRuleSpec] | None = None
+    after: list[AfterRuleSpec] | None = None
     run: RunSpec | None = None
 
 

@@ -17,6 +17,7 @@ from sandbox.ir import Json
 from sandbox.spec import fields, grants
 from sandbox.spec.model import (
     TYPE_NAMES,
+    AfterRuleSpec,
     ChangeRuleSpec,
     CredentialSpec,
     Model,
@@ -75,6 +76,7 @@ _SHORT: Final[dict[Callable[[object], object], Schema]] = {
 _ONE_OF: Final[dict[type[Model], tuple[str, ...]]] = {
     RuleSpec: ("allow", "ask", "deny"),
     ChangeRuleSpec: ("commit", "refuse"),
+    AfterRuleSpec: ("pass", "redact", "withhold"),
     RunSpec: ("tool", "argv", "host"),
     CredentialSpec: ("env", "file"),
     PropertySpec: ("never", "always", "possible"),

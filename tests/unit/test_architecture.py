@@ -73,6 +73,7 @@ LAYERS: dict[str, int] = {
     "step": 3,
     "trail": 3,
     # 4: the whole way, and the proof about it
+    "aftermath": 4,
     "consent": 4,
     "gate": 4,
     "judging": 4,
@@ -147,6 +148,8 @@ SAME_LAYER: frozenset[tuple[str, str]] = frozenset(
         ("gate", "opening"),
         ("gate", "passage"),
         ("passage", "judging"),
+        ("passage", "aftermath"),
+        ("aftermath", "judging"),
         ("gate", "recovery"),
         ("recovery", "opening"),
         ("gate", "watch"),

@@ -46,7 +46,7 @@ HANDED = "which tools on the host act upon; add a `refuse` if that is not meant"
         ("{id: a, commit: \"change.kind == 'created'\"}", 41,
          "`'created'` is not a value of `change.kind`; known: `added`, `deleted`, `modified`"),
         ("{id: a, commit: change.path == 1}", 40, "expected string, found int `1`"),
-        ("{id: a, commit: result == 1}", 25, "`result` is not supported in this version"),
+        ("{id: a, commit: result == 1}", 25, "`result` has no meaning here; it belongs to the rules of `after`"),
         ("{id: a, commit: changes.path == ''}", 25, "unknown name `changes`; did you mean `change`?"),
         ("{id: a, commit: decision == 'allow'}", 25,
          "`decision` has no meaning here; it belongs to properties about a call"),

@@ -8,6 +8,7 @@ Blocks, by the words behind their fence:
 - `cel`: a line is `EXPRESSION  => true`, `=> false` or `=> refused: MESSAGE`, about the call in the `json call` block.
 - `values`: a line is `TYPE  JSON  => CANONICAL` or `=> REASON_CODE`.
 - `changes NAME`: a line is `CHANGE  => commit` or `=> REASON`, about the call in brackets below.
+- `results NAME`: a line is `STATUS  RESULT  => RULING`, of a call of `customer`.
 - `calls NAME`: a line is `+TIME  CALL  => VERDICT REASON_CODE`; calls of one block follow one another.
 """
 
@@ -25,7 +26,8 @@ from pathlib import Path
 import pytest
 
 from sandbox import ir
-from sandbox.call import Change, Decision, Engines, Rejected
+from sandbox.aftermath import ResultJudge
+from sandbox.call import Change, Decision, Engines, Outcome, Rejected
 from sandbox.compile import load_contract, load_policy, load_properties
 from sandbox.engines import close_engines, engine_pairs
 from sandbox.errors import AuthorError, SpecError
@@ -184,6 +186,23 @@ def test_changes_that_are_shown_are_judged_as_shown(block: Block, folder: Path) 
     close_engines(engines)
 
 
+RESULTS = [block for block in all_blocks() if block.words.startswith("results ")]
+
+
+@by_line(RESULTS)
+def test_results_that_are_shown_are_judged_as_shown(block: Block, folder: Path) -> None:
+    policy = load_policy(folder / f"{block.words.removeprefix('results ')}.yaml")
+    engines = engine_pairs(policy)
+    call = parse_call('{"tool": "customer", "args": {"id": 1}}', policy)
+    moments = {each.name: (effective(each, initial_state(each, 0)), {"now": 0}) for each in policy.contracts}
+    judge = ResultJudge(policy.contracts, engines, call, lambda: moments)
+    for line in block.body.splitlines():
+        status, result, expected = re.fullmatch(r"(\w+) +(.*?) +=> (.*)", line).groups()
+        ruling = judge.ruling(Outcome(status, "ok", "", json.loads(result)))
+        assert f"{ruling.kind} {ruling.reason_code}".strip() == expected, line
+    close_engines(engines)
+
+
 @pytest.mark.parametrize(("given", "expected"), answers("values"))
 def test_a_value_that_is_shown_is_read_as_shown(given: str, expected: str, tmp_path: Path) -> None:
     type_, value = re.split(r"  +", given)
@@ -259,7 +278,7 @@ def quoted(cell: str) -> list[str]:
 
 
 CODES = re.compile(
-    r"(?:approval|audit|ceiling|changes|environment|fault|ledger|limit|mcp|parse|permit|proofs|property|run"
+    r"(?:after|approval|audit|ceiling|changes|environment|fault|ledger|limit|mcp|parse|permit|proofs|property|run"
     r"|sandbox_failure|secret|spec|state|tool)\.[a-z_0-9]+"
 )
 BARE_CODES = re.compile(
@@ -330,7 +349,7 @@ def test_a_limit_in_the_table_is_the_constant(row: list[str]) -> None:
     ("where", "names"),
     [
         ("keys of `server`", later.SERVER_KEYS),
-        ("keys of a tool", later.TOOL_KEYS),
+        ("keys of a field of `returns`", later.RETURN_KEYS),
         ("keys of a property", later.PROPERTY_KEYS),
         ("names in expressions", later.NAMES),
         ("functions and methods", later.FUNCTIONS),

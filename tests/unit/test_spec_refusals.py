@@ -117,11 +117,8 @@ FILES: list[tuple[str, Problems]] = [
     ),
     ("sandbox: 1\nname: x\ntools: {t: {}}\n", [(3, 12, "`rules` is missing here; add it")]),
     (
-        ("sandbox: 1\nname: x\ntools: {t: {rules: [], after: [], returns: {}}}\n"),
-        [
-            (3, 24, "`after` is not supported in this version"),
-            (3, 35, "`returns` is not supported in this version"),
-        ],
+        ("sandbox: 1\nname: x\ntools: {t: {rules: [], returns: {x: {type: string, origin: y}}}}\n"),
+        [(3, 52, "`origin` is not supported in this version")],
     ),
     (
         "sandbox: 1\nname: x\ndefine: {args: 1, in: 2, has: 3}\n",

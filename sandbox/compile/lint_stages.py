@@ -1,4 +1,4 @@
-"""What `changes` rules commit and are seldom meant to: remarks only."""
+"""What rules about changes and results do and are seldom meant to: remarks only."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sandbox.ir import Arg, Const, Eq, Expr, Field, StartsWith, Tool, sort_of
 from sandbox.lang.source import shown
 from sandbox.lang.walk import parts
 from sandbox.machine import verdict_of
-from sandbox.stages import CHANGE, WORKSPACE, stages_of
+from sandbox.stages import CHANGE, CHANGES, WORKSPACE, stages_of
 
 _SORT: Final = sort_of(CHANGE.type)
 
@@ -20,20 +20,26 @@ HANDED_OVER: Final = (".git/config", ".github/workflows/a.yml", "conftest.py", "
 """Files of the kinds that tools on the host act upon, below a folder that a rule commits."""
 
 
-def lint_changes(tool: Tool) -> Iterator[Problem]:
-    """Remarks on one tool's rules about changed paths."""
+def lint_stages(tool: Tool) -> Iterator[Problem]:
+    """Remarks on one tool's rules about what comes after a call."""
     for stage in stages_of(tool):
-        tested = [text for rule in stage.rules for text in _tested(rule.when)]
-        for rule in stage.rules:
-            for text in _tested(rule.when):
-                if not text.startswith(f"{WORKSPACE}/"):
-                    message = f"every path of a change begins with `{WORKSPACE}/`, and {shown(text)} does not"
-                    yield Problem(rule.place, f"{message}; see rule `{rule.id}`")
-        if tool.changes is not None and not any(rule.kind == "allow" for rule in stage.rules):
-            yield Problem(
-                tool.place, f"no rule of `{tool.name}` commits a change, so that every change refuses its call"
-            )
-        yield from _handed_over(tool, stage, tested)
+        if stage.name.endswith(CHANGES):
+            yield from _lint_changes(tool, stage)
+        elif not any(rule.kind != "deny" for rule in stage.rules):
+            message = f"no rule of `{tool.name}` passes or redacts a result, so that every one is withheld"
+            yield Problem(tool.place, message)
+
+
+def _lint_changes(tool: Tool, stage: Tool) -> Iterator[Problem]:
+    tested = [text for rule in stage.rules for text in _tested(rule.when)]
+    for rule in stage.rules:
+        for text in _tested(rule.when):
+            if not text.startswith(f"{WORKSPACE}/"):
+                message = f"every path of a change begins with `{WORKSPACE}/`, and {shown(text)} does not"
+                yield Problem(rule.place, f"{message}; see rule `{rule.id}`")
+    if not any(rule.kind == "allow" for rule in stage.rules):
+        yield Problem(tool.place, f"no rule of `{tool.name}` commits a change, so that every change refuses its call")
+    yield from _handed_over(tool, stage, tested)
 
 
 def _handed_over(tool: Tool, stage: Tool, tested: list[str]) -> Iterator[Problem]:
