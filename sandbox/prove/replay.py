@@ -16,8 +16,9 @@ from sandbox.call import Call, Decision, Rejected
 from sandbox.canonical import canonical_json, printable, show_state
 from sandbox.decide import EnginePair
 from sandbox.evaluate import Env, truth
+from sandbox.holders import Holders, Shelf, holders_of
 from sandbox.ir import Contract, Json, Property
-from sandbox.machine import StateValue, StoredState, effective, initial_state, tick
+from sandbox.machine import StateValue, effective, tick
 from sandbox.parse import parse_call
 from sandbox.prove.verdicts import Changes, Move, Moves, Replayed
 from sandbox.session import read_session
@@ -52,7 +53,7 @@ class _Running:
 
 @dataclass(slots=True)
 class _Play:
-    stored: StoredState
+    shelf: Shelf
     decisions: list[Decision]
     words: list[str]
     running: list[_Running]
@@ -62,7 +63,7 @@ class _Play:
 def replay(contract: Contract, engines: EnginePair, subject: Property, moves: Moves) -> Replayed | Differs:
     """The sequence as the gate decides it, if it shows what it is said to show of the property."""
     start = moves.calls[0].now_ms if moves.calls else moves.until_ms
-    play = _Play(initial_state(contract, start), [], [], [], [])
+    play = _Play(Shelf.fresh(contract, start), [], [], [], [])
     leading = moves.calls if subject.kind == "always" else moves.calls[:-1]
     for move in leading:
         different = _permitted(contract, engines, play, move)
@@ -75,13 +76,15 @@ def replay(contract: Contract, engines: EnginePair, subject: Property, moves: Mo
 
 def _permitted(contract: Contract, engines: EnginePair, play: _Play, move: Move) -> Differs | None:
     """Play a call that must be permitted, as if a person had approved it where one is asked."""
-    before = effective(contract, tick(contract, play.stored, move.now_ms))
     call = parse_call(raw_of(move), contract)
     session = read_session(contract, move.session)
-    step = take_step(engines, contract, play.stored, call, move.now_ms, session=session)
+    holders = holders_of(contract, session)
+    stored = play.shelf.view(holders)
+    before = effective(contract, tick(contract, stored, move.now_ms))
+    step = take_step(engines, contract, stored, call, move.now_ms, session=session)
     if step.after is None or isinstance(call, Rejected):
         return Differs(f"call {len(play.decisions) + 1} is denied: {step.decision.reason}")
-    play.stored = step.after
+    play.shelf.put(holders, step.after)
     play.decisions.append(step.decision)
     changes = _changes(contract, before, effective(contract, step.after))
     play.changes.append(changes)
@@ -96,12 +99,14 @@ def _ended(contract: Contract, engines: EnginePair, play: _Play, number: int, no
     """Play the success of every call that ends after this many permits, in the order of their permits."""
     for each in (each for each in play.running if each.after == number):
         at_ms = now_ms if each.at_ms is None else each.at_ms
-        before = effective(contract, tick(contract, play.stored, at_ms))
-        landing = take_success(engines, contract, play.stored, each.call, at_ms, session=each.session)
+        holders = holders_of(contract, each.session)
+        stored = play.shelf.view(holders)
+        before = effective(contract, tick(contract, stored, at_ms))
+        landing = take_success(engines, contract, stored, each.call, at_ms, session=each.session)
         if landing.reason_code:
             return Differs(f"call {each.number} ends `ok`, and that is not noted: {landing.reason}")
         if landing.after is not None:
-            play.stored = landing.after
+            play.shelf.put(holders, landing.after)
             changes = _changes(contract, before, effective(contract, landing.after))
             told = play.changes[each.number - 1]
             told.update({name: (told.get(name, (old, new))[0], new) for name, (old, new) in changes.items()})
@@ -111,13 +116,15 @@ def _ended(contract: Contract, engines: EnginePair, play: _Play, number: int, no
 
 
 def _state_without(contract: Contract, subject: Property, play: _Play, moves: Moves) -> Replayed | Differs:
-    state = effective(contract, tick(contract, play.stored, moves.until_ms))
+    holders = holders_of(contract, read_session(contract, moves.session))
+    state = effective(contract, tick(contract, play.shelf.view(holders), moves.until_ms))
     if truth(subject.condition)(Env({}, state)):
         return Differs("the state after the calls still has the property")
     shown = shown_state(contract, state)
     later = moves.calls and moves.until_ms > moves.calls[-1].now_ms
     when = f"at {rfc3339(moves.until_ms)}" if later else "then" if moves.calls else "initially"
-    play.words.append(f"{when} `{subject.text or subject.id}` is false: {_listed(shown)}")
+    whose = f" for {_named(holders)}" if holders else ""
+    play.words.append(f"{when} `{subject.text or subject.id}` is false{whose}: {_listed(shown)}")
     return Replayed(moves, tuple(play.decisions), shown, tuple(play.words), tuple(play.changes))
 
 
@@ -127,14 +134,15 @@ def _last_call(
     if not moves.calls:
         return Differs("there is no call")
     move = moves.calls[-1]
-    before = effective(contract, tick(contract, play.stored, move.now_ms))
     call = parse_call(raw_of(move), contract)
     if isinstance(call, Rejected):
         return Differs(f"the last call does not parse: {call.reason}")
     session = read_session(contract, move.session)
-    step = take_step(engines, contract, play.stored, call, move.now_ms, session=session)
+    stored = play.shelf.view(holders_of(contract, session))
+    before = effective(contract, tick(contract, stored, move.now_ms))
+    step = take_step(engines, contract, stored, call, move.now_ms, session=session)
     decision = step.decision
-    facts = {"now": max(move.now_ms, play.stored.clock_ms), **{f"session.{name}": v for name, v in session.items()}}
+    facts = {"now": max(move.now_ms, stored.clock_ms), **{f"session.{name}": v for name, v in session.items()}}
     if not _meets(subject, call, before, facts, decision):
         return Differs(f"the last call does not meet the property: {decision.reason}")
     play.decisions.append(decision)
@@ -195,6 +203,10 @@ def _told(play: _Play, move: Move, decision: Decision, changes: Changes) -> str:
     session = f" in the session {printable(canonical_json(move.session))}" if move.session else ""
     told = f"{len(play.decisions)}. {rfc3339(move.now_ms)} `{move.tool}` {args}{session}: {decision.reason}"
     return f"{told}; {_shown(changes)}" if changes else told
+
+
+def _named(holders: Holders) -> str:
+    return " and ".join(f"the {scope} {printable(canonical_json(holder))}" for scope, holder in holders.items())
 
 
 def _listed(state: Mapping[str, Json]) -> str:

@@ -137,6 +137,7 @@ def replayed_to_json(replayed: Replayed) -> Json:
         "decisions": decisions,
         "until": rfc3339(replayed.moves.until_ms),
         "changes": [{name: [old, new] for name, (old, new) in each.items()} for each in replayed.changes],
+        "session": dict(replayed.moves.session),
         "state": dict(replayed.state),
         "words": list(replayed.words),
         "replayed": True,
@@ -178,8 +179,8 @@ def shown_value(value: Json) -> str:
 def moves_from_json(sequence: Json) -> Moves:
     """The calls of a sequence as `replayed_to_json` writes them. Raises Fault if it is none, ValueError for a time."""
     match sequence:
-        case {"calls": list() as calls, "until": str() as until}:
-            return Moves(tuple(_move_from_json(call) for call in calls), unix_ms(until))
+        case {"calls": list() as calls, "until": str() as until, "session": dict() as session}:
+            return Moves(tuple(_move_from_json(call) for call in calls), unix_ms(until), session)
         case _:
             raise Fault(_NO_SEQUENCE)
 

@@ -13,7 +13,7 @@ IN_PROOFS: Final[dict[type, frozenset[str]]] = {
     Contract: frozenset({"name", "tools", "variables", "session"}),
     Tool: frozenset({"name", "arguments", "rules", "then", "on_success"}),
     Rule: frozenset({"id", "kind", "when"}),
-    Variable: frozenset({"name", "sort", "initial", "period", "key"}),
+    Variable: frozenset({"name", "sort", "initial", "period", "scope", "key"}),
     Assignment: frozenset({"variable", "value", "key"}),
     Period: frozenset({"kind", "length_ms"}),
     Property: frozenset({"id", "kind", "condition", "tools", "mentions_decision"}),

@@ -15,13 +15,13 @@ from typing import Final, TypeAlias
 import z3
 
 from sandbox.encode import Environment, fact_domain
-from sandbox.ir import Expr, Tool
+from sandbox.ir import Expr, StringSort, Tool, sort_of
 from sandbox.prove.held import effective_at
 from sandbox.prove.mentions import facts_in
-from sandbox.prove.models import Ladder, Symbolic, arguments_of, is_true, number, session_of, shrunk
+from sandbox.prove.models import Ladder, Symbolic, arguments_of, is_true, number, raw, session_of, shrunk
 from sandbox.prove.narrow import narrow_fact_domain, strings_of
 from sandbox.prove.obligations import Case, Ground, Query, meeting, term
-from sandbox.prove.scopes import scopes_of
+from sandbox.prove.scopes import Apart, key_facts, scopes_of
 from sandbox.prove.sequence import (
     Run,
     among_all,
@@ -59,6 +59,8 @@ class StateTarget:
 
 
 Target: TypeAlias = CallTarget | StateTarget
+Both: TypeAlias = tuple[tuple[z3.BoolRef, ...], tuple[z3.BoolRef, ...]]
+"""Terms, and terms that imply them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,11 +131,12 @@ def may_end_late(writers: tuple[Tool, ...], calls: int) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """When a sequence is looked at, its last call where the target is one, else the facts of whoever looks."""
+    """When a sequence is looked at; its last call where the target is one, else for whom, in the scopes that matter."""
 
     now: z3.ArithRef
     call: Symbolic | None = None
     facts: Mapping[str, z3.ExprRef] = field(default_factory=dict)
+    scopes: Apart = ()
 
 
 def ending(ground: Ground, run: Run, target: Target, *, free: bool) -> tuple[Query, End]:
@@ -146,17 +149,19 @@ def ending(ground: Ground, run: Run, target: Target, *, free: bool) -> tuple[Que
     match target:
         case StateTarget(goal=goal):
             wanted = z3.Not(term(goal, env, {}))
-            looking, narrowly = looked_at(ground, env, goal)
+            scopes = scopes_of(ground.contract, goal)
+            looking, narrowly = looked_at(ground, env, scopes)
             terms = (*run.terms, *passing, *looking, wanted)
             narrow = (*run.narrow, *passing, *narrowly, wanted)
-            return asked(f"after_{count}_calls", terms, narrow, calls_of(run)), End(now, facts=facts)
+            end = End(now, facts=facts, scopes=scopes)
+            return asked(ground, f"after_{count}_calls", (terms, narrow), calls_of(run)), end
         case CallTarget(case=case, condition=condition):
             call = symbolic(ground, case.tool, count + 1, env)
             label = f"call_{count + 1}_{case.tool.name}_{case.rule}"
             wished = partial(wanted_of_call, ground, case, condition)
             terms = (*run.terms, *passing, *among_all(ground, call, wished))
             narrow = (*run.narrow, *passing, *among_few(ground, call, wished))
-            return asked(label, terms, narrow, (*calls_of(run), call)), End(now, call)
+            return asked(ground, label, (terms, narrow), (*calls_of(run), call)), End(now, call)
 
 
 def wanted_of_call(ground: Ground, case: Case, condition: Expr, env: Environment) -> list[z3.BoolRef]:
@@ -165,19 +170,19 @@ def wanted_of_call(ground: Ground, case: Case, condition: Expr, env: Environment
     return [*meeting(case, condition, env), *decided]
 
 
-def looked_at(ground: Ground, env: Environment, goal: Expr) -> tuple[tuple[z3.BoolRef, ...], tuple[z3.BoolRef, ...]]:
+def looked_at(ground: Ground, env: Environment, scopes: Apart) -> Both:
     """What is guaranteed of whoever a state is looked at for, where that matters; and something that implies it."""
-    if not scopes_of(ground.contract, goal):
+    if not scopes:
         return (), ()
     return fact_domain(ground.contract, env), narrow_fact_domain(ground.contract, env)
 
 
-def asked(
-    label: str, terms: tuple[z3.BoolRef, ...], narrow: tuple[z3.BoolRef, ...], calls: tuple[Symbolic, ...]
-) -> Query:
-    """The query, with its narrower part where that is one."""
+def asked(ground: Ground, label: str, both: Both, calls: tuple[Symbolic, ...]) -> Query:
+    """The query about what is said, with the narrower part of it where that is one."""
+    terms, narrow = both
     strings = sum(strings_of(call.tool, call.env) for call in calls)
-    return Query(label, terms, narrow=narrow if strings else (), strings=strings)
+    named = any(isinstance(sort_of(fact.type), StringSort) for fact in ground.contract.session)
+    return Query(label, terms, narrow=narrow if strings or named else (), strings=strings)
 
 
 def moves_of(ground: Ground, desk: Desk, label: str, found: Model, *, run: Run, end: End) -> Moves:
@@ -190,7 +195,11 @@ def moves_of(ground: Ground, desk: Desk, label: str, found: Model, *, run: Run, 
         for at, turn in enumerate(run.turns)
     ]
     final = [] if end.call is None else [move_of(ground, model, end.call, end.now)]
-    return Moves((*made, *final), number(model, end.now))
+    looking = {
+        fact.name: raw(model, end.facts[f"session.{fact.name}"], fact.type)
+        for _, fact in key_facts(ground.contract, end.scopes)
+    }
+    return Moves((*made, *final), number(model, end.now), looking)
 
 
 def preferred(run: Run) -> Ladder:

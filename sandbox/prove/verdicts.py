@@ -38,10 +38,14 @@ class Move:
 
 @dataclass(frozen=True, slots=True)
 class Moves:
-    """Calls from the initial state, and the time at which the state after them is looked at."""
+    """Calls from the initial state, and the time at which the state after them is looked at.
+
+    `session` has the facts that say for whom it is looked at, where that matters.
+    """
 
     calls: tuple[Move, ...]
     until_ms: int
+    session: Mapping[str, Json] = field(default_factory=dict)
 
 
 Changes: TypeAlias = Mapping[str, tuple[Json, Json]]
