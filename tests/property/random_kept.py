@@ -55,8 +55,8 @@ COLOUR = EnumType(("red", "blue"))
 PRINCIPAL = Argument("principal", StringType("p|q", 0, 9))
 SESSION_ID = Argument("id", StringType("x|y", 0, 9))
 PERIODS = (None, None, None, Period("reset", PERIOD_MS), Period("window", PERIOD_MS))
-SCOPES = ("spec",)
-DEPTH_SHARE = 0.5
+SCOPES = ("spec", "spec", "principal", "session")
+DEPTH_SHARE, LIKELY_SHARE = 0.5, 0.6
 
 
 @dataclass(frozen=True)
@@ -128,7 +128,7 @@ def a_contract(dice: random.Random) -> Contract:
         Variable("n", INT, 0, dice.choice(PERIODS), scope=dice.choice(SCOPES)),
         Variable("f", BOOL, initial=False, scope=dice.choice(SCOPES)),
     ]
-    variables = (*kept, *dice.sample(plain, dice.randint(0, 1)))
+    variables = (*kept, *dice.sample(plain, dice.choice((0, 1, 1))))
     scopes = {variable.scope for variable in variables}
     session = (*([PRINCIPAL] if "principal" in scopes else []), *([SESSION_ID] if "session" in scopes else []))
     tools = tuple(a_tool(dice, f"t{i}", variables, key, session) for i in range(dice.randint(1, 2)))
@@ -169,7 +169,10 @@ def a_tool(
     facts = tuple(Fact(f"session.{each.name}", STRING) for each in session)
     names = Names(dice, variables, arguments, key, facts)
     kinds = dice.choices(VERDICTS, (1, 1, 3), k=dice.randint(1, 2))
-    rules = tuple(Rule(f"r{i}", kind, names.condition(1)) for i, kind in enumerate(kinds))
+    rules = tuple(
+        Rule(f"r{i}", kind, fact(names) if dice.random() < LIKELY_SHARE else names.condition(1))
+        for i, kind in enumerate(kinds)
+    )
     written = dice.sample(variables, dice.randint(1, len(variables)))
     steps = tuple(step for variable in written for step in next_steps(names, variable))
     return Tool(name, arguments, rules, steps, on_success=enabled(names) if dice.random() < 0.25 else ())
@@ -224,11 +227,43 @@ def enabled(names: Names) -> tuple[Assignment, ...]:
     return tuple(steps[:1])
 
 
+def likely(names: Names) -> Expr:
+    """What an author would write: a bound at every key, one number beside another, one thing that implies another."""
+    dice = names.dice
+    maps = [v for v in names.variables if isinstance(v.sort, MapSort)]
+    kind = dice.choice(("implies", "implies", "orders", *(("bounds", "bounds") if maps else ())))
+    if kind == "bounds":
+        bounded, bound = dice.choice(maps), Bound("k_1", sort_of(names.key))
+        limits = (Const(dice.randint(-1, 2), INT), read(dice.choice(maps), bound))
+        sides = (read(bounded, bound), dice.choice(limits))
+        return AllKeys(bound, State(bounded.name, bounded.sort), Le(*dice.choice((sides, sides[::-1]))))
+    if kind == "orders":
+        return Le(names.integer(), names.integer())
+    return Or((Not(fact(names)), fact(names)))
+
+
+def fact(names: Names) -> Expr:
+    """Something simple about one variable, or its opposite."""
+    variable, key = names.dice.choice(names.variables), names.a_key()
+    whole = State(variable.name, variable.sort)
+    match variable.sort:
+        case SetSort():
+            found: Expr = InSet(key, whole)
+        case MapSort():
+            found = Lt(Const(names.dice.randint(-1, 1), INT), read(variable, key))
+        case BoolSort():
+            found = whole
+        case _:
+            found = Lt(Const(names.dice.randint(-1, 1), INT), whole)
+    return names.dice.choice((found, found, Not(found)))
+
+
 def a_property(dice: random.Random, contract: Contract) -> Property:
     key = next((v.key for v in contract.variables if v.key is not None), NAME)
     kind = dice.choice(("never", "always", "always", "possible"))
     if kind == "always":
-        return Property("p", kind, Names(dice, contract.variables, key=key, all_keys=True).condition())
+        names = Names(dice, contract.variables, key=key, all_keys=True)
+        return Property("p", kind, likely(names) if dice.random() < LIKELY_SHARE else names.condition())
     tool = dice.choice(contract.tools)
     facts = tuple(Fact(f"session.{each.name}", STRING) for each in contract.session)
     condition = Names(dice, contract.variables, tool.arguments, key, facts, all_keys=True).condition()

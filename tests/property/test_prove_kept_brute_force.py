@@ -22,6 +22,7 @@ from sandbox.prove.verdicts import Proved, Refuted, Unknown, Vacuous, Verdict, r
 
 CHUNKS, PER_CHUNK = 18, 50
 MOST_WORLDS, MOST_CALLS = 200, 3
+TAKEN = {None: 0.25, 0: 0.1}
 
 
 @dataclass(frozen=True)
@@ -61,14 +62,23 @@ class Compared:
         return len(replayed.moves.calls) > nearest + (self.subject.kind != "always")
 
 
-def compared(dice: random.Random) -> Compared:
-    """The next spec of few enough worlds, and what the prover says of it."""
+def next_spec(dice: random.Random) -> tuple[Contract, Property, Worlds]:
+    """The next spec of few enough worlds. What never happens, or without any call, is taken less often."""
     while True:
         contract = a_contract(dice)
         subject = a_property(dice, contract)
         worlds = Worlds(contract, MOST_WORLDS)
-        if worlds.found is not None:
-            return Compared(contract, subject, worlds, verdict_of_prover(contract, subject))
+        if worlds.found is None:
+            continue
+        nearest = worlds.nearest(subject)
+        if dice.random() < TAKEN.get(nearest, 1.0):
+            return contract, subject, worlds
+
+
+def compared(dice: random.Random) -> Compared:
+    """The next spec, and what the prover says of it."""
+    contract, subject, worlds = next_spec(dice)
+    return Compared(contract, subject, worlds, verdict_of_prover(contract, subject))
 
 
 def verdict_of_prover(contract: Contract, subject: Property) -> Verdict:

@@ -681,4 +681,158 @@ tools:
     ),
 )
 
-SEEDED = (*SEEDED, *SETS_AND_MAPS)
+WHO = "session: {principal: {type: string, max_size: 40}, id: {type: string, max_size: 40}}"
+
+SCOPES = (
+    Seeded(
+        "a budget for each principal",
+        f"""
+{WHO}
+state:
+  sent: {{type: int, initial: 0, scope: principal}}
+tools:
+  pay:
+    args: {{n: {{type: int, min: 1, max: 60}}}}
+    rules: [{{id: a, allow: state.sent + args.n <= 100}}]
+    then: {{sent: state.sent + args.n}}
+""",
+        "  - {id: p, always: state.sent <= 100}\n  - {id: q, never: state.sent > 100}",
+        ("state.sent + args.n <= 100", "state.sent <= 100"),
+        calls=2,
+    ),
+    Seeded(
+        "each has a share of what belongs to all",
+        f"""
+{WHO}
+state:
+  own: {{type: int, initial: 0, scope: principal}}
+  total: {{type: int, initial: 0}}
+tools:
+  take:
+    args: {{n: {{type: int, min: 1, max: 5}}}}
+    rules: [{{id: a, allow: state.total + args.n <= 9}}]
+    then: {{own: state.own + args.n, total: state.total + args.n}}
+""",
+        "  - {id: p, always: state.own <= state.total}\n  - {id: q, always: state.total <= 9}",
+        ("own: state.own + args.n, total: state.total + args.n", "own: state.own + args.n, total: args.n"),
+        calls=2,
+    ),
+    Seeded(
+        "what one does is not what another did",
+        f"""
+{WHO}
+state:
+  tainted: {{type: bool, initial: false}}
+  read: {{type: bool, initial: false, scope: session}}
+tools:
+  browse:
+    rules: [{{id: a, allow: 'true'}}]
+    then: {{tainted: 'true', read: 'true'}}
+  send:
+    rules: [{{id: a, allow: '!state.tainted'}}]
+""",
+        "  - {id: p, never: tool == 'send' && state.tainted}\n  - {id: q, always: '!state.read || state.tainted'}",
+        ("allow: '!state.tainted'", "allow: '!state.read'"),
+        calls=2,
+    ),
+    Seeded(
+        "nobody else's count is renewed",
+        f"""
+{WHO}
+state:
+  mine: {{type: int, initial: 0, scope: principal}}
+  rounds: {{type: int, initial: 0}}
+tools:
+  play:
+    rules: [{{id: a, allow: state.mine <= state.rounds}}]
+    then: {{mine: state.mine + 1}}
+  next:
+    rules: [{{id: a, ask: 'true'}}]
+    then: {{rounds: state.rounds + 1, mine: '0'}}
+""",
+        "  - {id: p, always: state.mine <= state.rounds + 1}",
+        ("rounds: state.rounds + 1,", "rounds: 'state.rounds == 1 ? 0 : state.rounds + 1',"),
+        calls=4,
+    ),
+    Seeded(
+        "a principal and a session of another",
+        f"""
+{WHO}
+state:
+  level: {{type: int, initial: 0, scope: principal}}
+  used: {{type: int, initial: 0, scope: session}}
+tools:
+  raise:
+    rules: [{{id: a, ask: state.level < 5}}]
+    then: {{level: state.level + 1}}
+  use:
+    rules: [{{id: a, allow: state.used < 3}}]
+    then: {{used: state.used + 1}}
+""",
+        "  - {id: p, always: state.used <= 3 && state.level <= 5}",
+        ("allow: state.used < 3", "allow: state.used < 3 + state.level"),
+        calls=5,
+    ),
+    Seeded(
+        "keys of each principal's own",
+        f"""
+{WHO}
+state:
+  given: {{type: map, key: {{type: string, max_size: 40}}, value: int, initial: 0, scope: principal, window: 24h}}
+  known: {{type: set, items: {{type: string, max_size: 40}}, initial: [], scope: principal}}
+tools:
+  meet:
+    args: {{who: {{type: string, max_size: 40}}}}
+    rules: [{{id: a, ask: args.who != session.principal}}]
+    then: {{known: state.known.add(args.who)}}
+  give:
+    args: {{to: {{type: string, max_size: 40}}, n: {{type: int, min: 1, max: 9}}}}
+    rules: [{{id: a, allow: "args.to in state.known && state.given[args.to] + args.n <= 20"}}]
+    then: {{"given[args.to]": "state.given[args.to] + args.n"}}
+""",
+        """
+  - {id: p, always: "state.given.all(k, state.given[k] <= 20)"}
+  - {id: q, never: "tool == 'give' && !(args.to in state.known)"}
+""",
+        ("args.to in state.known && state.given[args.to] + args.n <= 20", "args.to in state.known"),
+        calls=4,
+    ),
+    Seeded(
+        "an own limit is not the limit of all",
+        f"""
+{WHO}
+state:
+  mine: {{type: int, initial: 0, scope: principal, reset: 24h}}
+  all: {{type: int, initial: 0, reset: 24h}}
+tools:
+  print:
+    args: {{pages: {{type: int, min: 1, max: 10}}}}
+    rules: [{{id: a, allow: state.mine + args.pages <= 10 && state.all + args.pages <= 15}}]
+    then: {{mine: state.mine + args.pages, all: state.all + args.pages}}
+""",
+        "  - {id: p, always: state.all <= 15}\n  - {id: q, always: state.mine <= 10 && state.mine <= state.all}",
+        (" && state.all + args.pages <= 15", ""),
+        calls=2,
+    ),
+    Seeded(
+        "what belongs to all is renewed, what is mine is not",
+        f"""
+{WHO}
+state:
+  mine: {{type: int, initial: 0, scope: principal, reset: 24h}}
+  all: {{type: int, initial: 0, reset: 24h}}
+tools:
+  print:
+    rules: [{{id: a, allow: state.mine < 10}}]
+    then: {{mine: state.mine + 1, all: state.all + 1}}
+""",
+        "  - {id: p, always: state.mine <= state.all}",
+        (
+            "mine: {type: int, initial: 0, scope: principal, reset: 24h}",
+            "mine: {type: int, initial: 0, scope: principal}",
+        ),
+        calls=1,
+    ),
+)
+
+SEEDED = (*SEEDED, *SETS_AND_MAPS, *SCOPES)
