@@ -9,9 +9,9 @@ from sandbox.prove import ledger
 
 MODELS_AND_REPORTS = {
     "__init__", "certificate", "child", "configurations", "coverage", "crew", "findings", "held", "html", "ledger",
-    "manifest", "models", "narrow", "page", "page_matrix", "page_sequence", "reading", "recheck", "record", "replay",
-    "report", "resting", "sarif", "saved", "sequence", "share", "sources", "standing", "tape", "unroll", "verdicts",
-    "verify", "worker",
+    "manifest", "models", "mutants", "narrow", "page", "page_matrix", "page_sequence", "reading", "recheck", "record",
+    "regression", "replay", "report", "resting", "said", "sarif", "saved", "sequence", "share", "sources", "standing",
+    "tape", "unroll", "verdicts", "verify", "weaken", "worker",
 }  # fmt: skip
 
 
