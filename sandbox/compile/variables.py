@@ -103,6 +103,8 @@ class Variables:
             return ANY_KEY
         self._check_plain(spec, path)
         type_ = self._types.type(spec, path)
+        if isinstance(type_, StringType) and not _is_readable(type_):
+            return ANY_KEY  # its pattern was refused, and nothing can be held against it
         if isinstance(type_, StringType | EnumType):
             return type_
         self._wrong(path, "items of a set and keys of a map are of type `string` or `enum`")
@@ -225,6 +227,16 @@ class Variables:
         if first != 0:
             self._wrong((*path, "initial"), "a `window` variable is the sum of what was added; write `initial: 0`")
         return Period("window", spec.window or 1)
+
+
+def _is_readable(type_: StringType) -> bool:
+    from sandbox.regex import PatternError, check_pattern  # noqa: PLC0415 - RE2 loads only where there are patterns
+
+    try:
+        check_pattern(type_.pattern or "", mode="full")
+    except PatternError:
+        return False
+    return True
 
 
 def _key_sort(key: StringType | EnumType | None) -> StringSort | EnumSort:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,11 +13,42 @@ from hypothesis import strategies as st
 
 from sandbox.compile import load_contract, load_properties
 from sandbox.errors import AuthorError, Problem, SpecError
-from sandbox.ir import BoolSort, Contract, EnumSort
-from sandbox.lang import Scope, SourceText, compile_expression
+from sandbox.ir import (
+    Argument,
+    BoolSort,
+    Contract,
+    EnumSort,
+    IntSort,
+    MapSort,
+    SetSort,
+    StringSort,
+    StringType,
+    Variable,
+)
+from sandbox.lang import Scope, SourceText, compile_change, compile_expression, compile_target
 
 ROOT = Path(__file__).parents[2]
 SHIPPED = [path.read_text(encoding="utf-8") for path in sorted((ROOT / "specs").glob("*.yaml"))]
+KEEPING = """\
+sandbox: 1
+name: keeping
+session: {principal: {type: string}}
+types: {who: {type: string, pattern: "[a-z]+", max_size: 9}, level: {type: enum, values: [low, high]}}
+state:
+  known: {type: set, items: who, initial: [ann], max_size: 5}
+  given: {type: map, key: who, value: {type: decimal, scale: 2}, initial: 0, window: 24h}
+  own: {type: map, key: level, value: int, initial: 3, reset: 1h, scope: principal}
+tools:
+  t:
+    args: {who: {type: who}, level: {type: level}, n: {type: decimal, scale: 2, min: 0}}
+    rules:
+      - {id: a, allow: "args.who in state.known && state.given[args.who] + args.n < 5"}
+      - {id: b, deny: "state.own[args.level] < 1"}
+    then:
+      known: "args.n > 1 ? state.known.add(args.who) : state.known.remove('bob')"
+      "given[args.who]": state.given[args.who] + args.n
+      "own['low']": state.own['low'] - 1
+"""
 PIECES = [
     *("sandbox: 1\n", "name: x\n", "tools:\n", "  t:\n", "    rules: []\n", "    args: {a: {type: int}}\n", "state:\n"),
     *(
@@ -79,6 +112,14 @@ TOKENS = [
         "'a'",
         '"',
         "'",
+        "state.s",
+        "state.m",
+        "state.m[",
+        "m[",
+        "add(",
+        "remove(",
+        "k, ",
+        "args.w",
     ),
     *("1", "1.5", "0x", "9" * 50, "r'\\", "'''", "\\u00", "é", "\n", "startsWith", "lowerAscii", "[1, 2]", "decision"),
 ]
@@ -126,7 +167,7 @@ def test_any_pieces_of_yaml(folder: Path, pieces: list[str]) -> None:
 @settings(max_examples=200)
 @given(data=st.data())
 def test_any_edit_of_a_shipped_spec(folder: Path, data: st.DataObject) -> None:
-    text = data.draw(st.sampled_from(SHIPPED))
+    text = data.draw(st.sampled_from([*SHIPPED, KEEPING, KEEPING]))
     for _ in range(data.draw(st.integers(1, 3))):
         start = data.draw(st.integers(0, len(text)))
         end = data.draw(st.integers(start, min(len(text), start + 12)))
@@ -154,13 +195,27 @@ def test_a_piece_repeated_to_the_limit(piece: str) -> None:
         refused_or_typed(text)
 
 
+NAME = StringType(None, 0, 9)
+VARIABLES = {
+    "s": Variable("s", SetSort(StringSort()), (), key=NAME),
+    "m": Variable("m", MapSort(StringSort(), IntSort()), 0, key=NAME),
+}
+PROPERTY = Scope(("t",), {"t": {"w": Argument("w", NAME)}}, VARIABLES, facts=FACTS)
+RULE = replace(PROPERTY, facts={}, tool="t")
+READERS: tuple[Callable[[SourceText], object], ...] = (
+    lambda source: compile_expression(source, PROPERTY, BoolSort()),
+    lambda source: compile_expression(source, RULE, IntSort()),
+    lambda source: compile_change(source, RULE, VARIABLES["s"]),
+    lambda source: compile_target(source, RULE),
+)
+
+
 def refused_or_typed(text: str) -> None:
-    scope = Scope(tools=("t",), arguments={"t": {}}, facts=FACTS)
-    try:
-        compile_expression(SourceText.of(text, "f"), scope, BoolSort())
-    except SpecError as error:
-        problems = error.problems
-    else:
-        return
-    assert len(problems) == 1
-    assert problems[0].message.isprintable()
+    for read in READERS:
+        problems: tuple[Problem, ...] = ()
+        try:
+            read(SourceText.of(text, "f"))
+        except SpecError as error:
+            problems = error.problems
+        assert len(problems) <= 1
+        assert all(problem.message.isprintable() for problem in problems)

@@ -385,6 +385,17 @@ def test_a_named_type_that_does_not_fit_is_refused(variable: str, expected: Prob
     assert problems(spec(f"{types}state:\n  v: {variable}\n"), tmp_path) == expected
 
 
+def test_a_pattern_that_is_refused_refuses_nothing_else(tmp_path: Path) -> None:
+    text = spec(
+        "types: {who: {type: string, pattern: '+'}}\n"
+        "state: {s: {type: set, items: who, initial: [a]}, m: {type: map, key: who, value: int, initial: 0}}\n"
+        "tools: {t: {rules: [{id: x, allow: \"'a' in state.s && state.m['a'] > 1\"}], then: {\"m['b']\": '1'}}}\n"
+    )
+    assert problems(text, tmp_path) == [
+        (3, 39, "the pattern is refused: there is nothing before `+` to repeat; escape it as `\\+`")
+    ]
+
+
 @pytest.mark.parametrize(
     ("size", "message"),
     [
