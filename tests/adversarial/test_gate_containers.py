@@ -113,6 +113,11 @@ def test_a_credential_that_is_not_there_is_exit_4_and_spends_nothing(project: Pa
 SLEEPY = "print('begun', flush=True)\nimport time\ntime.sleep(600)"
 
 
+def heed_interrupts() -> None:
+    """As at a terminal: what a shell starts in the background ignores them, and so does all that it starts."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def start_sleeper(project: Path, engine: docker.DockerClient) -> subprocess.Popen[bytes]:
     """`sandbox run` of a program that sleeps; returns once its container has started."""
     spec = project / "specs/python.yaml"
@@ -124,6 +129,7 @@ def start_sleeper(project: Path, engine: docker.DockerClient) -> subprocess.Pope
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
+        preexec_fn=heed_interrupts,  # noqa: PLW1509 - one call, and no thread of ours holds a lock
     )
     with contextlib.closing(started):
         pids = (event["Actor"]["Attributes"].get(LABEL_PID) for event in started)
