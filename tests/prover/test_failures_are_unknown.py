@@ -41,10 +41,8 @@ from sandbox.errors import EnginesDisagree, Fault
 from sandbox.ir import (
     Contract,
     EnumSort,
-    IntSort,
     Property,
     Tool,
-    Variable,
 )
 from sandbox.prove import crew, horn, induction, solve, strengthen, supported
 from sandbox.prove.crew import Crew, Reply
@@ -107,27 +105,9 @@ def test_what_no_obligation_is_made_of_is_not_proved(monkeypatch: pytest.MonkeyP
     )
 
 
-NOT_PROVED_ABOUT = {Variable: {"scope"}}
-
-
-def test_every_field_of_today_is_in_proofs_or_does_not_matter_or_is_refused() -> None:
+def test_every_field_of_today_is_in_proofs_or_does_not_matter() -> None:
     for node, known in supported.IN_PROOFS.items():
-        refused = NOT_PROVED_ABOUT.get(node, set())
-        assert {each.name for each in fields(node)} <= known | supported.NO_MATTER | refused
-        assert not refused & (known | supported.NO_MATTER)
-
-
-@pytest.mark.parametrize(
-    ("said", "field"),
-    [
-        (Variable("n", IntSort(), 0, scope="principal"), "scope"),
-        (Variable("n", IntSort(), 0, scope="session"), "scope"),
-    ],
-)
-def test_scopes_are_refused_by_name(said: Variable, field: str) -> None:
-    spec = paying()
-    finding = finding_of(replace(order(), contract=replace(spec, variables=(*spec.variables, said))))
-    assert finding == GaveUp(f"the attempt failed: Fault: `{field}` of a variable is not in the prover's obligations")
+        assert {each.name for each in fields(node)} <= known | supported.NO_MATTER
 
 
 # --- limits ------------------------------------------------------------------------------------------
