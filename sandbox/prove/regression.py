@@ -36,7 +36,7 @@ def test_{name}() -> None:
 {told}
     assert_mended(HERE / {file}, spec={spec}, property_id={identity}, sequence=json.loads({sequence}))
 """
-_KEPT: Final = ("calls", "until")
+_KEPT: Final = ("calls", "until", "session")
 _SPLIT: Final = 100
 """Characters of a literal a line."""
 
