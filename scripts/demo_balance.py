@@ -64,7 +64,7 @@ class Witness:
 
     def left(self) -> int:
         """How many containers of ours the engine still has, running or not."""
-        return len(self._client.containers.list(all=True, filters={"label": self._label}))
+        return len(self._client.containers.list(all=True, filters={"label": self._label}, ignore_removed=True))
 
     def close(self) -> None:
         """Stops listening."""

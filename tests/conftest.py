@@ -84,5 +84,5 @@ def nothing_left(engine: docker.DockerClient) -> Iterator[None]:
     """After the test no container that belongs to this process is there, running or stopped."""
     yield
     mine = {"label": f"{OWNER_LABEL}={os.getpid()}"}
-    left = [container.name for container in engine.containers.list(all=True, filters=mine)]
+    left = [container.name for container in engine.containers.list(all=True, filters=mine, ignore_removed=True)]
     assert not left, f"containers were left behind: {left}"

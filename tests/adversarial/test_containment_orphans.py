@@ -43,7 +43,7 @@ def connected() -> Iterator[Engine]:
 
 
 def containers_of(engine: docker.DockerClient, pid: int) -> list[docker.models.containers.Container]:
-    return engine.containers.list(all=True, filters={"label": f"{LABEL_PID}={pid}"})
+    return engine.containers.list(all=True, filters={"label": f"{LABEL_PID}={pid}"}, ignore_removed=True)
 
 
 def test_after_a_sigkill_the_container_ends_itself_and_is_reaped(
@@ -89,7 +89,7 @@ def test_the_containers_of_a_living_owner_are_left_alone(engine: docker.DockerCl
     }
     try:
         reap(connected)
-        left = {container.id for container in engine.containers.list(all=True)}
+        left = {container.id for container in engine.containers.list(all=True, ignore_removed=True)}
         assert {name for name, container in made.items() if container.id in left} == {"living", "unknown", "elsewhere"}
     finally:
         for container in made.values():

@@ -95,7 +95,9 @@ def test_want_of_memory_is_told_without_asking_the_engine(pool: PoolRunner) -> N
 
 def test_a_container_that_somebody_killed_is_replaced(pool: PoolRunner, engine: docker.DockerClient) -> None:
     warmed(pool)
-    waiting = engine.containers.list(filters={"label": [f"{LABEL_PROJECT}=pool", f"{LABEL_PID}={os.getpid()}"]})
+    waiting = engine.containers.list(
+        filters={"label": [f"{LABEL_PROJECT}=pool", f"{LABEL_PID}={os.getpid()}"]}, ignore_removed=True
+    )
     assert len(waiting) == 2
     for container in waiting:
         container.kill()
@@ -126,7 +128,7 @@ def test_a_pool_whose_process_is_killed_leaves_nothing(engine: docker.DockerClie
     victim = subprocess.Popen([sys.executable, "-c", VICTIM.format(path=path)], stdout=subprocess.PIPE)
     assert victim.stdout.readline() == b"warm\n"
     mine = {"label": f"{LABEL_PID}={victim.pid}"}
-    waiting = engine.containers.list(filters=mine)
+    waiting = engine.containers.list(filters=mine, ignore_removed=True)
     assert len(waiting) == 2
     victim.send_signal(signal.SIGKILL)
     victim.communicate()
@@ -138,7 +140,7 @@ def test_a_pool_whose_process_is_killed_leaves_nothing(engine: docker.DockerClie
     for container in waiting:
         with contextlib.suppress(docker.errors.NotFound):
             container.wait(condition="removed", timeout=30)
-    assert engine.containers.list(all=True, filters=mine) == []
+    assert engine.containers.list(all=True, filters=mine, ignore_removed=True) == []
 
 
 def test_a_program_that_ends_without_closing_its_pool_leaves_nothing(engine: docker.DockerClient) -> None:
@@ -148,4 +150,4 @@ def test_a_program_that_ends_without_closing_its_pool_leaves_nothing(engine: doc
     with subprocess.Popen([sys.executable, "-c", program], stdout=pipe, stderr=pipe) as ending:
         assert ending.communicate(timeout=60) == (b"warm\n", b"")
     assert ending.returncode == 0
-    assert engine.containers.list(all=True, filters={"label": f"{LABEL_PID}={ending.pid}"}) == []
+    assert engine.containers.list(all=True, filters={"label": f"{LABEL_PID}={ending.pid}"}, ignore_removed=True) == []

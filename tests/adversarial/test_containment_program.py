@@ -168,7 +168,11 @@ def _tool_processes() -> Iterator[str]:
     """The processes on this machine that run as the containers' user, but for those in the containers of others."""
     engine = docker.from_env()
     try:
-        others = [c.id for c in engine.containers.list(filters={"label": LABEL_PID}) if c.labels[LABEL_PID] != _ME]
+        others = [
+            c.id
+            for c in engine.containers.list(filters={"label": LABEL_PID}, ignore_removed=True)
+            if c.labels[LABEL_PID] != _ME
+        ]
     finally:
         engine.close()
     for folder in Path("/proc").glob("[0-9]*"):

@@ -138,7 +138,7 @@ def start_sleeper(project: Path, engine: docker.DockerClient) -> subprocess.Pope
 
 
 def containers_of(engine: docker.DockerClient, pid: int) -> list[object]:
-    return engine.containers.list(all=True, filters={"label": f"{LABEL_PID}={pid}"})
+    return engine.containers.list(all=True, filters={"label": f"{LABEL_PID}={pid}"}, ignore_removed=True)
 
 
 def test_a_killed_run_is_interrupted_and_reaped_at_the_next_start(project: Path, engine: docker.DockerClient) -> None:

@@ -151,7 +151,9 @@ def test_a_gate_that_is_stuck_loses_its_container_all_the_same(spec: Path, engin
         victim.send_signal(signal.SIGCONT)
         assert victim.wait(BOUND_S * 3) != 0  # now it does
         assert running(spec) == 0
-        assert engine.containers.list(all=True, filters={"label": f"{LABEL_PID}={victim.pid}"}) == []
+        assert (
+            engine.containers.list(all=True, filters={"label": f"{LABEL_PID}={victim.pid}"}, ignore_removed=True) == []
+        )
     finally:
         victim.kill()
         victim.wait()

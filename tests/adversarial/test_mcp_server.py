@@ -294,11 +294,11 @@ def started(tmp_path: Path, code: str = "pass", text: str = SPEC) -> tuple[Path,
 
 
 def containers_of(engine: docker.DockerClient, pid: int) -> list[object]:
-    return engine.containers.list(all=True, filters={"label": f"{LABEL_PID}={pid}"})
+    return engine.containers.list(all=True, filters={"label": f"{LABEL_PID}={pid}"}, ignore_removed=True)
 
 
 def running(engine: docker.DockerClient, pid: int) -> list[object]:
-    return engine.containers.list(filters={"label": f"{LABEL_PID}={pid}"})
+    return engine.containers.list(filters={"label": f"{LABEL_PID}={pid}"}, ignore_removed=True)
 
 
 def test_the_client_that_closes_its_input_ends_the_server(tmp_path: Path, engine: docker.DockerClient) -> None:
