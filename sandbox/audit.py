@@ -93,6 +93,11 @@ class AuditLog:
         with self._lock, self._locked_file() as file:
             self._find_tail(file)
 
+    @property
+    def path(self) -> Path:
+        """The file of the record."""
+        return self._path
+
     def append(self, kind: str, body: Mapping[str, Json]) -> Record:
         """Write one record; it is on disk when this returns. Raises RecordBroken if it cannot be."""
         with self._lock, self._locked_file() as file:
@@ -145,7 +150,7 @@ class AuditLog:
 
     def _write(self, file: int, tail: _Tail, kind: str, body: Mapping[str, Json]) -> Record:
         try:
-            record = _next_record(tail, kind, _bounded(body), _rfc3339(self._clock()))
+            record = _next_record(tail, kind, bounded(body), _rfc3339(self._clock()))
         except (TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:
             message = f"a record of kind `{kind}` cannot be written as JSON: {error}"
             raise RecordBroken(message) from error
@@ -268,7 +273,8 @@ def _next_record(tail: _Tail, kind: str, body: Mapping[str, Json], time: str) ->
     return Record(draft.sequence, time, kind, body, draft.previous, _digest(draft))
 
 
-def _bounded(body: Mapping[str, Json]) -> dict[str, Json]:
+def bounded(body: Mapping[str, Json]) -> dict[str, Json]:
+    """The body as a record holds it: with a canonical form, and what is too large as its size and digest."""
     fields = {_valid(key): _cut(_plain(value), MAX_FIELD) for key, value in body.items()}
     whole = _cut(fields, MAX_BODY)
     return whole if isinstance(whole, dict) else fields

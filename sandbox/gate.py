@@ -263,6 +263,7 @@ class Gate:
             self._idle.wait_for(lambda: not self._running)
         if not already:
             self._watch.close()
+            self._passage.close()
             close_engines(self._engines)
             if self._cold is not None:
                 self._cold.close()
@@ -464,7 +465,9 @@ class Gate:
     def _recover(self, proofs: Checked) -> None:
         """Take the state over; what a dead process left unfinished keeps its budget, and its containers go."""
         with self._store.transaction() as transaction:
-            lost = recover(transaction, self._policy, proofs, self._trail, self._clock())
+            lost = recover(
+                transaction, self._policy, proofs, self._trail, record=self._audit.path, now_ms=self._clock()
+            )
         if lost:
             emit("gate.interrupted", count=lost)
             self._reap()

@@ -6,18 +6,20 @@ execution. From then on what the call has spent stays spent, unless its containe
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Final
 
 from sandbox.aftermath import ResultJudge, has_rules, shown, without_output
 from sandbox.call import Call, Decision, Isolation, Outcome, Permit, Proofs, Receipt, Result, Ruling
 from sandbox.decide import Facts
+from sandbox.endings import Endings
 from sandbox.errors import Fault, SandboxFailure
 from sandbox.events import emit
 from sandbox.execute.runner import Prepared, Runner
 from sandbox.holders import holders_of
-from sandbox.ir import Contract, Tool
+from sandbox.ir import Contract, Json, Tool
 from sandbox.joint import Engines, JointLanding, take_joint_success
 from sandbox.judging import ChangesJudge, Moments
 from sandbox.machine import StateFullError, effective, tick
@@ -27,6 +29,11 @@ from sandbox.state import Store, Transaction
 from sandbox.step import denied, facts_at, replaced, stopped
 from sandbox.trail import Trail, named, one_line, outcome_body
 from sandbox.watch import Watch
+
+UNSEEN: Final = Ruling(
+    "withhold", "", "", "after.fault", "the call ran; its result was not judged, and nobody has seen it"
+)
+"""What became of a result that nobody came to judge."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +78,11 @@ class Passage:
         self._trail = trail
         self._clock = clock
         self._watch = watch
+        self._endings = Endings(store, trail)
+
+    def close(self) -> None:
+        """Let go of what is on record."""
+        self._endings.close()
 
     def take(self, way: Way, decision: Decision, permit: Permit) -> Result:
         """What came of the one execution that this permit allows.
@@ -103,12 +115,18 @@ class Passage:
                 raise self._trail.refuse(denied(permit.call, "permit.expired", reason))
             transaction.advance(permit.nonce, expect="reserved", to="running")
 
-    def _cancel(self, permit: Permit) -> None:
-        """Give back what a call spent that never started; if that fails, it stays spent."""
+    def _cancel(self, permit: Permit, outcome: Mapping[str, Json] | None = None) -> None:
+        """Give back what a call spent that never started; if that fails, it stays spent.
+
+        `outcome` is what its record will say, where it was on its way.
+        """
         try:
             with self._store.transaction() as transaction:
                 restored = transaction.cancel(self._policy.contracts, permit.nonce)
-            self._trail.append("cancelled", {"nonce": permit.nonce, "restored": restored})
+                cancelled: Mapping[str, Json] = {"nonce": permit.nonce, "restored": restored}
+                bodies = {"cancelled": cancelled} | ({} if outcome is None else {"outcome": outcome})
+                self._endings.note(transaction, permit.nonce, bodies)
+            self._endings.record(permit.nonce, "cancelled", cancelled)
         except Exception as error:  # noqa: BLE001  # the error that led here is the one to report
             emit("gate.cancel_failed", nonce=permit.nonce, reason=one_line(error))
 
@@ -153,20 +171,28 @@ class Passage:
         """Settle and record a call that was interrupted; if that fails, the next gate finds it unfinished."""
         lost = Outcome("sandbox_failure", "sandbox_failure.interrupted", "interrupted while it ran")
         try:
-            self._settle(way, permit, lost)
-            self._trail.append("outcome", outcome_body(lost, _receipt(way, permit, self._proofs), seal=way.seal))
+            receipt = _receipt(way, permit, self._proofs)
+            self._settle(way, permit, lost, receipt)
+            self._endings.record(permit.nonce, "outcome", outcome_body(lost, receipt, seal=way.seal))
         except Exception as error:  # noqa: BLE001  # the interruption is what to report
             emit("gate.settle_failed", nonce=permit.nonce, reason=one_line(error))
 
-    def _settle(self, way: Way, permit: Permit, outcome: Outcome) -> JointLanding | None:
-        """Finish the reservation, and note the success of a call that ended `ok`: in one transaction, or neither."""
+    def _settle(self, way: Way, permit: Permit, outcome: Outcome, receipt: Receipt) -> JointLanding | None:
+        """Finish the reservation, note what success enables and what the record will say: all or nothing.
+
+        Should this process die before the result is judged, nobody has seen it: so it is noted as withheld.
+        """
+        unseen = self._unseen(way, outcome)
         if not outcome.started:
-            self._cancel(permit)
+            self._cancel(permit, outcome_body(outcome, receipt, None, unseen, way.seal))
             return None
         with self._store.transaction() as transaction:
             ended_well = outcome.status == "ok"
             transaction.advance(permit.nonce, expect="running", to="settled" if ended_well else "failed")
-            return self._succeed(way, transaction) if ended_well and way.shared.enabling else None
+            landing = self._succeed(way, transaction) if ended_well and way.shared.enabling else None
+            body = outcome_body(outcome, receipt, landing, unseen, way.seal)
+            self._endings.note(transaction, permit.nonce, {"outcome": body})
+            return landing
 
     def _succeed(self, way: Way, transaction: Transaction) -> JointLanding:
         """What the call enables is stored on the state as it is now; where that fails, nothing is enabled."""
@@ -188,12 +214,13 @@ class Passage:
     def _conclude(self, way: Way, decision: Decision, permit: Permit, outcome: Outcome) -> Result:
         """Settle, then record; the record is written even where the state could not be."""
         receipt = _receipt(way, permit, self._proofs)
-        landing, ruling = None, None
+        landing, ruling = None, self._unseen(way, outcome)
         try:
-            landing = self._settle(way, permit, outcome)
+            landing = self._settle(way, permit, outcome, receipt)
             ruling = self._ruling(way, outcome)
         finally:
-            record = self._trail.append("outcome", outcome_body(outcome, receipt, landing, ruling, way.seal))
+            body = outcome_body(outcome, receipt, landing, ruling, way.seal)
+            record = self._endings.record(permit.nonce, "outcome", body)
         if landing is not None and landing.reason_code:
             emit("gate.success_not_noted", tool=way.tool.name, reason_code=landing.reason_code)
         emit("gate.outcome", tool=way.tool.name, status=outcome.status, duration_ms=outcome.duration_ms)
@@ -205,10 +232,15 @@ class Passage:
 
     def _ruling(self, way: Way, outcome: Outcome) -> Ruling | None:
         """What becomes of the result; None where no spec judges it, or where it is the machinery that failed."""
-        judges = way.shared.judges
-        if outcome.status == "sandbox_failure" or not has_rules(judges, way.tool.name):
+        if self._unseen(way, outcome) is None:
             return None
-        return ResultJudge(judges, self._engines, way.call, partial(self._moments, way)).ruling(outcome)
+        return ResultJudge(way.shared.judges, self._engines, way.call, partial(self._moments, way)).ruling(outcome)
+
+    @staticmethod
+    def _unseen(way: Way, outcome: Outcome) -> Ruling | None:
+        """What becomes of the result as long as nobody has judged it; None where nobody is to."""
+        judged = outcome.status != "sandbox_failure" and has_rules(way.shared.judges, way.tool.name)
+        return UNSEEN if judged else None
 
 
 def _receipt(way: Way, permit: Permit, proofs: Proofs) -> Receipt:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -16,6 +17,9 @@ from sandbox.ir import Json
 
 BOUND: Final = ("contract_digest", "contracts", "run_digest", "image_digest", "source_digest", "approved_by")
 """What an intent and its receipt both name."""
+
+ENDINGS: Final = frozenset({"outcome", "cancelled", "interrupted"})
+"""Kinds of records that say how a call ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +56,31 @@ def check_receipts(path: Path) -> Balance:
             case _:
                 pass  # nothing ran
     return Balance(receipts, interrupted, len(intents.keys() - cancelled))
+
+
+def ended(path: Path, nonces: AbstractSet[str]) -> frozenset[tuple[str, str]]:
+    """Which endings of these calls are in the record: nonce and kind. RecordBroken where it cannot be read.
+
+    A torn last line is no record. Each line is looked at once, and read only where it names one of the calls.
+    """
+    found: set[tuple[str, str]] = set()
+    try:
+        with path.open(encoding="ascii") as file:
+            for line in file:
+                if line.endswith("\n") and any(nonce in line for nonce in nonces):
+                    found.update(_ending(line, nonces))
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        message = f"the record `{path}` cannot be read: {type(error).__name__}"
+        raise RecordBroken(message) from error
+    return frozenset(found)
+
+
+def _ending(line: str, nonces: AbstractSet[str]) -> Iterator[tuple[str, str]]:
+    record = json.loads(line)
+    kind, body = record["kind"], record["body"]
+    nonce = body["receipt"].get("nonce") if kind == "outcome" else body.get("nonce")
+    if kind in ENDINGS and nonce in nonces:
+        yield nonce, kind
 
 
 def _records(path: Path) -> Iterator[tuple[int, str, Mapping[str, Json]]]:

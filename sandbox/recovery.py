@@ -9,8 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import product
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from sandbox.endings import recover_endings
 from sandbox.errors import UsageError
 from sandbox.events import emit
 from sandbox.holders import FACTS, Holders
@@ -20,7 +22,7 @@ from sandbox.machine import tick
 from sandbox.opening import Checked, check_state
 from sandbox.policy import Policy
 from sandbox.state import Transaction
-from sandbox.trail import Trail, interrupted_body
+from sandbox.trail import Trail
 
 if TYPE_CHECKING:
     from sandbox.prove.standing import Standing
@@ -30,7 +32,9 @@ MAX_PAIRS: Final = 1_000_000
 """Pairs of a principal and a session that are looked at when a gate opens: some seconds."""
 
 
-def recover(transaction: Transaction, policy: Policy, proofs: Checked, trail: Trail, now_ms: int) -> int:
+def recover(
+    transaction: Transaction, policy: Policy, proofs: Checked, trail: Trail, *, record: Path, now_ms: int
+) -> int:
     """Takes over the state of every spec, in this transaction; returns how many calls dead processes left unfinished.
 
     Their budget stays spent. Raises UsageError where a stored state is none that its spec, or the proofs of it, speak
@@ -44,11 +48,7 @@ def recover(transaction: Transaction, policy: Policy, proofs: Checked, trail: Tr
         if before is not None and before != digest:
             trail.append("spec_changed", {"spec": name, "before": before, "after": digest})
             emit("gate.spec_changed", spec=name, before=before, after=digest)
-    lost = transaction.unfinished()
-    for reservation in lost:
-        trail.append("interrupted", interrupted_body(reservation))
-        transaction.advance(reservation.nonce, expect=reservation.status, to="interrupted")
-    return len(lost)
+    return recover_endings(transaction, trail, record)
 
 
 def _check(transaction: Transaction, contract: Contract, found: Standing, now_ms: int) -> None:

@@ -78,6 +78,16 @@ class Reservation:
 
 
 @dataclass(frozen=True, slots=True)
+class Ending:
+    """How a call ended, as its record is to say it: noted with the settlement, until it is known to be on record."""
+
+    nonce: str
+    kind: str
+    body: str
+    """Canonical JSON."""
+
+
+@dataclass(frozen=True, slots=True)
 class Switch:
     """The kill switch as it stands: whether it is thrown, and how often it was."""
 
@@ -354,6 +364,29 @@ class Transaction:
         self._move(nonce, reservation.status, "cancelled")
         return True
 
+    # --- endings that may not be on record -------------------------------------------------------
+
+    def note_ending(self, ending: Ending) -> None:
+        """Keep an ending with what settled it; a second one of the same kind is a Fault."""
+        digest = text_digest(ending.body)
+        self._run("INSERT INTO endings VALUES (?, ?, ?, ?)", ending.nonce, ending.kind, ending.body, digest)
+
+    def forget_ending(self, nonce: str, kind: str) -> None:
+        """Let go of an ending that is on record."""
+        self._run("DELETE FROM endings WHERE nonce = ? AND kind = ?", nonce, kind)
+
+    def lost_endings(self) -> tuple[Ending, ...]:
+        """Endings that may not be on record and whose process is gone, in the order in which they were noted.
+
+        Fault for one that does not have its digest.
+        """
+        rows = self._run("SELECT nonce, kind, body, digest FROM endings ORDER BY rowid")
+        return tuple(_read_ending(row) for row in rows if self._is_lost(str(row[0])))
+
+    def _is_lost(self, nonce: str) -> bool:
+        found = self.reservation(nonce)
+        return found is None or not _owner_lives(found)
+
     def _spent(self, nonce: str) -> list[tuple[Part, int, str | None]]:
         """What a permit changed: the row, its version right after, and the document before it, if it is still there."""
         rows = self._run(
@@ -431,6 +464,14 @@ class Transaction:
             message = "the transaction has ended"
             raise Fault(message, "state.ended")
         return run(self._connection, statement, *parameters)
+
+
+def _read_ending(row: Row) -> Ending:
+    nonce, kind, body, digest = (str(each) for each in row)
+    if digest != text_digest(body):
+        what = f"how `{nonce}` ended does not have its digest"
+        raise corrupt(what)
+    return Ending(nonce, kind, body)
 
 
 def _used(nonce: str) -> Fault:

@@ -23,11 +23,11 @@ Row: TypeAlias = "tuple[str | int | None, ...]"
 
 _SQLITE: Final = "sqlite:///"
 _APPLICATION_ID: Final = 1_520_283_845
-_FORMAT: Final = 4
+_FORMAT: Final = 5
 _SCHEMA: Final = """
 PRAGMA journal_mode = WAL;
 PRAGMA application_id = 1520283845;
-PRAGMA user_version = 4;
+PRAGMA user_version = 5;
 CREATE TABLE meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT;
 INSERT INTO meta VALUES ('kill_epoch', 0), ('stopped', 0);
 CREATE TABLE state (
@@ -46,6 +46,9 @@ CREATE TABLE spent (
     nonce TEXT NOT NULL, contract TEXT NOT NULL, scope TEXT NOT NULL, holder TEXT NOT NULL,
     version_after INTEGER NOT NULL, before TEXT, before_digest TEXT NOT NULL,
     PRIMARY KEY (nonce, contract, scope, holder)
+) STRICT;
+CREATE TABLE endings (
+    nonce TEXT NOT NULL, kind TEXT NOT NULL, body TEXT NOT NULL, digest TEXT NOT NULL, PRIMARY KEY (nonce, kind)
 ) STRICT;
 CREATE INDEX spent_of ON spent (contract, scope, holder);
 CREATE INDEX unfinished ON reservations (status) WHERE status IN ('reserved', 'running');

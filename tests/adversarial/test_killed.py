@@ -7,11 +7,13 @@ import subprocess
 import sys
 from pathlib import Path
 
-from gatekit import SpyRunner, kinds, open_gate, payment
+import pytest
+from gatekit import SpyRunner, kinds, left_running, open_gate, payment, records
 
 from sandbox.audit import verify
 from sandbox.gate import Gate
 from sandbox.machine import effective, tick
+from sandbox.receipts import Balance, check_receipts
 
 PROGRAM = Path(__file__).with_name("killed_gate.py")
 FEWEST_STEPS = 20
@@ -29,28 +31,15 @@ def statuses(gate: Gate) -> list[str]:
     return [row[0] for row in gate._store._connection.execute("SELECT status FROM reservations").fetchall()]
 
 
-def check(folder: Path) -> tuple[int, int, list[str]]:
-    """Open what a kill left; give back the effects, the cents spent, and the reservations' statuses."""
-    effects = (folder / "effects").read_text().count("paid") if (folder / "effects").exists() else 0
-    before = kinds(folder)
-    with open_gate(folder) as gate:
-        cents, found = spent(gate), statuses(gate)
-        chain = verify(folder / ".sandbox/state.audit.jsonl")
-        recorded = kinds(folder)
-        gate.call(payment(amount="1.00"))
-        assert spent(gate) == cents + 100
-    assert chain.records == len(recorded)
-    assert recorded[: len(before)] == before
-    assert not {"reserved", "running"} & set(found)
-    assert ("interrupted" in recorded) == (found == ["interrupted"])
-    assert effects <= recorded.count("intent") <= 1
-    return effects, cents, found
+def kept_endings(gate: Gate) -> int:
+    return int(gate._store._connection.execute("SELECT count(*) FROM endings").fetchone()[0])
 
 
-def test_wherever_the_process_is_killed_nothing_is_lost_doubled_or_half_written(tmp_path: Path) -> None:
+def killed(root: Path, what: str, fewest: int = FEWEST_STEPS) -> list[Path]:
+    """What was left by a process that was killed at its first step, at its second, and so on to the last."""
     tests = Path(__file__).resolve().parents[1]
     done = subprocess.run(
-        [sys.executable, PROGRAM, tmp_path],
+        [sys.executable, PROGRAM, root, what],
         env={**os.environ, "PYTHONPATH": os.pathsep.join((str(tests), str(tests.parent)))},
         capture_output=True,
         text=True,
@@ -59,20 +48,88 @@ def test_wherever_the_process_is_killed_nothing_is_lost_doubled_or_half_written(
     )
     assert done.returncode == 0, done.stderr
     steps = int(done.stdout.split()[-1])
-    assert steps >= FEWEST_STEPS, done.stderr
-    seen = [check(tmp_path / str(step)) for step in range(1, steps + 1)]
+    assert steps >= fewest, done.stderr
+    return [root / str(step) for step in range(1, steps + 1)]
+
+
+def endings(folder: Path) -> list[str]:
+    """What the record says of the one call that was intended before anything was killed, after its intent."""
+    found = records(folder)
+    nonces = [each["body"]["nonce"] for each in found if each["kind"] == "intent"]
+    if not nonces:
+        return []
+    return [
+        each["kind"]
+        for each in found
+        if each["kind"] != "intent" and each["body"].get("receipt", each["body"]).get("nonce") == nonces[0]
+    ]
+
+
+def check(folder: Path) -> tuple[int, int, list[str]]:
+    """Open what a kill left; give back the effects, the cents spent, and the reservations' statuses."""
+    record = folder / ".sandbox/state.audit.jsonl"
+    effects = (folder / "effects").read_text().count("paid") if (folder / "effects").exists() else 0
+    before = kinds(folder)
+    with open_gate(folder) as gate:
+        cents, found = spent(gate), statuses(gate)
+        chain = verify(record)
+        recorded, ended = kinds(folder), endings(folder)
+        assert kept_endings(gate) == 0
+        gate.call(payment(amount="1.00"))
+        assert spent(gate) == cents + 100
+    assert chain.records == len(recorded)
+    assert recorded[: len(before)] == before
+    assert not {"reserved", "running"} & set(found)
+    assert ("interrupted" in recorded) == (found == ["interrupted"])
+    assert effects <= recorded.count("intent") <= 1
+    assert check_receipts(record).unfinished == 0
+    assert len(set(ended)) == len(ended)
+    with open_gate(folder):
+        assert kinds(folder) == [*recorded, "intent", "outcome"], "a second opening finds nothing to do"
+    return effects, cents, found
+
+
+def test_wherever_the_process_is_killed_nothing_is_lost_doubled_or_half_written(tmp_path: Path) -> None:
+    folders = killed(tmp_path, "ok")
+    seen = [check(folder) for folder in folders]
     for effects, cents, found in seen:
         assert cents == (1000 if found else 0)
         assert effects == 0 or (cents == 1000 and found)
     assert {"interrupted", "settled"} <= {status for _, _, found in seen for status in found}
     assert {0, 1} == {effects for effects, _, _ in seen}
+    assert {("interrupted",), ("outcome",)} == {tuple(endings(folder)) for folder in folders}
+
+
+def test_wherever_it_is_killed_while_it_gives_back_what_never_started_the_record_says_how_it_ended(
+    tmp_path: Path,
+) -> None:
+    folders = killed(tmp_path, "never")
+    seen = [check(folder) for folder in folders]
+    for _, cents, found in seen:
+        assert cents == (1000 if found and found != ["cancelled"] else 0)
+    assert {"interrupted", "cancelled"} <= {status for _, _, found in seen for status in found}
+    for folder, (_, _, found) in zip(folders, seen, strict=True):
+        assert found != ["cancelled"] or endings(folder) == ["cancelled", "outcome"]
+
+
+@pytest.mark.parametrize(("what", "ended"), [("ok", ["outcome"]), ("never", ["cancelled", "outcome"])])
+def test_an_ending_that_was_not_recorded_is_recorded_once_wherever_the_recovery_is_killed(
+    tmp_path: Path, what: str, ended: list[str]
+) -> None:
+    folders = killed(tmp_path, f"recover-{what}", fewest=4)
+    assert endings(tmp_path / "left") == []
+    for folder in folders:
+        check(folder)
+        assert endings(folder) == ended
+        assert [each["kind"] for each in records(folder) if each["body"].get("recovered") is True] == ended
+    assert check_receipts(folders[0] / ".sandbox/state.audit.jsonl") == Balance(2, 0, 0)
 
 
 def test_an_interrupted_call_is_never_repeated_by_the_gate(tmp_path: Path) -> None:
     runner = SpyRunner()
     with open_gate(tmp_path, runner=runner) as gate:
         gate.call(payment())
-        gate._store._connection.execute("UPDATE reservations SET status = 'running', owner_start = 'gone'")
+        left_running(gate)
     again = SpyRunner()
     with open_gate(tmp_path, runner=again) as gate:
         assert statuses(gate) == ["interrupted"]

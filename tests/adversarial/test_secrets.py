@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from gatekit import HandClock, SpyRunner, kinds, open_gate, records, spec_file
+from gatekit import HandClock, SpyRunner, kinds, left_running, open_gate, records, spec_file
 
 from sandbox.adapters.front import Front, fronts
 from sandbox.approve import Approval, ApprovalRequest, Refused, TerminalApprover
@@ -243,7 +243,7 @@ def test_engines_that_fail_on_a_secret_repeat_nothing_of_it(tmp_path: Path, monk
 def test_an_interrupted_call_is_recorded_without_it(tmp_path: Path) -> None:
     with open_gate(tmp_path, text=SPEC) as gate:
         gate.call(unlock())
-        gate._store._connection.execute("UPDATE reservations SET status = 'running', owner_start = 'gone'")
+        left_running(gate)
     open_gate(tmp_path, text=SPEC).close()
     assert kinds(tmp_path)[-1] == "interrupted"
     assert_clean_files(tmp_path)

@@ -75,6 +75,7 @@ LAYERS: dict[str, int] = {
     # 4: the whole way, and the proof about it
     "aftermath": 4,
     "consent": 4,
+    "endings": 4,
     "gate": 4,
     "judging": 4,
     "opening": 4,
@@ -152,6 +153,8 @@ SAME_LAYER: frozenset[tuple[str, str]] = frozenset(
         ("aftermath", "judging"),
         ("gate", "recovery"),
         ("recovery", "opening"),
+        ("passage", "endings"),
+        ("recovery", "endings"),
         ("gate", "watch"),
         ("passage", "watch"),
         ("gate", "rehearsal"),  # advice is judged on a state of its own

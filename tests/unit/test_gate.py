@@ -17,6 +17,7 @@ from gatekit import (
     SpyRunner,
     digest_of,
     kinds,
+    left_running,
     open_gate,
     payment,
     records,
@@ -464,9 +465,7 @@ def test_a_permit_is_used_once(tmp_path: Path) -> None:
 def test_what_a_dead_process_left_is_interrupted_and_stays_spent(tmp_path: Path) -> None:
     with open_gate(tmp_path) as gate:
         gate.call(payment())
-        gate._store._connection.execute(
-            "UPDATE reservations SET status = 'running', owner_pid = 1, owner_start = 'another boot'"
-        )
+        left_running(gate)
     with open_gate(tmp_path) as gate:
         assert (spent(gate), statuses(gate)) == (1000, ["interrupted"])
     assert kinds(tmp_path) == ["intent", "outcome", "interrupted"]

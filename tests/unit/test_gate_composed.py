@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from gatekit import NOON, PAYMENTS, STRANGER, HandClock, SpyRunner, kinds, payment, records
+from gatekit import NOON, PAYMENTS, STRANGER, HandClock, SpyRunner, kinds, left_running, payment, records
 
 from sandbox import ir
 from sandbox.approve import ApprovalRequest, Approver, ScriptedApprover
@@ -239,7 +239,7 @@ def test_what_a_dead_process_reserved_stays_spent_in_every_spec(tmp_path: Path) 
     with extending(tmp_path, runner=SpyRunner(dies)) as gate:
         with pytest.raises(SystemExit):
             gate.call(payment())
-        gate._store._connection.execute("UPDATE reservations SET status = 'running', owner_start = 'gone'")
+        left_running(gate)
     with extending(tmp_path) as gate:
         assert states(gate) == {"payments": {"sent_today": 1000}, "ceiling": {"seen": 1}}
     assert kinds(tmp_path)[-1] == "interrupted"

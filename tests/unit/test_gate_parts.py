@@ -12,7 +12,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
-from gatekit import NOON, PAYMENTS, SpyRunner, digest_of, kinds, open_gate, payment, records, spec_file
+from gatekit import NOON, PAYMENTS, SpyRunner, digest_of, kinds, left_running, open_gate, payment, records, spec_file
 
 from sandbox import ir
 from sandbox.audit import AuditLog, verify
@@ -108,7 +108,7 @@ def test_after_a_crash_the_containers_of_the_dead_are_looked_for(
     monkeypatch.setattr("sandbox.execute.reap.reap", lambda engine: reaped.append(engine) or 1)
     with open_gate(tmp_path) as gate:
         gate.call(payment())
-        gate._store._connection.execute("UPDATE reservations SET status = 'running', owner_start = 'gone'")
+        left_running(gate)
     Gate.open(tmp_path / "payments.yaml").close()
     assert (len(reaped), reaped[1]) == (2, "closed")
     Gate.open(tmp_path / "payments.yaml").close()
@@ -119,7 +119,7 @@ def test_without_an_engine_nothing_is_left_to_reap(tmp_path: Path, monkeypatch: 
     monkeypatch.setenv("DOCKER_HOST", "tcp://192.0.2.1:2375")
     with open_gate(tmp_path) as gate:
         gate.call(payment())
-        gate._store._connection.execute("UPDATE reservations SET status = 'running', owner_start = 'gone'")
+        left_running(gate)
     Gate.open(tmp_path / "payments.yaml").close()
     assert kinds(tmp_path)[-1] == "interrupted"
 
@@ -194,7 +194,7 @@ def test_every_receipt_fits_its_intent(tmp_path: Path) -> None:
     with open_gate(tmp_path, runner=SpyRunner(lambda _: next(outcomes))) as gate:
         gate.call(payment())
         gate.attempt(payment())
-        gate._store._connection.execute("UPDATE reservations SET status = 'running', owner_start = 'gone'")
+        left_running(gate)
         with gate._store.transaction() as transaction:
             assert transaction.unfinished()
     with open_gate(tmp_path):

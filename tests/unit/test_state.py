@@ -575,7 +575,7 @@ def test_a_database_of_another_program_or_version_is_refused(tmp_path: Path) -> 
     older = sqlite3.connect(tmp_path / "new" / "state.db")
     older.execute("PRAGMA user_version = 1")
     older.close()
-    with pytest.raises(UsageError, match="format 1, this version reads 4"):
+    with pytest.raises(UsageError, match="format 1, this version reads 5"):
         Store.open(url_of(tmp_path / "new"), "")
 
 
