@@ -70,10 +70,10 @@ def asking(contract: Contract, env: Environment) -> tuple[dict[str, Term], Calla
 def _symbol(
     variable: Variable, key: z3.ExprRef, asked: dict[int, Asked], make: Callable[[str, z3.Context], z3.ExprRef]
 ) -> z3.ExprRef:
-    found = asked.get(key.get_id())  # the key is held, so that its id stays its own
+    found = asked.get(identity(key))  # the key is held, so that its id stays its own
     if found is None:
         found = Asked(variable, key, make(f"asked_{variable.name}@{len(asked)}", key.ctx))
-        asked[key.get_id()] = found
+        asked[identity(key)] = found
     return found.symbol
 
 
@@ -91,10 +91,22 @@ def answers(
     """
     held = {name: frozenset(map(str, each)) if isinstance(each, tuple) else each for name, each in state.items()}
     for each in asked:
-        identity = each.key.get_id()
-        key = known[identity] if identity in known else _read(reduced(each.key), key_sort(each.variable))
-        if key is not None or identity in known:
+        found = identity(each.key)
+        if found not in known and is_symbol(each.key):
+            continue
+        key = known[found] if found in known else _read(reduced(each.key), key_sort(each.variable))
+        if key is not None or found in known:
             yield each.symbol, _value(each.variable, key, held[each.variable.name], each.key.ctx)
+
+
+def identity(term: z3.ExprRef) -> int:
+    """What tells a term from every other that is held: Z3 keeps equal terms once. Asking Z3 for its id takes longer."""
+    return int(term.as_ast().value)
+
+
+def is_symbol(term: z3.ExprRef) -> bool:
+    """Whether a term is a free constant: what a call gives a value, or does not."""
+    return bool(term.num_args() == 0 and term.decl().kind() == z3.Z3_OP_UNINTERPRETED)
 
 
 def key_sort(variable: Variable) -> ScalarSort | None:

@@ -15,7 +15,7 @@ from sandbox.call import Call, Decision, Engines, EngineVerdict, Value, Verdict
 from sandbox.evaluate import Closure, Env, Test, Text, evaluate, text, truth
 from sandbox.ir import Assignment, Contract, Rule, Tool
 from sandbox.lookups import KeyRefusedError, Lookups, Members, checks_of
-from sandbox.machine import StateValue, Update, rule_of, verdict_of
+from sandbox.machine import StateValue, Update, decided
 from sandbox.seal import has_secrets
 
 Facts: TypeAlias = Mapping[str, Value]
@@ -86,9 +86,7 @@ class EnginePair:
 @dataclass(frozen=True, slots=True)
 class _CompiledTool:
     tool: Tool
-    verdict: Closure
-    rule: Closure
-    fires: tuple[tuple[str, Test], ...]
+    rules: tuple[tuple[Rule, Test], ...]
     then: tuple[_Step, ...]
     on_success: tuple[_Step, ...]
     secretive: bool
@@ -120,13 +118,12 @@ class Evaluator:
         compiled = self._tools[call.tool]
         lookups = Lookups(self._checks, repeats=not compiled.secretive)
         env = _env(call, lookups.over(state), facts)
-        verdict = cast("Verdict", compiled.verdict(env))
-        rule = cast("str", compiled.rule(env))
-        fired = tuple(name for name, fires in compiled.fires if fires(env))
+        fired = [rule for rule, fires in compiled.rules if fires(env)]
+        verdict, rule = decided(fired)
         lookups.settle()
         updates = {} if verdict == "deny" else _updates(compiled.then, env, lookups)
         lookups.settle()
-        return Claim(verdict, rule, fired, updates)
+        return Claim(verdict, rule, tuple([each.id for each in fired]), updates)
 
     def success(self, call: Call, state: Mapping[str, StateValue], facts: Facts = NO_FACTS) -> dict[str, Update]:
         """What `on_success` assigns at an effective state, once the call has ended `ok`. Raises as `claim`."""
@@ -140,9 +137,8 @@ class Evaluator:
         self, call: Call, state: Mapping[str, StateValue], facts: Facts = NO_FACTS
     ) -> tuple[tuple[Rule, bool], ...]:
         """Each rule of the call's tool, in file order, with its value."""
-        compiled = self._tools[call.tool]
         env = _env(call, cast("Mapping[str, Value]", state), facts)
-        return tuple((rule, fires(env)) for rule, (_, fires) in zip(compiled.tool.rules, compiled.fires, strict=True))
+        return tuple((rule, fires(env)) for rule, fires in self._tools[call.tool].rules)
 
     def tool(self, name: str) -> Tool:
         """The tool of a parsed call."""
@@ -223,13 +219,11 @@ def _updates(then: tuple[_Step, ...], env: Env, lookups: Lookups) -> dict[str, U
 
 
 def _compile(tool: Tool) -> _CompiledTool:
-    fires = tuple((rule.id, truth(rule.when)) for rule in tool.rules)
+    rules = tuple((rule, truth(rule.when)) for rule in tool.rules)
     then, on_success = (
         tuple(_step(assignment) for assignment in assignments) for assignments in (tool.then, tool.on_success)
     )
-    return _CompiledTool(
-        tool, evaluate(verdict_of(tool)), evaluate(rule_of(tool)), fires, then, on_success, has_secrets(tool)
-    )
+    return _CompiledTool(tool, rules, then, on_success, has_secrets(tool))
 
 
 def _step(assignment: Assignment) -> _Step:

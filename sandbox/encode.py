@@ -97,7 +97,7 @@ from sandbox.ir import (
     Variable,
     sort_of,
 )
-from sandbox.regex import literal_re, path_language, python_string, to_z3, z3_string
+from sandbox.regex import Atom, atom_re, path_language, python_string, to_z3, z3_integer, z3_string
 from sandbox.url_shapes import SHAPES, host_facts
 
 if TYPE_CHECKING:
@@ -171,6 +171,8 @@ class MapTerm:
 
 Term: TypeAlias = z3.ExprRef | ListTerm | RecordTerm | SetTerm | MapTerm
 Keys: TypeAlias = Callable[[Bound], tuple[z3.ExprRef, ...]]
+Atoms: TypeAlias = Callable[[z3.ExprRef, Atom], z3.BoolRef]
+"""What stands for a constant string predicate of a term: in a proof a membership, of one call a symbol (`ground`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +195,7 @@ class Environment:
     facts: Mapping[str, z3.ExprRef] = field(default_factory=dict)
     bound: Mapping[str, Term] = field(default_factory=dict)
     keys: Keys | None = None
+    atoms: Atoms | None = None
 
 
 def encode(expr: Expr, env: Environment) -> Term:  # noqa: PLR0915 - one arm an operator, as in the twin
@@ -250,7 +253,7 @@ def encode(expr: Expr, env: Environment) -> Term:  # noqa: PLR0915 - one arm an 
             return part_test("contains", subject, part, env)
         case Matches(subject=subject, pattern=pattern):
             whole, lower = unlowered(subject)
-            return z3.InRe(scalar(whole, env), to_z3(pattern, mode="search", lower=lower, ctx=env.ctx))
+            return satisfies(scalar(whole, env), Atom(pattern, "matches", lower), env)
         case Lower():
             message = "`lowerAscii` has no term of its own: it stands under a constant predicate"
             raise Fault(message, "fault.unsupported")
@@ -351,15 +354,22 @@ def equality(left: Expr, right: Expr, env: Environment) -> z3.BoolRef:
     for one, other in ((left, right), (right, left)):
         if isinstance(one, Lower):
             part = constant_text(other)
-            return z3.InRe(scalar(one.operand, env), literal_re(part, where="is", lower=True, ctx=env.ctx))
+            return satisfies(scalar(one.operand, env), Atom(part, "is", lower=True), env)
     return scalar(left, env) == scalar(right, env)
+
+
+def satisfies(subject: z3.ExprRef, atom: Atom, env: Environment) -> z3.BoolRef:
+    """Whether the subject is in the atom's language: what the environment says of it, else a membership of its own."""
+    if env.atoms is not None:
+        return env.atoms(subject, atom)
+    return z3.InRe(subject, atom_re(atom, env.ctx))
 
 
 def part_test(where: Literal["starts", "ends", "contains"], subject: Expr, part: Expr, env: Environment) -> z3.BoolRef:
     """A part test: an atom where the part is constant, a word predicate where it is not."""
     whole, lower = unlowered(subject)
     if isinstance(part, Const) or lower:
-        return z3.InRe(scalar(whole, env), literal_re(constant_text(part), where=where, lower=lower, ctx=env.ctx))
+        return satisfies(scalar(whole, env), Atom(constant_text(part), where, lower), env)
     test = {"starts": z3.PrefixOf, "ends": z3.SuffixOf, "contains": lambda piece, of: z3.Contains(of, piece)}[where]
     return test(scalar(part, env), scalar(whole, env))
 
@@ -451,11 +461,11 @@ def literal(value: Value, sort: Sort, ctx: z3.Context) -> z3.ExprRef:
         case BoolSort() if isinstance(value, bool):
             return z3.BoolVal(val=value, ctx=ctx)
         case IntSort() | DecimalSort() | TimestampSort() | DurationSort() if type(value) is int:
-            return z3.IntVal(value, ctx)
+            return z3_integer(value, ctx)
         case StringSort() if isinstance(value, str):
             return z3_string(value, ctx)
         case EnumSort(values=values) if isinstance(value, str):
-            return z3.IntVal(values.index(value), ctx)
+            return z3_integer(values.index(value), ctx)
         case TextSort() if isinstance(value, str):
             return z3.IntVal(len(value), ctx)
         case _:

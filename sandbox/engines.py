@@ -65,6 +65,12 @@ class SolverWorker:
         with self._lock:
             self._running()
 
+    @property
+    def pid(self) -> int | None:
+        """The child's process, while there is one."""
+        child = self._child
+        return None if child is None else child.pid
+
     def confirm(self, call: Call, state: Mapping[str, StateValue], facts: Facts, claim: Claim) -> Confirmation:
         """The child's verdict and objection; a fault, and the child killed, if it is late, gone or speaks oddly."""
         return self._confirmed(call, state, facts, claim.verdict, claim.updates)

@@ -6,7 +6,8 @@ No source text is generated and nothing here can fail on a well-typed expression
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import operator
+from collections.abc import Callable, Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias, assert_never, cast
@@ -55,9 +56,12 @@ from sandbox.ir import (
 from sandbox.regex import search_matcher
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Env:
-    """What names stand for while one call is judged. `bound` is filled by quantifiers only."""
+    """What names stand for while one call is judged. `bound` is filled by quantifiers only.
+
+    Not frozen, for a frozen one takes four times as long to make; only `bind` writes to it.
+    """
 
     args: Mapping[str, Value]
     state: Mapping[str, Value]
@@ -67,6 +71,8 @@ class Env:
 
 Closure: TypeAlias = Callable[[Env], Value]
 Test: TypeAlias = Callable[[Env], bool]
+Predicate: TypeAlias = Callable[[Value], bool]
+Operation: TypeAlias = Callable[..., Value]
 Number: TypeAlias = Callable[[Env], int]
 Text: TypeAlias = Callable[[Env], str]
 Sequence: TypeAlias = Callable[[Env], tuple[Value, ...]]
@@ -102,29 +108,25 @@ def evaluate(expr: Expr) -> Closure:  # noqa: PLR0915 - one arm an operator, as 
             test = truth(operand)
             return lambda env: not test(env)
         case And(operands=operands):
-            tests = tuple(truth(operand) for operand in operands)
-            return lambda env: all(test(env) for test in tests)
+            return every(tuple(truth(operand) for operand in operands))
         case Or(operands=operands):
-            tests = tuple(truth(operand) for operand in operands)
-            return lambda env: any(test(env) for test in tests)
+            choice = one_of(operands)
+            if choice is not None:
+                return found_in(*choice)
+            return some(tuple(truth(operand) for operand in operands))
         case Ite(condition=condition, then=then, otherwise=otherwise):
             test, yes, no = truth(condition), evaluate(then), evaluate(otherwise)
             return lambda env: yes(env) if test(env) else no(env)
         case Eq(left=left, right=right):
-            one, other = evaluate(left), evaluate(right)
-            return lambda env: one(env) == other(env)
+            return applied(operator.eq, left, right)
         case Lt(left=left, right=right):
-            low, high = number(left), number(right)
-            return lambda env: low(env) < high(env)
+            return applied(operator.lt, left, right)
         case Le(left=left, right=right):
-            low, high = number(left), number(right)
-            return lambda env: low(env) <= high(env)
+            return applied(operator.le, left, right)
         case Add(left=left, right=right):
-            a, b = number(left), number(right)
-            return lambda env: a(env) + b(env)
+            return applied(operator.add, left, right)
         case Sub(left=left, right=right):
-            a, b = number(left), number(right)
-            return lambda env: a(env) - b(env)
+            return applied(operator.sub, left, right)
         case Neg(operand=operand):
             a = number(operand)
             return lambda env: -a(env)
@@ -141,14 +143,11 @@ def evaluate(expr: Expr) -> Closure:  # noqa: PLR0915 - one arm an operator, as 
             items = sequence(operand)
             return lambda env: len(items(env))
         case StartsWith(subject=subject, part=part):
-            whole, piece = text(subject), text(part)
-            return lambda env: whole(env).startswith(piece(env))
+            return applied(str.startswith, subject, part)
         case EndsWith(subject=subject, part=part):
-            whole, piece = text(subject), text(part)
-            return lambda env: whole(env).endswith(piece(env))
+            return applied(str.endswith, subject, part)
         case Contains(subject=subject, part=part):
-            whole, piece = text(subject), text(part)
-            return lambda env: piece(env) in whole(env)
+            return applied(operator.contains, subject, part)
         case Matches(subject=subject, pattern=pattern):
             whole, found = text(subject), search_matcher(pattern)
             return lambda env: found(whole(env))
@@ -162,10 +161,14 @@ def evaluate(expr: Expr) -> Closure:  # noqa: PLR0915 - one arm an operator, as 
             items = sequence(of)
             return lambda env: items(env)[position]
         case All(variable=variable, over=over, body=body):
-            holds, items = truth(body), sequence(over)
+            holds, items, alone = truth(body), sequence(over), of_element(body, variable)
+            if alone is not None:
+                return ranging(all, alone, items)
             return lambda env: all(holds(bind(env, variable, item)) for item in items(env))
         case Exists(variable=variable, over=over, body=body):
-            holds, items = truth(body), sequence(over)
+            holds, items, alone = truth(body), sequence(over), of_element(body, variable)
+            if alone is not None:
+                return ranging(any, alone, items)
             return lambda env: any(holds(bind(env, variable, item)) for item in items(env))
         case ExistsOne(variable=variable, over=over, body=body):
             holds, items = truth(body), sequence(over)
@@ -187,6 +190,91 @@ def evaluate(expr: Expr) -> Closure:  # noqa: PLR0915 - one arm an operator, as 
             return lambda env: all(holds(bind(env, variable, key)) for key in kept(env))
         case _:
             assert_never(expr)
+
+
+# --- the commonest shapes, with fewer calls -----------------------------------------------------------
+
+
+def applied(operation: Operation, left: Expr, right: Expr) -> Closure:
+    """`operation` of the operands' values; an argument beside a constant is read without a closure of its own."""
+    match left, right:
+        case Arg(name=name), Const(value=value):
+            return lambda env: operation(env.args[name], value)
+        case _, Const(value=value):
+            one = evaluate(left)
+            return lambda env: operation(one(env), value)
+        case _:
+            one, other = evaluate(left), evaluate(right)
+            return lambda env: operation(one(env), other(env))
+
+
+def every(tests: tuple[Test, ...]) -> Test:
+    """Whether all of some tests hold; of two, without a loop."""
+    match tests:
+        case (one, other):
+            return lambda env: one(env) and other(env)
+        case _:
+            return lambda env: all(test(env) for test in tests)
+
+
+def some(tests: tuple[Test, ...]) -> Test:
+    """Whether one of some tests holds; of two, without a loop."""
+    match tests:
+        case (one, other):
+            return lambda env: one(env) or other(env)
+        case _:
+            return lambda env: any(test(env) for test in tests)
+
+
+def one_of(operands: tuple[Expr, ...]) -> tuple[Expr, frozenset[Value]] | None:
+    """The subject and the constants of a disjunction that only compares one subject with constants of its sort."""
+    match operands:
+        case (Eq(left=subject, right=Const()), _, *_):
+            values = frozenset(value for each in operands for value in compared(each, subject))
+            return (subject, values) if all(compared(each, subject) for each in operands) else None
+        case _:
+            return None
+
+
+def found_in(subject: Expr, values: frozenset[Value]) -> Closure:
+    """Whether the subject's value is one of some."""
+    match subject:
+        case Arg(name=name):
+            return lambda env: env.args[name] in values
+        case _:
+            one = evaluate(subject)
+            return lambda env: one(env) in values
+
+
+def compared(expr: Expr, subject: Expr) -> tuple[Value, ...]:
+    """The constant that an equality compares the subject with; of anything else, nothing."""
+    match expr:
+        case Eq(left=left, right=Const(value=value)) if left == subject:
+            return (value,)
+        case _:
+            return ()
+
+
+def of_element(body: Expr, variable: Bound) -> Predicate | None:
+    """The body of a quantifier as a function of the element alone, where it is a test against constants; else None."""
+    match body:
+        case Or(operands=operands) if (choice := one_of(operands)) is not None and choice[0] == variable:
+            return choice[1].__contains__
+        case Eq(left=subject, right=Const(value=value)) if subject == variable:
+            return lambda item: item == value
+        case StartsWith(subject=subject, part=Const(value=str() as part)) if subject == variable:
+            return operator.methodcaller("startswith", part)
+        case EndsWith(subject=subject, part=Const(value=str() as part)) if subject == variable:
+            return operator.methodcaller("endswith", part)
+        case Matches(subject=subject, pattern=pattern) if subject == variable:
+            return cast("Predicate", search_matcher(pattern))
+        case _:
+            return None
+
+
+def ranging(combine: Callable[[Iterable[bool]], bool], alone: Predicate, items: Sequence) -> Test:
+    """A quantifier (`all` or `any`) over a function of the element alone."""
+    return lambda env: combine(map(alone, items(env)))
 
 
 def truth(expr: Expr) -> Test:

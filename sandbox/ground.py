@@ -1,19 +1,22 @@
 """The solver's answer about one ground call: substitute the values into the proved terms, and simplify.
 
 The terms are built once per tool, from the same IR and by the same `encode` that the prover uses; so what is asked
-here is about the very formula that was proved. Only the literal `true` counts: a term that is left over, for
-whatever reason, is a fault.
+here is about the very formula that was proved, but for two things that one call knows: what sets and maps hold at a
+key (`asked`), and whether a string satisfies a constant predicate (`asked_atoms`). Only the literal `true` counts: a
+term that is left over, for whatever reason, is a fault.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Final, TypeAlias
+from itertools import chain
+from typing import TYPE_CHECKING, Final, TypeAlias, cast
 
 import z3
 
-from sandbox.asked import Asked, answers, asking
+from sandbox.asked import Asked, answers, asking, identity, is_symbol
+from sandbox.asked_atoms import AtomBook, compare
 from sandbox.encode import (
     Environment,
     ListTerm,
@@ -49,6 +52,7 @@ from sandbox.ir import (
     sort_of,
 )
 from sandbox.machine import SUCCEED, verdict_of
+from sandbox.regex import Atom
 
 if TYPE_CHECKING:
     from sandbox.call import EngineVerdict, Value
@@ -88,13 +92,21 @@ _Updates: TypeAlias = Mapping[str, tuple[Term, z3.BoolRef]]
 
 @dataclass(frozen=True, slots=True)
 class _Terms:
-    """One tool: its symbols, the claim of each verdict, and each assigned value equated with a free `next_x`."""
+    """One tool: its symbols, the claim of each verdict, and each assigned value equated with a free `next_x`.
+
+    `read` are the ids of the free constants in all of these: of a long list, only what rules look at is put in.
+    `wholes` has, for what the evaluator may claim, all of it in one term: a verdict with every value of `then`, a
+    success with every value of `on_success`.
+    """
 
     env: Environment
+    read: frozenset[int]
     asked: tuple[Asked, ...]
+    atoms: AtomBook
     claims: Mapping[str, z3.BoolRef]
     then: _Updates
     on_success: _Updates
+    wholes: Mapping[str, z3.BoolRef]
 
 
 class GroundChecker:
@@ -107,9 +119,14 @@ class GroundChecker:
         self._checks = 0
 
     def prepare(self) -> None:
-        """Build the terms of every tool now, so that no answer has to wait for them."""
+        """Build the terms of every tool now, so that no answer has to wait for them.
+
+        Raises Fault where automaton and solver say different things of a string predicate in them.
+        """
+        atoms = frozenset[Atom]()
         for tool in self._contract.tools:
-            self._terms_of(tool)
+            atoms |= self._terms_of(tool).atoms.atoms()
+        compare(atoms, self._ctx)
 
     def answer(self, question: Question) -> Answer:
         """The solver's own verdict on the call, and whether it confirms the evaluator's claim."""
@@ -118,8 +135,10 @@ class GroundChecker:
             return Answer("fault", "the solver does not know the tool")
         self._renew()
         terms = self._terms_of(tool)
-        values = substitution(self._contract, tool, terms.env, question)
-        values += lookups(terms.asked, values, question)
+        values = substitution(self._contract, tool, terms.env, terms.read, question)
+        values += lookups(terms, values, question)
+        if self._confirms(terms, values, question):
+            return Answer("allow" if question.verdict == SUCCEED else cast("EngineVerdict", question.verdict), "")
         if question.verdict == SUCCEED:
             return Answer("allow", self._objection_to_updates(tool, terms.on_success, values, question))
         verdict = self._verdict(terms, values, question.verdict)
@@ -128,6 +147,24 @@ class GroundChecker:
         if verdict == "deny":
             return Answer(verdict, "")
         return Answer(verdict, self._objection_to_updates(tool, terms.then, values, question))
+
+    def _confirms(self, terms: _Terms, values: _Pairs, question: Question) -> bool:
+        """Whether all that is claimed reduces to `true` at once. If not, the rest of `answer` finds out why."""
+        written = terms.on_success if question.verdict == SUCCEED else terms.then
+        claimed = {} if question.verdict == "deny" else question.updates
+        if question.verdict not in terms.wholes or (question.verdict != "deny" and set(claimed) != set(written)):
+            return False
+        next_values = [self._stored(name, written[name][0], claimed[name]) for name in claimed]
+        return reduces_to_true(terms.wholes[question.verdict], [*values, *next_values])
+
+    def _stored(self, name: str, following: Term, update: Value) -> Given:
+        """The value that would be stored, for its free `next_x`."""
+        variable = self._contract.variable(name)
+        if variable is None:
+            message = f"`{name}` is no state variable"
+            raise Fault(message)
+        stored = changed(variable, state_symbol(variable, self._ctx), update, self._ctx)
+        return Given(whole(following), whole(stored))
 
     def _verdict(self, terms: _Terms, values: _Pairs, claimed: str) -> EngineVerdict:
         for verdict in (claimed, *VERDICTS):
@@ -139,11 +176,7 @@ class GroundChecker:
         if set(question.updates) != set(written):
             return "the evaluator assigns other variables than the spec"
         for name, (following, equal) in written.items():
-            variable = self._contract.variable(name)
-            if variable is None:
-                return f"`{name}` is no state variable"
-            stored = changed(variable, state_symbol(variable, self._ctx), question.updates[name], self._ctx)
-            if not reduces_to_true(equal, [*values, Given(whole(following), whole(stored))]):
+            if not reduces_to_true(equal, [*values, self._stored(name, following, question.updates[name])]):
                 return f"the evaluator would store another value of `{name}` in `{tool.name}` than the solver"
         return ""
 
@@ -155,11 +188,19 @@ class GroundChecker:
     def _build(self, tool: Tool) -> _Terms:
         free = symbols(self._contract, tool, self._ctx)
         state, asked = asking(self._contract, free)
-        env = replace(free, state=state, facts={**free.facts, **tool_fact(self._contract, tool, self._ctx)})
+        atoms = AtomBook(self._ctx)
+        facts = {**free.facts, **tool_fact(self._contract, tool, self._ctx)}
+        env = replace(free, state=state, facts=facts, atoms=atoms)
         verdict = scalar(verdict_of(tool), env)
         claims = {name: verdict == position for position, name in enumerate(VERDICTS)}
         then, on_success = self._updates(tool.then, env), self._updates(tool.on_success, env)
-        return _Terms(env, asked(), claims, then, on_success)
+        wholes = {name: self._all(claim, {} if name == "deny" else then) for name, claim in claims.items()}
+        wholes[SUCCEED] = self._all(z3.BoolVal(val=True, ctx=self._ctx), on_success)
+        read = frozenset(constants_in([*wholes.values(), *atoms.subjects(), *(each.key for each in asked())]))
+        return _Terms(env, read, asked(), atoms, claims, then, on_success, wholes)
+
+    def _all(self, claim: z3.BoolRef, written: _Updates) -> z3.BoolRef:
+        return z3.And(claim, *(equal for _, equal in written.values()))
 
     def _updates(self, assignments: tuple[Assignment, ...], env: Environment) -> _Updates:
         after = assigned(self._contract, assignments, env)
@@ -175,10 +216,13 @@ class GroundChecker:
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """A symbol, the term that it stands for in this call, and the value of that; None of what is absent or no value."""
+    """A symbol, the term that it stands for in this call, and the value of that; None of what is absent or no value.
+
+    The term is None where none is needed: no term of the tool has the symbol.
+    """
 
     symbol: z3.ExprRef
-    term: z3.ExprRef
+    term: z3.ExprRef | None
     value: Value | None = None
 
 
@@ -192,23 +236,21 @@ def reduces_to_true(term: z3.BoolRef, values: _Pairs) -> bool:
 
 def put_in(term: z3.ExprRef, values: _Pairs) -> z3.Ast:
     """The term with the values put in. The raw call: z3py's own re-checks every pair, at seven times the cost."""
-    ctx, count = term.ctx.ref(), len(values)
-    old, new = (z3.Ast * count)(), (z3.Ast * count)()
-    for position, each in enumerate(values):
-        old[position], new[position] = each.symbol.as_ast(), each.term.as_ast()
+    pairs = [(each.symbol.as_ast(), each.term.as_ast()) for each in values if each.term is not None]
+    ctx, count = term.ctx.ref(), len(pairs)
+    old, new = (z3.Ast * count)(*(one for one, _ in pairs)), (z3.Ast * count)(*(other for _, other in pairs))
     return z3.Z3_substitute(ctx, term.as_ast(), count, old, new)
 
 
-def lookups(asked: tuple[Asked, ...], values: _Pairs, question: Question) -> _Pairs:
-    """What the call looks up in sets and maps, with what they hold there."""
-    if not asked:
-        return []
-    known = {each.symbol.get_id(): each.value for each in values}
+def lookups(terms: _Terms, values: _Pairs, question: Question) -> _Pairs:
+    """What the call looks up in sets and maps, with what they hold there; and which string predicates hold."""
+    known = {identity(each.symbol): each.value for each in values}
 
     def reduced(key: z3.ExprRef) -> z3.ExprRef:
         return z3.simplify(key.__class__(put_in(key, values), key.ctx))
 
-    return [Given(symbol, term) for symbol, term in answers(asked, known, question.state, reduced)]
+    found = chain(answers(terms.asked, known, question.state, reduced), terms.atoms.answers(known, reduced))
+    return [Given(symbol, term) for symbol, term in found]
 
 
 def is_literally_true(ground: z3.BoolRef) -> bool:
@@ -223,21 +265,38 @@ def is_literally_true(ground: z3.BoolRef) -> bool:
     return False
 
 
-def substitution(contract: Contract, tool: Tool, env: Environment, question: Question) -> _Pairs:
-    """Each free constant of the tool's terms with its value in this call; what is absent gets some value."""
+def constants_in(terms: Iterable[z3.ExprRef]) -> Iterator[int]:
+    """The ids of the free constants in some terms."""
+    seen: set[int] = set()
+    pending = list(terms)
+    while pending:
+        term = pending.pop()
+        if identity(term) not in seen:
+            seen.add(identity(term))
+            if is_symbol(term):
+                yield identity(term)
+            pending += term.children()
+
+
+def substitution(contract: Contract, tool: Tool, env: Environment, read: frozenset[int], question: Question) -> _Pairs:
+    """Each free constant of the tool's terms with its value in this call; what is absent gets some value.
+
+    `read` are the ids of those that are needed as terms.
+    """
+    values = Values(env.ctx, read)
     pairs: _Pairs = []
     for argument in tool.arguments:
         value = question.args.get(argument.name)
         if argument.optional:
-            pairs.append(Given(env.present[argument.name], z3.BoolVal(val=value is not None, ctx=env.ctx)))
-        pairs += value_pairs(env.args[argument.name], value, sort_of(argument.type), env.ctx)
+            pairs.append(values.flag(env.present[argument.name], there=value is not None))
+        pairs += values.pairs(env.args[argument.name], value, sort_of(argument.type))
     for variable in contract.variables:
         if not isinstance(variable.sort, SetSort | MapSort):
             held = literal(question.state[variable.name], variable.sort, env.ctx)
             pairs.append(Given(single(env.state[variable.name]), held))
     facts = {"now": TimestampSort(), **{f"session.{fact.name}": sort_of(fact.type) for fact in contract.session}}
     for name, sort in facts.items():
-        pairs += value_pairs(env.facts[name], question.facts.get(name), sort, env.ctx)
+        pairs += values.pairs(env.facts[name], question.facts.get(name), sort)
     return pairs
 
 
@@ -267,45 +326,59 @@ def changed(variable: Variable, before: Term, update: Value, ctx: z3.Context) ->
             return state_literal(variable, update, ctx)
 
 
-def value_pairs(term: Term, value: Value | None, sort: Sort, ctx: z3.Context) -> _Pairs:
-    """The constants of a value of any sort with what they are; None is an absent one."""
-    if isinstance(term, ListTerm) and isinstance(sort, ListSort):
-        return list_pairs(term, () if value is None else value, sort, ctx)
-    if isinstance(term, RecordTerm) and isinstance(sort, RecordSort):
-        return record_pairs(term, {} if value is None else value, sort, ctx)
-    if value is None:
-        return [Given(single(term), single(plain(sort, ctx)))]
-    if isinstance(sort, TextSort):
-        return [Given(single(term), z3.IntVal(value, ctx))]
-    return [Given(single(term), literal(value, sort, ctx), value)]
+@dataclass(frozen=True, slots=True)
+class Values:
+    """Makes pairs of constants and the values of one call."""
 
+    ctx: z3.Context
+    read: frozenset[int]
 
-def list_pairs(term: ListTerm, value: Value, sort: ListSort, ctx: z3.Context) -> _Pairs:
-    """The length and every element of a list.
+    def flag(self, symbol: z3.BoolRef, *, there: bool) -> Given:
+        """Whether something is there."""
+        return Given(symbol, z3.BoolVal(val=there, ctx=self.ctx))
 
-    What lies beyond its end gets no value: no term may depend on it, and one that did would be left over, a fault.
-    """
-    if not isinstance(value, tuple) or len(value) > len(term.items):
-        message = "a list is longer than its type allows"
-        raise Fault(message)
-    pairs: _Pairs = [Given(term.length, z3.IntVal(len(value), ctx))]
-    for item, element in zip(term.items, value, strict=False):
-        pairs += value_pairs(item, element, sort.item, ctx)
-    return pairs
+    def pairs(self, term: Term, value: Value | None, sort: Sort) -> _Pairs:
+        """The constants of a value of any sort with what they are; None is an absent one."""
+        if isinstance(term, ListTerm) and isinstance(sort, ListSort):
+            return self._list(term, () if value is None else value, sort)
+        if isinstance(term, RecordTerm) and isinstance(sort, RecordSort):
+            return self._record(term, {} if value is None else value, sort)
+        return [self._one(single(term), value, sort)]
 
+    def _one(self, symbol: z3.ExprRef, value: Value | None, sort: Sort) -> Given:
+        if identity(symbol) not in self.read:
+            return Given(symbol, None, value)
+        if value is None:
+            return Given(symbol, single(plain(sort, self.ctx)))
+        if isinstance(sort, TextSort):
+            return Given(symbol, z3.IntVal(value, self.ctx))
+        return Given(symbol, literal(value, sort, self.ctx), value)
 
-def record_pairs(term: RecordTerm, value: Value, sort: RecordSort, ctx: z3.Context) -> _Pairs:
-    """Every part of a record, and whether its optional parts are there."""
-    if not isinstance(value, Mapping):
-        message = "a record is no mapping"
-        raise Fault(message)
-    pairs: _Pairs = []
-    for part in sort.fields:
-        inner = value.get(part.name)
-        if part.optional:
-            pairs.append(Given(term.present[part.name], z3.BoolVal(val=inner is not None, ctx=ctx)))
-        pairs += value_pairs(term.parts[part.name], inner, part.sort, ctx)
-    return pairs
+    def _list(self, term: ListTerm, value: Value, sort: ListSort) -> _Pairs:
+        """The length and every element of a list.
+
+        What lies beyond its end gets no value: no term may depend on it, and one that did would be left over, a fault.
+        """
+        if not isinstance(value, tuple) or len(value) > len(term.items):
+            message = "a list is longer than its type allows"
+            raise Fault(message)
+        pairs: _Pairs = [Given(term.length, z3.IntVal(len(value), self.ctx))]
+        for item, element in zip(term.items, value, strict=False):
+            pairs += self.pairs(item, element, sort.item)
+        return pairs
+
+    def _record(self, term: RecordTerm, value: Value, sort: RecordSort) -> _Pairs:
+        """Every part of a record, and whether its optional parts are there."""
+        if not isinstance(value, Mapping):
+            message = "a record is no mapping"
+            raise Fault(message)
+        pairs: _Pairs = []
+        for part in sort.fields:
+            inner = value.get(part.name)
+            if part.optional:
+                pairs.append(self.flag(term.present[part.name], there=inner is not None))
+            pairs += self.pairs(term.parts[part.name], inner, part.sort)
+        return pairs
 
 
 def tool_fact(contract: Contract, tool: Tool, ctx: z3.Context) -> Mapping[str, z3.ExprRef]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias, cast
 
 from sandbox.call import Rejected
 from sandbox.canonical import quoted
@@ -79,8 +79,10 @@ class Lookups:
     outside: list[tuple[str, str]] = field(default_factory=list)
     _checked: set[tuple[str, str]] = field(default_factory=set)
 
-    def over(self, state: Mapping[str, StateValue]) -> dict[str, Value]:
+    def over(self, state: Mapping[str, StateValue]) -> Mapping[str, Value]:
         """The effective state, its sets and maps as `Members` and `Entries`."""
+        if not self.checks:
+            return cast("Mapping[str, Value]", state)
         return {name: self._watched(name, value) for name, value in state.items()}
 
     def check(self, name: str, key: str) -> None:

@@ -10,7 +10,7 @@ the amounts of its events that are younger than its length.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from typing import Final, TypeAlias
@@ -37,6 +37,9 @@ MAX_WINDOW_EVENTS: Final = 10_000
 
 MAX_CHARACTERS: Final = 1_000_000
 """Characters of a set's items or a map's keys, all together: 10,000 of 100 characters; beyond it calls are denied."""
+
+RULE_KINDS: Final[tuple[RuleKind, ...]] = ("deny", "ask", "allow")
+"""From the strictest."""
 
 VERDICT_SORT: Final = EnumSort(VERDICTS)
 
@@ -127,6 +130,15 @@ def _first_of(rules: tuple[Rule, ...], sort: EnumSort) -> Expr:
 
 def _any_of(rules: tuple[Rule, ...]) -> Expr:
     return Or(tuple(rule.when for rule in rules))
+
+
+def decided(fired: Sequence[Rule]) -> tuple[RuleKind, str]:
+    """What `verdict_of` and `rule_of` come to, given the rules that are true, in file order."""
+    for kind in RULE_KINDS:
+        for rule in fired:
+            if rule.kind == kind:
+                return kind, rule.id
+    return "deny", ""
 
 
 def rule_sort(tool: Tool) -> EnumSort:

@@ -60,6 +60,8 @@ SHOWN_DIGITS: Final = 40
 """Digits of a bound that a reason repeats."""
 MAX_WORD: Final = 4_096
 """Characters of one word of an argv."""
+MAX_ARGV: Final = 16_384
+"""Characters of all the words of an argv: as much as any string that rules see."""
 
 _FIELDS: Final = ("tool", "args")
 _INTEGER: Final = re.compile(r"-?(0|[1-9][0-9]*)")
@@ -350,7 +352,8 @@ def _argv(raw: Tree, size: int) -> _Parsed:
         if "\n" in str(word):
             return Rejected("parse.argv", f", item {index}: a newline is not accepted; words of one line are")
         words.append(word)
-    return tuple(words)
+    total = sum(len(str(word)) for word in words)
+    return tuple(words) if total <= MAX_ARGV else _wrong_size(total, 1, MAX_ARGV, "characters of all words together")
 
 
 def _record(raw: Tree, parts: tuple[Argument, ...]) -> _Parsed:

@@ -127,6 +127,8 @@ def _read(text: str) -> dict[str, Value] | None:
 
 
 def _address(host: str) -> IPv4Address | IPv6Address | None:
+    if ":" not in host and host.strip("0123456789."):
+        return None
     try:
         return ip_address(host)
     except ValueError:

@@ -1,7 +1,9 @@
-"""What one decision can cost at worst: atoms x characters x elements, bounded when the spec is loaded.
+"""What one decision can cost at worst, from the bytes to the solver's answer, bounded when the spec is loaded.
 
-Every meaning of a rule is linear in this figure, the solver's too, so that no call can take it past its deadline.
-The solver writes every quantifier out, once for each element that a list can have; how much that is, is bounded too.
+A step is about a tenth of a microsecond; what each thing costs was measured (`benchmarks/worst.py` searches for a spec
+and a call that slip through). Reading is linear in characters and values; of the engines the solver's is the slower: it
+has a constant for each value, a term for each part of a rule, every quantifier written out for each element that a list
+can have, and the automaton of a pattern for each string.
 """
 
 from __future__ import annotations
@@ -12,16 +14,26 @@ from typing import Final, TypeAlias
 
 from sandbox.compile.measure import MAX_PARTS, Measures
 from sandbox.ir import (
+    EMAIL_SORT,
+    SHELL_WORDS,
+    URL_SORT,
     All,
+    ArgType,
     ArgvType,
     Assignment,
+    Bound,
+    Const,
     Contains,
     Contract,
+    DecimalType,
+    DurationType,
+    EmailType,
     EndsWith,
     Eq,
     Exists,
     ExistsOne,
     Expr,
+    Field,
     InSet,
     Ite,
     Le,
@@ -31,35 +43,83 @@ from sandbox.ir import (
     MapGet,
     Matches,
     Member,
+    Or,
     PathType,
+    RecordType,
     Rule,
     SetAdd,
     SetRemove,
     ShellType,
     StartsWith,
     StringType,
+    TextType,
     Tool,
+    UrlType,
 )
-from sandbox.lang.reach import Command, Reached, bound, declared, element_of, element_on_average, most_size
+from sandbox.lang.reach import (
+    MAX_ARGV,
+    MAX_URL,
+    MAX_WORD,
+    Command,
+    Reached,
+    bound,
+    declared,
+    element_of,
+    element_on_average,
+    most_size,
+)
 from sandbox.lang.walk import parts
+from sandbox.regex.atoms import tells_beyond_ascii
 from sandbox.stages import stages_of
+from sandbox.strict_json import MAX_DIGITS
 
 Types: TypeAlias = Mapping[str, Reached]
 
-MAX_COST: Final = 8_000_000
-"""Character steps of one decision: about a second in the slower engine, which is half its deadline."""
+MAX_COST: Final = 350_000
+"""Steps of one decision: 35 ms, so that with the way to the solver's process and back it stays below 50 ms."""
 
 MAX_TERMS: Final = 100_000
 """Terms of one tool once its quantifiers are written out: the solver builds them in about a second."""
 
-PART_SHARE: Final = 16
-"""Characters of a variable part that one step compares, in the search for it from every character of its subject."""
-
-LOOKUP: Final = 10
-"""Steps of a lookup in a set or map: its key is checked against its type, whatever the set holds."""
+LOOKUP: Final = 30
+"""Of a lookup in a set or map: its key is checked against its type, whatever the set holds."""
 
 MAX_PATH: Final = 4_096
 """Characters of a path."""
+
+TERM_STEPS: Final = 10
+"""Of one term: to put values in and to simplify."""
+VALUE_STEPS: Final = 40
+"""Of one single value: to hand it to the solver, as a constant of its own."""
+SEARCHED: Final = (7, 10)
+"""Steps for so many characters that are searched for a constant part."""
+MATCHED: Final = (1, 1)
+"""Steps for so many characters that a pattern's automaton reads, where they may be any."""
+MATCHED_BEYOND: Final = (3, 1)
+"""The same, where the automaton tells characters beyond ASCII apart."""
+MATCHED_ASCII: Final = (6, 10)
+"""The same, where they can be ASCII only, or take so many bytes beyond that they are few."""
+COMPARED: Final = (1, 10)
+"""Steps for so many characters of two strings that are compared with one another, or of a key that is looked up."""
+PAIRED: Final = (1, 100)
+"""Steps for so many pairs of characters, in the search for a part that is no constant."""
+
+READ: Final = (7, 10)
+"""Steps for so many characters of a string, from the bytes to its canonical text and on to the solver."""
+READ_TEXT: Final = (1, 8)
+"""The same of a text, which no engine sees."""
+READ_VALUE: Final = 20
+"""Of one single value."""
+READ_PATTERN: Final = 15
+"""Of a pattern beside it."""
+READ_AGAIN: Final = 10
+"""Of an item that has to differ from all others."""
+READ_RECORD: Final = 30
+READ_DURATION: Final = 160
+READ_EMAIL: Final = 700
+READ_DIGIT: Final = (1, 1)
+"""Steps for so many digits of a decimal."""
+READ_URL: Final = 350
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,11 +198,17 @@ def written_out(expr: Expr, types: Types) -> int:
 
 
 def tool_terms(contract: Contract, tool: Tool) -> list[Term]:
-    """What each rule and assignment of a tool costs at worst."""
+    """What each argument, rule and assignment of a tool costs at worst."""
     types = _types_of(contract, tool)
-    at = ("tools", tool.name)
+    name = tool.name.partition("@")[0]
+    at = ("tools", name)
+    arguments = [
+        Term((*at, "args", each.name), f"the argument `{each.name}`", value_cost(each.type))
+        for each in tool.arguments
+        if "@" not in each.name  # what comes after a call was never bytes of the model's
+    ]
     rules = [Term(path, f"rule `{rule.id}`", cost(rule.when, types)) for rule, path in _rules_at(tool)]
-    return rules + [
+    return [*arguments, *rules] + [
         Term((*at, key, step.target), f"`{key}` of `{step.target}`", _cost_of(step, types))
         for key, step in _assignments(tool)
     ]
@@ -157,31 +223,107 @@ def _written_out_in(step: Assignment, types: Types) -> int:
 
 
 def _cost_of(step: Assignment, types: Types) -> int:
-    return cost(step.value, types) + (
-        0 if step.key is None else cost(step.key, types) + LOOKUP + _characters(step.key, types)
-    )
+    if step.key is None:
+        return cost(step.value, types)
+    return cost(step.value, types) + cost(step.key, types) + LOOKUP + _steps(COMPARED, _characters(step.key, types))
+
+
+def value_cost(type_: ArgType) -> int:
+    """Steps to read the largest value of a type, and to hand it to the solver."""
+    match type_:
+        case ListType(items=items, max_size=size, unique=unique):
+            return VALUE_STEPS + size * (value_cost(items) + (READ_AGAIN if unique else 0))
+        case RecordType(fields=fields):
+            return READ_RECORD + sum(value_cost(field.type) for field in fields)
+        case ArgvType(max_size=size):
+            return size * (READ_VALUE + VALUE_STEPS) + _steps(READ, min(size * MAX_WORD, MAX_ARGV))
+        case ShellType(max_size=size):
+            return SHELL_WORDS * (READ_VALUE + VALUE_STEPS) + _steps(READ, size)
+        case TextType(max_size=size):
+            return READ_VALUE + VALUE_STEPS + _steps(READ_TEXT, size)
+        case StringType(max_size=size, pattern=pattern):
+            return READ_VALUE + VALUE_STEPS + _steps(READ, size) + (READ_PATTERN if pattern is not None else 0)
+        case PathType():
+            return READ_VALUE + VALUE_STEPS + _steps(READ, MAX_PATH)
+        case UrlType():
+            return READ_URL + len(URL_SORT.fields) * VALUE_STEPS + _steps(READ, MAX_URL)
+        case EmailType():
+            return READ_EMAIL + len(EMAIL_SORT.fields) * VALUE_STEPS
+        case DurationType():
+            return READ_DURATION + VALUE_STEPS
+        case DecimalType(minimum=low, maximum=high):
+            digits = MAX_DIGITS if low is None or high is None else max(len(str(low)), len(str(high)))
+            return READ_VALUE + VALUE_STEPS + _steps(READ_DIGIT, digits)
+        case _:
+            return READ_VALUE + VALUE_STEPS
 
 
 def cost(expr: Expr, types: Types) -> int:
-    """Steps to evaluate an expression on the largest call."""
+    """Steps to evaluate an expression on the largest call, in both engines.
+
+    All the commands of a shell line have as many words together as one may have, so that each has one on average.
+    """
     match expr:
+        case All(over=Bound() as over) | Exists(over=Bound() as over) | ExistsOne(over=Bound() as over) if isinstance(
+            declared(over, types), Command
+        ):
+            return _elements(over, types) * TERM_STEPS + cost(expr.body, _inside(expr, types))
         case All() | Exists() | ExistsOne():
-            return 1 + _elements(expr.over, types) * cost(expr.body, _inside(expr, types))
-    inner = sum(cost(part, types) for part in parts(expr))
+            return TERM_STEPS + _elements(expr.over, types) * (2 * TERM_STEPS + cost(expr.body, _inside(expr, types)))
+        case Or(operands=operands) if all(isinstance(each, Eq) and isinstance(each.right, Const) for each in operands):
+            return len(operands) * TERM_STEPS + sum(_compared(each, types) for each in operands)
+    inner = TERM_STEPS + sum(cost(part, types) for part in parts(expr))
     match expr:
         case Member(of=of):
-            return 1 + inner + _elements(of, types) * _characters(of, types)
+            return inner + _elements(of, types) * (2 * TERM_STEPS + _steps(COMPARED, _characters(of, types)))
+        case Contains(subject=subject, part=Const()):
+            return inner + _steps(SEARCHED, _characters(subject, types)) + _lowered(subject, types)
         case Contains(subject=subject, part=part):
-            compared = max(1, _characters(part, types) // PART_SHARE)
-            return 1 + inner + _characters(subject, types) * compared
-        case StartsWith(subject=subject) | EndsWith(subject=subject) | Matches(subject=subject):
-            return 1 + inner + _characters(subject, types)
+            return inner + _steps(PAIRED, _characters(subject, types) * _characters(part, types))
+        case StartsWith(part=Const(value=str() as part)) | EndsWith(part=Const(value=str() as part)):
+            return inner + len(part) + _lowered(expr.subject, types)
+        case StartsWith(subject=subject) | EndsWith(subject=subject):
+            return inner + 2 * _characters(subject, types)
+        case Matches(subject=subject, pattern=pattern):
+            rate = _rate(subject, pattern, types)
+            return inner + _steps(rate, _characters(subject, types)) + _lowered(subject, types)
         case InSet(item=key) | SetAdd(item=key) | SetRemove(item=key) | MapGet(key=key):
-            return LOOKUP + inner + _characters(key, types)
-        case Lt(left=left, right=right) | Le(left=left, right=right) | Eq(left=left, right=right):
-            return 1 + inner + min(_characters(left, types), _characters(right, types))
+            return inner + LOOKUP + _steps(COMPARED, _characters(key, types))
+        case Lt() | Le() | Eq():
+            return inner + _compared(expr, types)
         case _:
-            return 1 + inner
+            return inner
+
+
+def _compared(expr: Expr, types: Types) -> int:
+    match expr:
+        case Lt(left=left, right=right) | Le(left=left, right=right) | Eq(left=left, right=right):
+            one, other = _characters(left, types), _characters(right, types)
+            return _steps(COMPARED, min(one, other)) + _lowered(left, types) + _lowered(right, types)
+        case _:
+            return 0
+
+
+def _lowered(subject: Expr, types: Types) -> int:
+    """What `lowerAscii` of a subject costs."""
+    return _steps(SEARCHED, _characters(subject, types)) if isinstance(subject, Lower) else 0
+
+
+def _rate(subject: Expr, pattern: str, types: Types) -> tuple[int, int]:
+    """Steps for characters that a pattern's automaton reads."""
+    plain = not tells_beyond_ascii(pattern)
+    match subject.operand if isinstance(subject, Lower) else subject:
+        case Field(of=of) if isinstance(declared(of, types), UrlType | EmailType):
+            return MATCHED_ASCII
+        case inner if isinstance(declared(inner, types), PathType):
+            return MATCHED_ASCII if plain else MATCHED
+        case _:
+            return MATCHED if plain else MATCHED_BEYOND
+
+
+def _steps(rate: tuple[int, int], count: int) -> int:
+    steps, each = rate
+    return -(-count * steps // each)
 
 
 def _elements(expr: Expr, types: Types) -> int:

@@ -35,6 +35,9 @@ from sandbox.ir import (
 MAX_WORD: Final = 4_096
 """Characters of a word of an argv; `parse` enforces it."""
 
+MAX_ARGV: Final = 16_384
+"""Characters of all the words of an argv together; `parse` enforces it."""
+
 MAX_URL: Final = 4_096
 """Characters of a part of a URL; `urls` enforces it."""
 
@@ -126,12 +129,14 @@ def element_of(type_: Reached) -> Reached | None:
 
 
 def element_on_average(type_: Reached) -> Reached | None:
-    """As `element_of`, for one of all: the elements of a shell line share its characters."""
+    """As `element_of`, for one of all: the elements of a shell line, and of an argv, share its characters."""
     match type_:
         case ShellType(max_size=size):
             return Command(-(-size // SHELL_WORDS))
         case Command(max_size=size):
             return StringType(None, 0, -(-size // SHELL_WORDS))
+        case ArgvType(max_size=size):
+            return StringType(None, 0, min(MAX_WORD, -(-MAX_ARGV // size)))
         case _:
             return element_of(type_)
 

@@ -9,30 +9,36 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING
 
+from sandbox.regex.atoms import Atom, accepts, samples
 from sandbox.regex.check import check_pattern
 from sandbox.regex.dfa import Dfa, to_dfa
 from sandbox.regex.matcher import full_matcher, search_matcher
 from sandbox.regex.syntax import Mode, PatternError
 
 if TYPE_CHECKING:
-    from sandbox.regex.solver import literal_re, path_language, python_string, to_z3, z3_string
+    from sandbox.regex.solver import atom_re, literal_re, path_language, python_string, to_z3, z3_integer, z3_string
 
 __all__ = [
+    "Atom",
     "Dfa",
     "Mode",
     "PatternError",
+    "accepts",
+    "atom_re",
     "check_pattern",
     "full_matcher",
     "literal_re",
     "path_language",
     "python_string",
+    "samples",
     "search_matcher",
     "to_dfa",
     "to_z3",
+    "z3_integer",
     "z3_string",
 ]
 
-_NEEDS_Z3 = frozenset({"literal_re", "path_language", "python_string", "to_z3", "z3_string"})
+_NEEDS_Z3 = frozenset({"atom_re", "literal_re", "path_language", "python_string", "to_z3", "z3_integer", "z3_string"})
 
 
 def __getattr__(name: str) -> object:

@@ -48,7 +48,7 @@ class Dfa:
         Each is given as it is and, where a string is still accepted after it, with a shortest accepted rest.
         """
         characters = [(char, self.class_of(char)) for char in self._characters()]
-        representatives = {number: char for char, number in reversed(characters)}
+        representatives = self.representatives()
         access = self._access(representatives)
         rests = self._rests(representatives)
         cover = dict.fromkeys(access)
@@ -58,6 +58,10 @@ class Dfa:
                 if (rest := rests.get(row[number])) is not None:
                     cover[prefix + char + rest] = None
         return list(cover)
+
+    def representatives(self) -> dict[int, str]:
+        """One character of each class that a string can have."""
+        return {self.class_of(char): char for char in reversed(self._characters())}
 
     def _characters(self) -> list[str]:
         """Both ends of every interval, without NUL and surrogates, which no string has."""

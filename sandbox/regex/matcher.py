@@ -29,8 +29,8 @@ _LAST_UNICODE: Final = 0x10FFFF
 class _Compiled(Protocol):
     """The part of `re2`'s compiled pattern that is used."""
 
-    def fullmatch(self, text: str) -> object | None: ...
-    def search(self, text: str) -> object | None: ...
+    def fullmatch(self, text: bytes) -> object | None: ...
+    def search(self, text: bytes) -> object | None: ...
 
 
 @lru_cache(maxsize=MAX_CACHED)
@@ -40,14 +40,14 @@ def full_matcher(text: str) -> Matcher:
     The matcher raises UnicodeEncodeError on a lone surrogate: such a string must not have come this far.
     """
     compiled = _compile(text)
-    return lambda subject: compiled.fullmatch(subject) is not None
+    return lambda subject: compiled.fullmatch(subject.encode()) is not None  # of bytes it need not count characters
 
 
 @lru_cache(maxsize=MAX_CACHED)
 def search_matcher(text: str) -> Matcher:
     """Whether some part of a string is in the pattern's language; else as `full_matcher`."""
     compiled = _compile(text)
-    return lambda subject: compiled.search(subject) is not None
+    return lambda subject: compiled.search(subject.encode()) is not None
 
 
 def render(node: Node) -> str:

@@ -7,12 +7,14 @@ Every term is held in a variable while another is built from it: Z3 frees what n
 from __future__ import annotations
 
 import ctypes
+import sys
 from itertools import groupby
 from typing import Final, Literal, TypeAlias
 
 import z3
 
 from sandbox.regex.alphabet import MAX_CODE_POINT, SURROGATES, Ranges, complement, union
+from sandbox.regex.atoms import Atom, pattern_tree
 from sandbox.regex.parser import parse
 from sandbox.regex.syntax import (
     ANYTHING,
@@ -29,10 +31,16 @@ from sandbox.regex.syntax import (
     lowered,
 )
 
-Where: TypeAlias = Literal["is", "starts", "ends", "contains"]
+LiteralWhere: TypeAlias = Literal["is", "starts", "ends", "contains"]
 
 NOT_IN_PATHS: Final = union((0x00, 0x1F), (0x7F, 0x9F), (ord("\\"), ord("\\")), SURROGATES)
 """C0, DEL, C1, backslash, and what no string has."""
+
+_CODE_POINTS: Final = f"utf-32-{sys.byteorder[0]}e"
+"""Four bytes a code point, as this machine orders them."""
+
+_BITS: Final = 63
+"""Of an integer that Z3 takes as one."""
 
 _SLASH: Final = (ord("/"), ord("/"))
 _DOT: Final = (ord("."), ord("."))
@@ -47,7 +55,14 @@ def to_z3(text: str, *, mode: Mode, lower: bool = False, ctx: z3.Context) -> z3.
     return re_of(language(lowered(node) if lower else node, mode), ctx)
 
 
-def literal_re(part: str, *, where: Where, lower: bool = False, ctx: z3.Context) -> z3.ReRef:
+def atom_re(atom: Atom, ctx: z3.Context) -> z3.ReRef:
+    """The atom's language: `InRe(s, it)` iff `atoms.accepts(atom)(s)`."""
+    if atom.where == "matches":
+        return re_of(pattern_tree(atom), ctx)
+    return literal_re(atom.text, where=atom.where, lower=atom.lower, ctx=ctx)
+
+
+def literal_re(part: str, *, where: LiteralWhere, lower: bool = False, ctx: z3.Context) -> z3.ReRef:
     """The strings that are, start with, end with or contain `part`; with `lower`, those whose `lowerAscii` does."""
     constant = Concat(tuple(Chars(((ord(char), ord(char)),)) for char in part))
     node = lowered(constant) if lower else constant
@@ -84,12 +99,20 @@ def canonical_paths() -> Node:
 
 def z3_string(text: str, ctx: z3.Context) -> z3.SeqRef:
     """The constant of exactly these code points. Raises ValueError above U+2FFFF, where the theory ends."""
-    points = [ord(char) for char in text]
-    if any(point > MAX_CODE_POINT for point in points):
-        message = f"U+{max(points):X} is outside of the solver's theory of strings"
+    size = len(text)
+    if size and ord(max(text)) > MAX_CODE_POINT:
+        message = f"U+{ord(max(text)):X} is outside of the solver's theory of strings"
         raise ValueError(message)
-    contents = (ctypes.c_uint * len(points))(*points)
-    return z3.SeqRef(z3.Z3_mk_u32string(ctx.ref(), len(points), contents), ctx)
+    contents = (ctypes.c_uint32 * size).from_buffer_copy(text.encode(_CODE_POINTS, "surrogatepass"))
+    return z3.SeqRef(z3.Z3_mk_u32string(ctx.ref(), size, contents), ctx)
+
+
+def z3_integer(value: int, ctx: z3.Context) -> z3.ArithRef:
+    """The constant of this integer, by the shortest way for those of 64 bits."""
+    if value.bit_length() > _BITS:
+        return z3.IntVal(value, ctx)
+    sort = z3.Z3_mk_int_sort(ctx.ref())
+    return z3.IntNumRef(z3.Z3_mk_int64(ctx.ref(), value, sort), ctx)
 
 
 def python_string(term: z3.SeqRef) -> str:

@@ -50,6 +50,7 @@ LAYERS: dict[str, int] = {
     # 3: the stations of a call
     "approve": 3,
     "asked": 3,
+    "asked_atoms": 3,
     "audit": 3,
     "compile": 3,
     "decide": 3,
@@ -122,6 +123,8 @@ SAME_LAYER: frozenset[tuple[str, str]] = frozenset(
         ("strict_json", "call"),
         ("engines", "decide"),  # the two seams that it fills
         ("ground", "asked"),
+        ("ground", "asked_atoms"),
+        ("asked_atoms", "asked"),
         ("engines", "ground"),  # in the child process
         ("holders", "machine"),
         ("state", "state_file"),

@@ -176,7 +176,9 @@ def test_the_solver_is_told_of_what_the_call_can_name_and_no_more(tmp_path: Path
     assert visible(state, named_by(no), names) == {"known": ["x"], "given": {}, "n": 7}
 
 
-QUANTIFIED = spec("""session: {who: {type: string}, role: {type: enum, values: [x]}}
+QUANTIFIED = spec("""types:
+  row: {type: record, fields: {a: {type: string, max_size: 40}, bs: {type: list, items: {type: string, max_size: 40}}}}
+session: {who: {type: string}, role: {type: enum, values: [x]}}
 state:
   s: {type: set, items: string, initial: []}
   t: {type: set, items: string, initial: []}
@@ -184,7 +186,7 @@ state:
 tools:
   t:
     args:
-      xs: {type: list, items: {type: record, fields: {a: {type: string}, bs: {type: list, items: string}}}}
+      xs: {type: list, items: row, max_size: 8}
       ys: {type: list, items: string}
       zs: {type: list, items: string}
       u: {type: url}

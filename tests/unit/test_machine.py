@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 
 from sandbox.errors import Fault
@@ -21,6 +23,7 @@ from sandbox.ir import (
     IntType,
     Period,
     Rule,
+    RuleKind,
     State,
     Tool,
     Variable,
@@ -30,6 +33,7 @@ from sandbox.machine import (
     StateFullError,
     StoredState,
     apply_then,
+    decided,
     effective,
     initial_state,
     rule_of,
@@ -89,6 +93,19 @@ def test_deny_beats_ask_beats_allow_and_the_first_in_file_order_decides(
     env = Env({"d": deny, "a": allow, "h": ask}, {})
     assert evaluate(verdict_of(three_rules()))(env) == verdict
     assert evaluate(rule_of(three_rules()))(env) == rule
+    assert decided([each for each in three_rules().rules if evaluate(each.when)(env)]) == (verdict, rule)
+
+
+@pytest.mark.parametrize("kinds", list(itertools.product(("deny", "ask", "allow"), repeat=4)))
+def test_what_is_decided_of_rules_that_fired_is_what_the_terms_say(kinds: tuple[RuleKind, ...]) -> None:
+    for fired in itertools.product((False, True), repeat=len(kinds)):
+        rules = tuple(
+            Rule(f"r{at}", kind, TRUE if fires else FALSE)
+            for at, (kind, fires) in enumerate(zip(kinds, fired, strict=True))
+        )
+        tool = Tool("t", (), rules)
+        said = evaluate(verdict_of(tool))(Env({}, {})), evaluate(rule_of(tool))(Env({}, {}))
+        assert decided([rule for rule, fires in zip(rules, fired, strict=True) if fires]) == said
 
 
 @pytest.mark.parametrize("rules", [(), (Rule("never", "allow", FALSE),), (Rule("never", "deny", FALSE),)])

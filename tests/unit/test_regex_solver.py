@@ -11,7 +11,7 @@ import z3
 import sandbox.regex
 from sandbox.regex import literal_re, path_language, python_string, to_z3, z3_string
 from sandbox.regex.dfa import dfa_of
-from sandbox.regex.solver import Where, canonical_paths, re_of
+from sandbox.regex.solver import LiteralWhere, canonical_paths, re_of
 from sandbox.regex.syntax import Begin
 
 CTX = z3.Context()
@@ -59,7 +59,7 @@ def lower_ascii(text: str) -> str:
 
 @pytest.mark.parametrize("where", ["is", "starts", "ends", "contains"])
 @pytest.mark.parametrize("lower", [False, True])
-def test_a_literal_language_is_the_string_test_of_python(where: Where, *, lower: bool) -> None:
+def test_a_literal_language_is_the_string_test_of_python(where: LiteralWhere, *, lower: bool) -> None:
     for part in PARTS:
         language = literal_re(part, where=where, lower=lower, ctx=CTX)
         for subject in SUBJECTS:
