@@ -109,6 +109,19 @@ def is_symbol(term: z3.ExprRef) -> bool:
     return bool(term.num_args() == 0 and term.decl().kind() == z3.Z3_OP_UNINTERPRETED)
 
 
+def constants_in(terms: Iterable[z3.ExprRef]) -> Iterator[int]:
+    """The ids of the free constants in some terms."""
+    seen: set[int] = set()
+    pending = list(terms)
+    while pending:
+        term = pending.pop()
+        if identity(term) not in seen:
+            seen.add(identity(term))
+            if is_symbol(term):
+                yield identity(term)
+            pending += term.children()
+
+
 def key_sort(variable: Variable) -> ScalarSort | None:
     """The sort of a set's items or a map's keys."""
     match variable.sort:

@@ -14,13 +14,11 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 import z3
 
-from sandbox.asked import identity, is_symbol
+from sandbox.asked import Asked, constants_in, identity, is_symbol
 from sandbox.errors import Fault
-from sandbox.regex import Atom, accepts, atom_re, python_string, samples, z3_string
+from sandbox.regex import Accepts, Atom, accepts, atom_re, python_string, samples, z3_string
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from sandbox.call import Value
 
 WORDS: Final = 24
@@ -35,15 +33,17 @@ MAX_COMPARED: Final = 4_000
 class AskedAtom:
     """`symbol` stands for whether the string that `subject` is satisfies the predicate.
 
-    The subject is held, so that its id stays its own.
+    The subject is held, so that its id stays its own; and what answers, so that no call has to build it.
     """
 
     subject: z3.ExprRef
     atom: Atom
     symbol: z3.BoolRef
+    accepted: Accepts
 
 
-_Reduced: TypeAlias = "Callable[[z3.ExprRef], z3.ExprRef]"
+Made: TypeAlias = tuple[AskedAtom, ...]
+"""The predicates of one subject."""
 
 
 class AtomBook:
@@ -61,7 +61,7 @@ class AtomBook:
         kept = self._symbols if is_symbol(subject) else self._made
         own = kept.setdefault(identity(subject), {})
         if atom not in own:
-            own[atom] = AskedAtom(subject, atom, z3.Bool(f"atom@{self._count}", self._ctx))
+            own[atom] = AskedAtom(subject, atom, z3.Bool(f"atom@{self._count}", self._ctx), accepts(atom))
             self._count += 1
         return own[atom].symbol
 
@@ -69,26 +69,61 @@ class AtomBook:
         """Every predicate, whatever it is asked about."""
         return frozenset(atom for kept in (self._symbols, self._made) for own in kept.values() for atom in own)
 
-    def subjects(self) -> tuple[z3.ExprRef, ...]:
-        """Every subject that is no free constant: a call has to tell what it is made of."""
-        return tuple(next(iter(own.values())).subject for own in self._made.values())
+    def made(self) -> tuple[Made, ...]:
+        """The predicates of every subject that is no free constant: a call has to tell what it is made of."""
+        return tuple(tuple(own.values()) for own in self._made.values())
 
-    def answers(self, known: Mapping[int, Value | None], reduced: _Reduced) -> Iterator[tuple[z3.ExprRef, z3.ExprRef]]:
-        """Each symbol with its value in this call, of those whose subject has one.
+    def answers(self, known: Mapping[int, Value | None]) -> Iterator[tuple[z3.ExprRef, z3.ExprRef]]:
+        """Each symbol whose subject is a free constant that has a value in this call, with its own value.
 
-        `known` are the values of symbols by their ids, `reduced` the ground form of any other subject. What is absent
-        (None) is the empty string, as in `plain`. An element beyond the end of its list is not known: no term may
-        depend on it.
+        `known` are the values of symbols by their ids. What is absent (None) is the empty string, as in `plain`. An
+        element beyond the end of its list is not known: no term may depend on it. Raises Fault if a value is no string.
         """
         for found, value in known.items():
             for each in self._symbols.get(found, {}).values():
-                yield each.symbol, self._values[accepts(each.atom)("" if value is None else str(value))]
-        for own in self._made.values():
-            subject = next(iter(own.values())).subject
-            ground = reduced(subject)
-            if z3.is_string_value(ground):
-                text = python_string(ground)
-                yield from ((each.symbol, self._values[accepts(each.atom)(text)]) for each in own.values())
+                if not isinstance(value, str | None):
+                    message = "a string predicate is asked of what is no string"
+                    raise Fault(message, "fault.unsupported")
+                yield each.symbol, self._values[each.accepted(value or "")]
+
+    def answers_of(self, made: Made, ground: z3.ExprRef) -> Iterator[tuple[z3.ExprRef, z3.ExprRef]]:
+        """Each symbol of one other subject with its value, where the subject's ground form is a string."""
+        if z3.is_string_value(ground):
+            text = python_string(ground)
+            yield from ((each.symbol, self._values[each.accepted(text)]) for each in made)
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """Lookups and predicates whose keys and subjects read no symbol of this layer or a later one."""
+
+    asked: tuple[Asked, ...]
+    made: tuple[Made, ...]
+
+
+def layers(asked: Iterable[Asked], made: Iterable[Made]) -> tuple[Layer, ...]:
+    """All lookups and predicates in an order in which they can be answered: the least number of layers.
+
+    A key may be chosen by a predicate, and a predicate's subject by a lookup: `(args.a in state.s ? args.a : args.b)`.
+    """
+    waiting = [(each, {identity(each.symbol)}, set(constants_in([each.key]))) for each in asked] + [
+        (own, {identity(each.symbol) for each in own}, set(constants_in([own[0].subject]))) for own in made
+    ]
+    found = []
+    while waiting:
+        opened = {symbol for _, symbols, _ in waiting for symbol in symbols}
+        ready = [each for each, _, read in waiting if opened.isdisjoint(read)]
+        if not ready:
+            message = "what is asked depends on itself"
+            raise Fault(message, "fault.unsupported")
+        found.append(
+            Layer(
+                tuple(each for each in ready if isinstance(each, Asked)),
+                tuple(each for each in ready if not isinstance(each, Asked)),
+            )
+        )
+        waiting = [each for each in waiting if not opened.isdisjoint(each[2])]
+    return tuple(found)
 
 
 def compare(atoms: Iterable[Atom], ctx: z3.Context) -> None:

@@ -8,15 +8,14 @@ term that is left over, for whatever reason, is a fault.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from itertools import chain
 from typing import TYPE_CHECKING, Final, TypeAlias, cast
 
 import z3
 
-from sandbox.asked import Asked, answers, asking, identity, is_symbol
-from sandbox.asked_atoms import AtomBook, compare
+from sandbox.asked import answers, asking, constants_in, identity
+from sandbox.asked_atoms import AtomBook, Layer, compare, layers
 from sandbox.encode import (
     Environment,
     ListTerm,
@@ -101,7 +100,7 @@ class _Terms:
 
     env: Environment
     read: frozenset[int]
-    asked: tuple[Asked, ...]
+    asked: tuple[Layer, ...]
     atoms: AtomBook
     claims: Mapping[str, z3.BoolRef]
     then: _Updates
@@ -196,8 +195,9 @@ class GroundChecker:
         then, on_success = self._updates(tool.then, env), self._updates(tool.on_success, env)
         wholes = {name: self._all(claim, {} if name == "deny" else then) for name, claim in claims.items()}
         wholes[SUCCEED] = self._all(z3.BoolVal(val=True, ctx=self._ctx), on_success)
-        read = frozenset(constants_in([*wholes.values(), *atoms.subjects(), *(each.key for each in asked())]))
-        return _Terms(env, read, asked(), atoms, claims, then, on_success, wholes)
+        subjects = (own[0].subject for own in atoms.made())
+        read = frozenset(constants_in([*wholes.values(), *subjects, *(each.key for each in asked())]))
+        return _Terms(env, read, layers(asked(), atoms.made()), atoms, claims, then, on_success, wholes)
 
     def _all(self, claim: z3.BoolRef, written: _Updates) -> z3.BoolRef:
         return z3.And(claim, *(equal for _, equal in written.values()))
@@ -245,12 +245,17 @@ def put_in(term: z3.ExprRef, values: _Pairs) -> z3.Ast:
 def lookups(terms: _Terms, values: _Pairs, question: Question) -> _Pairs:
     """What the call looks up in sets and maps, with what they hold there; and which string predicates hold."""
     known = {identity(each.symbol): each.value for each in values}
+    found = [Given(symbol, term) for symbol, term in terms.atoms.answers(known)]
 
     def reduced(key: z3.ExprRef) -> z3.ExprRef:
-        return z3.simplify(key.__class__(put_in(key, values), key.ctx))
+        return z3.simplify(key.__class__(put_in(key, [*values, *found]), key.ctx))
 
-    found = chain(answers(terms.asked, known, question.state, reduced), terms.atoms.answers(known, reduced))
-    return [Given(symbol, term) for symbol, term in found]
+    for layer in terms.asked:
+        told = list(answers(layer.asked, known, question.state, reduced))
+        for own in layer.made:
+            told += terms.atoms.answers_of(own, reduced(own[0].subject))
+        found += [Given(symbol, term) for symbol, term in told]
+    return found
 
 
 def is_literally_true(ground: z3.BoolRef) -> bool:
@@ -263,19 +268,6 @@ def is_literally_true(ground: z3.BoolRef) -> bool:
         if z3.is_true(ground) or z3.is_false(ground):
             return bool(z3.is_true(ground))
     return False
-
-
-def constants_in(terms: Iterable[z3.ExprRef]) -> Iterator[int]:
-    """The ids of the free constants in some terms."""
-    seen: set[int] = set()
-    pending = list(terms)
-    while pending:
-        term = pending.pop()
-        if identity(term) not in seen:
-            seen.add(identity(term))
-            if is_symbol(term):
-                yield identity(term)
-            pending += term.children()
 
 
 def substitution(contract: Contract, tool: Tool, env: Environment, read: frozenset[int], question: Question) -> _Pairs:

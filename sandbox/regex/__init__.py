@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING
 
-from sandbox.regex.atoms import Atom, accepts, samples
+from sandbox.regex.atoms import Accepts, Atom, accepts, samples
 from sandbox.regex.check import check_pattern
 from sandbox.regex.dfa import Dfa, to_dfa
 from sandbox.regex.matcher import full_matcher, search_matcher
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from sandbox.regex.solver import atom_re, literal_re, path_language, python_string, to_z3, z3_integer, z3_string
 
 __all__ = [
+    "Accepts",
     "Atom",
     "Dfa",
     "Mode",

@@ -58,7 +58,7 @@ def pattern_tree(atom: Atom) -> Node:
 def accepts(atom: Atom) -> Accepts:
     """Whether a string is in the atom's language. Linear in the string, whatever the atom.
 
-    The function raises ValueError for a character above U+2FFFF, which no string of a call has.
+    The function may raise ValueError for NUL and for a character above U+2FFFF, which no string of a call has.
     """
     choices = tuple(frozenset(_spellings(char, lower=atom.lower)) for char in atom.text)
     size = len(choices)
@@ -164,6 +164,9 @@ class _Runner:
 
     def _numbers(self, text: str) -> Sequence[int]:
         """The class of every character."""
+        if "\0" in text:
+            message = "U+0000 is outside of the alphabet"
+            raise ValueError(message)
         if self._bytes is None:
             return [ord(char) for char in text.translate(self._classes)]
         if not text.isascii():

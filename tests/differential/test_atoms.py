@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_regex import CTX, PATTERNS, lower_ascii, patterns, solver_matches
 
+from sandbox.asked import identity
 from sandbox.asked_atoms import MAX_WORD, WORDS, AtomBook, compare
 from sandbox.errors import Fault
 from sandbox.evaluate import Env, truth
@@ -94,10 +95,11 @@ def test_many_classes_fit_and_too_many_are_followed_all_the_same() -> None:
         agree(Atom(f"^({beyond})", "matches"), text)
 
 
-@pytest.mark.parametrize("atom", [Atom("b", "matches"), Atom("é", "matches")])
-def test_a_character_that_no_string_has_is_no_match_but_an_error(atom: Atom) -> None:
+@pytest.mark.parametrize("atom", [Atom("b", "matches"), Atom("é", "matches"), Atom("^[^a]+$", "matches")])
+@pytest.mark.parametrize("char", ["\0", chr(MAX_CODE_POINT + 1)])
+def test_a_character_that_no_string_has_is_no_match_but_an_error(atom: Atom, char: str) -> None:
     with pytest.raises(ValueError, match="outside of the alphabet"):
-        accepts(atom)(f"a{chr(MAX_CODE_POINT + 1)}")
+        accepts(atom)(f"a{char}")
 
 
 @pytest.mark.parametrize("pattern", ["[a-z]{400}b", ".{20}b", "(a|ab)*c"])
@@ -135,6 +137,14 @@ def test_a_subject_and_a_predicate_have_one_symbol() -> None:
     assert book(one, a).eq(book(one, a))
     assert len({book(subject, atom).get_id() for subject in (one, other) for atom in (a, b)}) == 4
     assert book.atoms() == {a, b}
+
+
+def test_a_predicate_of_what_is_no_string_is_never_answered() -> None:
+    ctx = z3.Context()
+    book, size = AtomBook(ctx), z3.Int("size", ctx)
+    book(size, Atom("7", "contains"))
+    with pytest.raises(Fault, match="a string predicate is asked of what is no string"):
+        list(book.answers({identity(size): 7}))
 
 
 def test_a_lowered_predicate_is_asked_about_the_string_as_it_is() -> None:

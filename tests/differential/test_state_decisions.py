@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import product
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sandbox.call import Call
 from sandbox.compile import load_contract
+from sandbox.decide import Evaluator
 from sandbox.engines import EnginePair, SolverWorker, engine_pair
+from sandbox.ground import Answer, GroundChecker, Question
 from sandbox.ir import Contract
 from sandbox.machine import effective, initial_state, tick
 from sandbox.parse import parse_call
@@ -163,3 +168,48 @@ def raw(args: dict[str, object]) -> bytes:
         return json.dumps({"tool": "know", "args": args}).encode()
     amount = f"{int(str(args['amount'])) / 100:.2f}"
     return json.dumps({"tool": "refund", "args": {**args, "amount": amount}}).encode()
+
+
+CHOSEN = """
+sandbox: 1
+name: chosen
+state:
+  s: {type: set, items: string, initial: []}
+  m: {type: map, key: string, value: int, initial: 0}
+tools:
+  t:
+    args: {a: {type: string}, b: {type: string}}
+    rules: [{id: r, allow: "EXPRESSION"}]
+    then: {"m[args.a.startsWith('x') ? args.a : args.b]": "state.m[args.b] + 1"}
+"""
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [
+        "(args.a.startsWith('x') ? args.a : args.b).endsWith('y')",
+        "(args.a in state.s ? args.a : args.b).matches('^x')",
+        "(args.a.startsWith('x') ? args.a : args.b) in state.s",
+        "(args.a in state.s ? args.a : args.b) in state.s",
+        "state.m[args.a.startsWith('x') ? args.a : args.b] == 0",
+        "((args.a.endsWith('y') ? args.a : args.b) in state.s ? args.b : args.a).lowerAscii() == 'xy'",
+        "(args.a.startsWith('x') ? args.a : args.b).endsWith(args.b)",
+    ],
+)
+def test_what_is_asked_may_be_chosen_by_what_is_asked(tmp_path: Path, expression: str) -> None:
+    path = tmp_path / "spec.yaml"
+    path.write_text(CHOSEN.replace("EXPRESSION", expression), encoding="utf-8")
+    contract = load_contract(path)
+    evaluator, checker = Evaluator(contract), GroundChecker(contract)
+    verdicts = set()
+    for a, b, full in product(["", "x", "xy", "y", "XY"], ["", "x", "y"], [False, True]):
+        call = parse_call(json.dumps({"tool": "t", "args": {"a": a, "b": b}}).encode(), contract)
+        assert isinstance(call, Call)
+        items, entries = (["x", "y"], {"x": 1}) if full else ([], {})
+        claim = evaluator.claim(call, {"s": frozenset(items), "m": entries})
+        verdicts.add(claim.verdict)
+        question = Question("t", call.args, {"s": tuple(items), "m": entries}, claim.verdict, claim.updates)
+        assert checker.answer(question) == Answer(claim.verdict, "")
+        other = "deny" if claim.verdict == "allow" else "allow"
+        assert checker.answer(replace(question, verdict=other)).objection
+    assert verdicts == {"allow", "deny"}
