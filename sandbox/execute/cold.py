@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sandbox import ir
@@ -13,9 +13,10 @@ from sandbox.errors import EnvironmentLacking, SandboxError, SandboxFailure, Usa
 from sandbox.events import emit
 from sandbox.execute.broker.credentials import read_secrets
 from sandbox.execute.broker.lease import broker_for
-from sandbox.execute.config import ContainerConfig, Placement, compile_config
+from sandbox.execute.config import ContainerConfig, Isolation, Placement, compile_config
 from sandbox.execute.container import new_name, run_call
 from sandbox.execute.engine import HOW_TO_GET, Engine
+from sandbox.execute.gvisor import check_isolation, granted_isolation, runtime_of
 from sandbox.execute.image import find_image
 from sandbox.execute.owner import Owner
 from sandbox.execute.reap import reap
@@ -40,7 +41,9 @@ class Job:
 class ColdRunner:
     """One hardened container a call, on the engine of this machine."""
 
-    def __init__(self, engine: Engine | None = None) -> None:
+    def __init__(self, engine: Engine | None = None, *, isolation: Isolation = "container") -> None:
+        """`isolation` is the least that any tool gets here, whatever its spec demands."""
+        self._isolation = isolation
         self._connected = engine
         self._connecting = threading.Lock()
         self._executions = Executions()
@@ -134,15 +137,20 @@ class ColdRunner:
         """
         config = compile_config(contract, tool)
         run = granted_run(tool)
+        what = f"tool `{tool.name}`"
+        config = replace(config, isolation=granted_isolation(run, what, self._isolation))
         source = resolve_source(contract, run)
         read_secrets(contract, run.network)
         if run.workspace is not None:
             _keep_apart(workspace_folder(contract, run.workspace), source, tool)
         engine = self.engine()
+        check_isolation(engine, config.isolation, run, what)
         image = image or self._found(engine, run.image)
         body = f"{config.digest} {ir.digest(run)}"
         run_digest = hashlib.sha256(body.encode()).hexdigest()
-        prepared = Prepared(run_digest, image.removeprefix("sha256:"), source.digest, engine.version)
+        prepared = Prepared(
+            run_digest, image.removeprefix("sha256:"), source.digest, runtime_of(engine, config.isolation)
+        )
         return Job(config, run, source, image, prepared)
 
     def image(self, name: str | None) -> str:
@@ -206,14 +214,11 @@ def not_started(error: SandboxError) -> Outcome:
 
 
 def granted_run(tool: Tool) -> Run:
-    """The tool's `run`, if everything that it grants and demands can be had."""
+    """The tool's `run`, which there must be."""
     run = tool.run
     if run is None:
         message = f"tool `{tool.name}` has no `run`"
         raise UsageError(message, "run.missing")
-    if run.min_isolation != "container":
-        message = f"tool `{tool.name}` demands min_isolation `{run.min_isolation}`; only `container` is there yet"
-        raise EnvironmentLacking(message, "environment.isolation")
     return run
 
 

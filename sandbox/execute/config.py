@@ -47,6 +47,13 @@ COMMAND: Final = (PYTHON, "-I", "-S", "-B", "-X", "utf8", f"{GUEST_FOLDER}/guest
 CALL_WAIT_S: Final = 60
 """For the call, from the hello on; a container that has got none by then ends itself, should its host be stuck."""
 
+GVISOR_RUNTIME: Final = "runsc"
+"""By this name engines know gVisor; what stands behind it is looked at from inside."""
+
+GVISOR_PROCESSES: Final = 64
+GVISOR_SHARE: Final = 8
+"""What gVisor needs of this host's processes, for itself and for each process in it."""
+
 CPU_PERIOD_US: Final = 100_000
 """The period in which engines express a share of the processors."""
 
@@ -90,6 +97,7 @@ _NOTHING: Final[Mapping[str, Json]] = {
 """What a container never has; written out, so that no default of the engine can mean something else."""
 
 WorkspaceMode: TypeAlias = Literal["none", "ro", "rw"]
+Isolation: TypeAlias = Literal["container", "gvisor"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +105,7 @@ class ContainerConfig:
     """All that distinguishes one container from another. Sizes in bytes, times in milliseconds.
 
     `network` is whether the socket of a broker is mounted; the container's own network is always `none`.
+    `isolation` is what runs it: the engine's default runtime, or gVisor.
     """
 
     workspace: WorkspaceMode
@@ -109,6 +118,7 @@ class ContainerConfig:
     output: int
     timeout_ms: int
     network: bool = False
+    isolation: Isolation = "container"
     user: int = USER
     group: int = USER
 
@@ -199,6 +209,14 @@ def render(config: ContainerConfig, placement: Placement) -> dict[str, Json]:
     }
 
 
+def processes_of(config: ContainerConfig) -> int:
+    """How many processes and threads of this host the container may be; gVisor is some itself, and needs some for each.
+
+    Measured: it begins with 47, and takes about six more for each process in it.
+    """
+    return config.pids if config.isolation == "container" else GVISOR_PROCESSES + GVISOR_SHARE * config.pids
+
+
 def verify_inspect(config: ContainerConfig, placement: Placement, inspect: Mapping[str, Json]) -> None:
     """Returns if the engine's own account of a created container is what was asked for.
 
@@ -279,7 +297,7 @@ def _host_config(config: ContainerConfig, placement: Placement) -> dict[str, Jso
         "MemorySwap": config.memory,
         "MemoryReservation": 0,
         "NanoCpus": config.millicpus * 1_000_000,
-        "PidsLimit": config.pids,
+        "PidsLimit": processes_of(config),
         "OomScoreAdj": 500,
         "Ulimits": [
             _ulimit("nofile", config.files),
@@ -290,11 +308,12 @@ def _host_config(config: ContainerConfig, placement: Placement) -> dict[str, Jso
         "Mounts": _mounts(config, placement),
         "LogConfig": {"Type": "none", "Config": {}},
         "RestartPolicy": {"Name": "no", "MaximumRetryCount": 0},
+        **({"Runtime": GVISOR_RUNTIME} if config.isolation == "gvisor" else {}),
     }
 
 
 def _profile(config: ContainerConfig) -> str:
-    return json.dumps(profile(loopback=config.network), sort_keys=True)
+    return json.dumps(profile(loopback=config.network, gvisor=config.isolation == "gvisor"), sort_keys=True)
 
 
 def _environment(config: ContainerConfig) -> list[Json]:
@@ -358,7 +377,7 @@ def _verify_limits(config: ContainerConfig, effects: Mapping[str, Json]) -> None
     groups = _mapping(effects.get("cgroup"), "cgroup")
     page = 4096
     _equal("memory limit", config.memory // page * page, _number(groups, "memory"))
-    _equal("pids limit", config.pids, _number(groups, "pids"))
+    _equal("pids limit", processes_of(config), _number(groups, "pids"))
     _equal("cpu limit", config.millicpus * CPU_PERIOD_US // 1000, _number(groups, "cpu"))
     if _text(groups, "swap") not in {str(config.memory // page * page), "0"}:  # cgroup v1 counts memory and swap
         _refuse("swap limit", 0, groups.get("swap"))

@@ -18,7 +18,8 @@ from typing import Final, Literal, TypeAlias
 from sandbox.call import Call, Outcome
 from sandbox.errors import SandboxFailure
 from sandbox.execute.config import ContainerConfig, Placement, render, verify_effects, verify_inspect
-from sandbox.execute.engine import Attachment, Engine
+from sandbox.execute.engine import Attachment, Ended, Engine
+from sandbox.execute.gvisor import in_our_words
 from sandbox.execute.protocol import (
     END,
     HELLO,
@@ -44,6 +45,10 @@ SEND_TIMEOUT_S: Final = 10
 
 KILLED: Final = 137
 """The exit code of a first process that was killed (128 + SIGKILL)."""
+
+LATE_S: Final = 0.3
+LATE_POLL_S: Final = 0.02
+"""For the engine to learn of a want of memory after it has learned of the end."""
 
 Stop: TypeAlias = Literal["", "late", "gone", "flood"]
 
@@ -111,7 +116,7 @@ def make_ready(engine: Engine, config: ContainerConfig, placement: Placement, na
     stream = engine.attach(container)
     try:
         engine.start(container)
-        return Ready(container, config, stream, _greet(stream, config))
+        return Ready(container, config, stream, _greet(engine, container, stream, config))
     except BaseException as error:
         stream.close()
         if isinstance(error, SandboxFailure) and stream.diagnostics:
@@ -164,7 +169,7 @@ def _observe(  # noqa: PLR0917  # a call is these eight things
         with _heard(engine.attach(container), seen) as stream:
             seen.started = True
             engine.start(container)
-            reader = _greet(stream, config)
+            reader = _greet(engine, container, stream, config)
             before_call()
             _converse(stream, reader, config, call, tool, seen)
             _look_back(engine, container, seen)
@@ -178,10 +183,13 @@ def _created(engine: Engine, config: ContainerConfig, placement: Placement, name
         engine.remove(name)
 
 
-def _greet(stream: Attachment, config: ContainerConfig) -> FrameReader:
+def _greet(engine: Engine, container: str, stream: Attachment, config: ContainerConfig) -> FrameReader:
     """Hears the hello and compares what it tells with what was asked for."""
     reader = FrameReader(config.output)
-    verify_effects(config, _read_hello(_hello(stream, reader)))
+    effects = _read_hello(_hello(stream, reader))
+    if config.isolation == "gvisor":
+        effects = in_our_words(effects, engine.process(container))
+    verify_effects(config, effects)
     return reader
 
 
@@ -265,9 +273,19 @@ def _look_back(engine: Engine, container: str, seen: Observation) -> None:
         case "gone":
             ended = engine.wait(container)
             seen.exit_code = ended.exit_code
-            seen.out_of_memory = seen.out_of_memory or ended.out_of_memory
+            seen.out_of_memory = seen.out_of_memory or ended.out_of_memory or _was_starved(engine, container, ended)
         case "":
             seen.out_of_memory = seen.out_of_memory or engine.was_out_of_memory(container)
+
+
+def _was_starved(engine: Engine, container: str, ended: Ended) -> bool:
+    """Whether the engine learns late that it was want of memory which killed the first process."""
+    deadline = time.monotonic() + LATE_S
+    while ended.exit_code == KILLED and time.monotonic() < deadline:
+        if engine.was_out_of_memory(container):
+            return True
+        time.sleep(LATE_POLL_S)
+    return False
 
 
 def _judge(seen: Observation, config: ContainerConfig) -> Outcome:

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from sandbox.execute.config import GVISOR_RUNTIME
+from sandbox.execute.gvisor import HOW_TO_GET
 from sandbox.execute.known_holes import Component, holes_of, is_repacked
 from sandbox.ir import Json
 
@@ -64,6 +66,7 @@ def diagnose(info: Mapping[str, Json], version: Mapping[str, Json], kernel: Kern
         _selinux(info, kernel),
         _names(info),
         Finding("runtimes", None, ", ".join(sorted(_mapping(info.get("Runtimes"))))),
+        _gvisor(info),
     )
 
 
@@ -177,6 +180,18 @@ def _names(info: Mapping[str, Json]) -> Finding:
         return Finding("swarm", ok=True, found="inactive")
     remedy = "`docker swarm leave`: other machines may order this engine about"
     return Finding("swarm", None, swarm, remedy, risk=True)
+
+
+def _gvisor(info: Mapping[str, Json]) -> Finding:
+    runtime = _mapping(info.get("Runtimes")).get(GVISOR_RUNTIME)
+    if runtime is None:
+        words = "not registered: a tool with `min_isolation: gvisor` does not run"
+        return Finding("gvisor", None, words, HOW_TO_GET)
+    arguments = _list(_mapping(runtime), "runtimeArgs")
+    if "--oci-seccomp" not in arguments and "--oci-seccomp=true" not in arguments:
+        words = "registered without `--oci-seccomp`: no call runs in it"
+        return Finding("gvisor", None, words, HOW_TO_GET, risk=True)
+    return Finding("gvisor", ok=True, found=f"registered: runsc {' '.join(map(str, arguments))}")
 
 
 def _says_yes(file: Path) -> bool:

@@ -151,6 +151,7 @@ class Engine:
     client: docker.APIClient
     version: str
     socket_path: str
+    runtimes: frozenset[str] = frozenset()
 
     @classmethod
     def connect(cls) -> Engine:
@@ -181,7 +182,7 @@ class Engine:
             raise EnvironmentLacking(message, "environment.engine")
         client.timeout = REQUEST_TIMEOUT_S
         version = f"{info.get('ServerVersion', '?')}, {info.get('DefaultRuntime', '?')}"
-        return cls(client, version, path)
+        return cls(client, version, path, frozenset(info.get("Runtimes") or ()))
 
     def close(self) -> None:
         """Closes the connections to the engine."""
@@ -261,6 +262,11 @@ class Engine:
             self.client.wait(container, timeout=REQUEST_TIMEOUT_S)
             state = self.client.inspect_container(container)["State"]
             return Ended(int(state["ExitCode"]), bool(state["OOMKilled"]))
+
+    def process(self, container: str) -> int:
+        """The process on this host that a started container is, or that is its sandbox."""
+        with _engine_errors("inspect the container"):
+            return int(self.client.inspect_container(container)["State"]["Pid"])
 
     def was_out_of_memory(self, container: str) -> bool:
         """Whether the engine saw a process of the container being killed for want of memory."""

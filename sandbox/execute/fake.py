@@ -11,7 +11,7 @@ from typing import Final, Literal
 
 from sandbox import ir
 from sandbox.call import Call, Outcome, Permit
-from sandbox.errors import SandboxError
+from sandbox.errors import EnvironmentLacking, SandboxError
 from sandbox.execute.broker.credentials import read_secrets
 from sandbox.execute.cold import check_permit, granted_run, not_started
 from sandbox.execute.config import compile_config
@@ -35,6 +35,9 @@ class FakeRunner:
         """Digests that change when the tool's `run` does. Raises as `Runner.prepare` says."""
         compile_config(contract, tool)
         run = granted_run(tool)
+        if run.min_isolation != "container":
+            message = f"tool `{tool.name}` demands min_isolation `{run.min_isolation}`, and nothing is isolated here"
+            raise EnvironmentLacking(message, "environment.isolation")
         read_secrets(contract, run.network)
         nothing = hashlib.sha256(RUNTIME.encode()).hexdigest()
         return Prepared(ir.digest(run), nothing, nothing, RUNTIME)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import errno
 import fcntl
 import hashlib
 import hmac
@@ -57,9 +58,11 @@ REASON_LIMIT = 2_000  # characters of an exception that travel
 CALL_READ_S = 10  # for the rest of a call whose size has come
 GRACE_MS = 5_000  # the host kills at the deadline; this is for a host that cannot
 REAP_MS = 250  # how often orphans are collected while the call runs
+LOOK_MS = 10  # how often the worker is looked at where the kernel does not tell of its end
 
 PR_SET_DUMPABLE = 4
 PR_GET_DUMPABLE = 3
+PR_GET_NO_NEW_PRIVS = 39
 
 
 def main() -> NoReturn:
@@ -138,6 +141,8 @@ def effects(libc: ctypes.CDLL) -> dict[str, object]:
         "cwd": os.getcwd(),  # noqa: PTH109  # pathlib costs a start 10 ms
         "environment": sorted(os.environ),
         "status": process_status(),
+        "no_new_privs": libc.prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0),
+        "kernel": os.uname()[2:4],
         "dumpable": libc.prctl(PR_GET_DUMPABLE, 0, 0, 0, 0),
         "interfaces": sorted(os.listdir("/sys/class/net")),  # noqa: PTH208  # as above
         "mounts": mounts(),
@@ -217,14 +222,14 @@ def supervise(worker: Worker, signer: Signer, call: dict[str, object]) -> None:
     pending = memoryview(json.dumps(call).encode())
     for descriptor in (worker.call, worker.result, *streams):
         os.set_blocking(descriptor, False)
-    ended = os.pidfd_open(worker.pid)
+    ended = death_of(worker.pid)
     poll = select.poll()
-    for descriptor in (0, ended, worker.result, *streams):
+    for descriptor in (0, *ended, worker.result, *streams):
         poll.register(descriptor, select.POLLIN)
     poll.register(worker.call, select.POLLOUT)
 
     while True:
-        events = dict(poll.poll(REAP_MS))
+        events = dict(poll.poll(REAP_MS if ended else LOOK_MS))
         if time.monotonic() > deadline or 0 in events:
             os._exit(1)  # past the deadline, or the host is gone: with PID 1 everything here ends
         if worker.call in events:
@@ -246,6 +251,16 @@ def supervise(worker: Worker, signer: Signer, call: dict[str, object]) -> None:
             return finish(signer, verdict(bytes(result), status, limit))
         if status is None:  # only a poll after this one sees all that the worker wrote before it ended
             status = collect(worker.pid)
+
+
+def death_of(pid: int) -> tuple[int, ...]:
+    """A descriptor that tells of the end of a child; none where the kernel has no such thing, as gVisor's may not."""
+    try:
+        return (os.pidfd_open(pid),)
+    except OSError as error:
+        if error.errno != errno.ENOSYS:
+            raise
+        return ()
 
 
 def feed(poll: select.poll, descriptor: int, pending: memoryview) -> memoryview:

@@ -24,7 +24,7 @@ from sandbox.call import Outcome, Permit
 from sandbox.errors import SandboxError, SandboxFailure, UsageError
 from sandbox.events import emit
 from sandbox.execute.cold import ColdRunner, Job, check_expiry, check_permit, not_started
-from sandbox.execute.config import Placement
+from sandbox.execute.config import Isolation, Placement
 from sandbox.execute.container import make_ready, new_name, run_ready
 from sandbox.execute.engine import Engine
 from sandbox.execute.meter import Meter, PoolStats, spread
@@ -77,6 +77,7 @@ class PoolRunner:
     `size` containers of each kind are kept ready, made by `fillers` threads. A call that finds none stands in line
     with at most `queue` others, for at most `wait_s` seconds; then it is refused with
     `sandbox_failure.pool_exhausted` and has spent nothing, or started cold if `when_exhausted` says so.
+    `isolation` is the least that any tool gets; a tool that demands more has containers, and a shelf, of its own.
     Its containers end with its process, whatever ends that; `close` removes them.
 
     Raises:
@@ -92,6 +93,7 @@ class PoolRunner:
         wait_s: float = WAIT_S,
         when_exhausted: WhenExhausted = "refuse",
         engine: Engine | None = None,
+        isolation: Isolation = "container",
     ) -> None:
         for name, value in (("size", size), ("fillers", fillers), ("queue", queue)):
             if value < 1:
@@ -102,7 +104,7 @@ class PoolRunner:
         self._queue = queue
         self._wait_s = wait_s
         self._when_exhausted = when_exhausted
-        self._cold = ColdRunner(engine)
+        self._cold = ColdRunner(engine, isolation=isolation)
         self._executions = Executions()
         self._changed = threading.Condition()
         self._shelves: dict[Kind, Shelf] = {}

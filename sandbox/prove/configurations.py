@@ -4,7 +4,7 @@ The code that runs is executed on terms: `ContainerConfig` is made with a Z3 int
 comparison in its checks is tried both ways, and the ways on which it is not refused are its ways. On every way, for
 every workspace mode and with and without a network, `render` is executed on those terms, and each condition of each
 recommendation is shown to follow. Were `render` to look at a number, the proof would fail, not pass.
-What is not a number is covered by going through all of it: three modes, two kinds of network.
+What is not a number is covered by going through all of it: three modes, two kinds of network, two runtimes.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Final, get_args
 import z3
 
 from sandbox.execute.benchmark import ITEMS, Account, Item
-from sandbox.execute.config import ContainerConfig, Placement, WorkspaceMode, render
+from sandbox.execute.config import ContainerConfig, Isolation, Placement, WorkspaceMode, render
 
 PRIVATE: Final = "/private"
 """In the place of our own folder, in which all that is mounted lies: `sandbox.execute.folders` makes it."""
@@ -32,10 +32,12 @@ class Shape:
 
     workspace: WorkspaceMode
     network: bool
+    isolation: Isolation = "container"
 
     def words(self) -> str:
         """As people say it."""
-        return f"workspace {self.workspace}, {'a' if self.network else 'no'} network"
+        kernel = ", gVisor" if self.isolation == "gvisor" else ""
+        return f"workspace {self.workspace}, {'a' if self.network else 'no'} network{kernel}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +61,12 @@ def prove_configurations() -> tuple[Proved, ...]:
     )
 
 
-SHAPES: Final = tuple(Shape(mode, network) for mode in get_args(WorkspaceMode) for network in (False, True))
+SHAPES: Final = tuple(
+    Shape(mode, network, isolation)
+    for mode in get_args(WorkspaceMode)
+    for network in (False, True)
+    for isolation in get_args(Isolation)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +119,7 @@ def ways_of(shape: Shape) -> Iterator[Way]:
         explorer = _Explorer(answers)
         numbers = {name: _Number(z3.Int(name), explorer) for name in NUMBERS}
         try:
-            ContainerConfig(workspace=shape.workspace, network=shape.network, **numbers)  # type: ignore[arg-type]  # terms in the place of numbers
+            ContainerConfig(shape.workspace, network=shape.network, isolation=shape.isolation, **numbers)  # type: ignore[arg-type]  # terms in the place of numbers
             refused = False
         except ValueError:
             refused = True
@@ -131,10 +138,12 @@ def _config(shape: Shape) -> ContainerConfig:
         object.__setattr__(config, name, z3.Int(name))
     object.__setattr__(config, "workspace", shape.workspace)
     object.__setattr__(config, "network", shape.network)
+    object.__setattr__(config, "isolation", shape.isolation)
     return config
 
 
-NUMBERS: Final = tuple(field.name for field in fields(ContainerConfig) if field.name not in {"workspace", "network"})
+_SHAPED: Final = {field.name for field in fields(Shape)}
+NUMBERS: Final = tuple(field.name for field in fields(ContainerConfig) if field.name not in _SHAPED)
 
 
 def _prove(item: Item, shape: Shape, ways: tuple[Way, ...]) -> Proved:

@@ -13,6 +13,7 @@ import pytest
 from sandbox.call import Outcome
 from sandbox.errors import EnvironmentLacking, UsageError
 from sandbox.execute.cold import ColdRunner
+from sandbox.execute.engine import Engine
 from sandbox.execute.fake import FakeRunner
 from sandbox.execute.pool import PoolRunner
 from sandbox.execute.runner import Runner
@@ -152,7 +153,6 @@ def a_permit_for_another_run_of_the_same_tool_starts_nothing(runner: Runner) -> 
 def what_cannot_be_had_is_said_before_anything_starts(runner: Runner) -> None:
     for tool in (
         execkit.python_tool(network=(NetworkGrant("a.example", 443, credential=ABSENT),)),
-        execkit.python_tool(min_isolation="gvisor"),
         execkit.python_tool(min_isolation="vm"),
     ):
         with pytest.raises(EnvironmentLacking):
@@ -199,6 +199,27 @@ def test_the_fake_keeps_the_contract(case: Case, monkeypatch: pytest.MonkeyPatch
     typed = importlib.import_module("typed")
     program = importlib.import_module("tools.python")
     case(FakeRunner({"run_code": program.run_code, "types_of": typed.types_of}))
+
+
+def test_the_fake_isolates_nothing() -> None:
+    tool = execkit.python_tool(min_isolation="gvisor")
+    with pytest.raises(EnvironmentLacking, match="nothing is isolated here"):
+        FakeRunner({}).prepare(execkit.contract_of(tool), tool)
+
+
+@pytest.mark.containers
+def test_without_gvisor_a_tool_that_demands_it_does_not_run() -> None:
+    tool = execkit.python_tool(min_isolation="gvisor")
+    with contextlib.closing(Engine.connect()) as engine:
+        plain = dataclasses.replace(engine, runtimes=frozenset({"runc"}))
+        for runner in (ColdRunner(plain), ColdRunner(plain, isolation="gvisor"), PoolRunner(engine=plain)):
+            with pytest.raises(EnvironmentLacking) as refused:
+                runner.prepare(execkit.contract_of(tool), tool)
+            assert str(refused.value) == (
+                "tool `run_code` demands min_isolation `gvisor`, and the engine has no runtime `runsc`: register "
+                "gVisor in the engine's daemon.json as `runsc`, with `--oci-seccomp` among its `runtimeArgs` "
+                "(`apt-get install runsc`; docs/isolation.md)"
+            )
 
 
 @pytest.mark.containers

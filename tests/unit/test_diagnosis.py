@@ -24,7 +24,7 @@ GOOD = {
     "OperatingSystem": "Debian GNU/Linux 12",
     "SecurityOptions": ["name=apparmor", "name=seccomp,profile=builtin", "name=cgroupns"],
     "Swarm": {"LocalNodeState": "inactive"},
-    "Runtimes": {"runc": {}, "runsc": {}},
+    "Runtimes": {"runc": {}, "runsc": {"path": "runsc", "runtimeArgs": ["--oci-seccomp"]}},
 }
 NEW = {"Components": [{"Name": "Engine", "Version": "29.5.1"}, {"Name": "runc", "Version": "1.3.3"}]}
 BOTH = Kernel(apparmor=True, selinux=True)
@@ -172,3 +172,19 @@ def test_doctor_says_what_is_wrong_and_what_to_do(monkeypatch: pytest.MonkeyPatc
     document = json.loads(CliRunner().invoke(PROGRAM, ["doctor", "--json"]).stdout)
     levels = {each["name"]: (each["ok"], each["level"]) for each in document["findings"]}
     assert (levels["swarm"], levels["limit: processes"]) == ((None, "risk"), (False, "missing"))
+
+
+def test_gvisor_is_there_is_not_or_lacks_what_calls_need() -> None:
+    there = finding("gvisor", GOOD)
+    assert (there.ok, there.found) == (True, "registered: runsc --oci-seccomp")
+    absent = finding("gvisor", {**GOOD, "Runtimes": {"runc": {}}})
+    assert (absent.ok, absent.risk) == (None, False)
+    assert absent.found == "not registered: a tool with `min_isolation: gvisor` does not run"
+    assert "apt-get install runsc" in absent.remedy
+    for lacking in ({}, {"runtimeArgs": None}, {"runtimeArgs": ["--network=none"]}):
+        found = finding("gvisor", {**GOOD, "Runtimes": {"runsc": lacking}})
+        assert (found.ok, found.risk, found.found) == (
+            None,
+            True,
+            "registered without `--oci-seccomp`: no call runs in it",
+        )

@@ -364,7 +364,7 @@ def test_what_is_not_supported_is_listed(where: str, names: frozenset[str]) -> N
 
 
 @pytest.mark.parametrize(
-    "name", ["language.md", "threat_model.md", "evidence.md", "design.md", "python.md", "network.md"]
+    "name", ["language.md", "threat_model.md", "evidence.md", "design.md", "python.md", "network.md", "isolation.md"]
 )
 def test_files_that_a_document_names_exist(name: str) -> None:
     text = (ROOT / "docs" / name).read_text(encoding="utf-8")

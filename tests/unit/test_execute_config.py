@@ -121,7 +121,7 @@ def test_no_configuration_is_root_s_or_unmappable(field: str, value: int) -> Non
 def test_a_configuration_has_no_field_for_what_it_cannot_be() -> None:
     names = {field.name for field in dataclasses.fields(ContainerConfig)}
     numbers = {"memory", "millicpus", "pids", "files", "file_size", "tmpfs", "output", "timeout_ms", "user", "group"}
-    assert names == {"workspace", "network", *numbers}
+    assert names == {"workspace", "network", "isolation", *numbers}
 
 
 def test_limits_too_small_are_a_usage_error_that_names_the_tool() -> None:
