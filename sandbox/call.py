@@ -21,6 +21,15 @@ commands of a shell line) tuples; records, URLs and e-mail addresses read-only m
 state only: a set is a set, a map a mapping of the keys whose value is not `initial`.
 """
 
+Origins: TypeAlias = Mapping[str, AbstractSet[str]]
+"""What is known of where the values of a call's arguments come from: labels, by the name of the argument.
+
+Of an argument that is not among them nothing is known: its labels are `NOTHING_KNOWN`.
+"""
+
+UNKNOWN: Final = "unknown"
+NOTHING_KNOWN: Final = frozenset({UNKNOWN})
+
 Verdict: TypeAlias = Literal["allow", "ask", "deny"]
 RulingKind: TypeAlias = Literal["withhold", "redact", "pass"]
 EngineVerdict: TypeAlias = Literal["allow", "ask", "deny", "fault"]
@@ -38,6 +47,8 @@ class Call:
     `digest` is its SHA-256 in hex; a keyed one where an argument is secret, for it stands in records. `masked` is the
     canonical text with a keyed digest in place of each secret value, None where nothing is secret. `plain_digest` is
     the SHA-256 that the permit is held against where `digest` is keyed; it is never shown and never written.
+    `origins` is no part of what was said: the gate adds it before any engine judges, for the arguments of which a rule
+    asks it.
     """
 
     tool: str
@@ -46,6 +57,7 @@ class Call:
     digest: str
     masked: str | None = None
     plain_digest: str = ""
+    origins: Origins = field(default_factory=dict)
 
     @property
     def bound_digest(self) -> str:
@@ -57,9 +69,17 @@ class Call:
         """What may be shown, logged and recorded of the call: all of it but the values of what is secret."""
         return self.canonical if self.masked is None else self.masked
 
+    def told_origins(self) -> dict[str, tuple[str, ...]]:
+        """The labels of each argument whose origins were judged, in order: for records and people."""
+        return {name: tuple(sorted(labels)) for name, labels in sorted(self.origins.items())}
+
     def hidden(self) -> Call:
         """The call as whoever is shown it may have it: where something is secret, the masked text and no values."""
-        return self if self.masked is None else Call(self.tool, {}, self.masked, self.digest, self.masked)
+        return (
+            self
+            if self.masked is None
+            else Call(self.tool, {}, self.masked, self.digest, self.masked, origins=self.origins)
+        )
 
     def __repr__(self) -> str:
         return f"Call({self.shown})"
@@ -213,6 +233,7 @@ class Receipt:
     """What was bound to what, for the record and for the caller. Digests are SHA-256 in hex.
 
     `contract_digest` is that of the spec whose `run` ran, `contracts` has the digest of every spec of the gate by name.
+    `origins` has the labels that were judged, of each argument of which a rule asks any.
     """
 
     call_digest: str
@@ -228,6 +249,7 @@ class Receipt:
     approved_by: tuple[str, ...] = ()
     proofs: Proofs = NO_PROOFS
     contracts: Mapping[str, str] = field(default_factory=dict)
+    origins: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -194,7 +194,7 @@ def succeed(engines: EnginePair, call: Call, state: Mapping[str, StateValue], fa
 
 
 def _env(call: Call, state: Mapping[str, Value], facts: Facts) -> Env:
-    return Env(call.args, state, {**facts, "tool": call.tool})
+    return Env(call.args, state, {**facts, "tool": call.tool}, origins=call.origins)
 
 
 def _updates(then: tuple[_Step, ...], env: Env, lookups: Lookups) -> dict[str, Update]:

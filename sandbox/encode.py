@@ -73,6 +73,7 @@ from sandbox.ir import (
     Neg,
     Not,
     Or,
+    OriginHas,
     PathType,
     RecordSort,
     RecordType,
@@ -173,6 +174,7 @@ Term: TypeAlias = z3.ExprRef | ListTerm | RecordTerm | SetTerm | MapTerm
 Keys: TypeAlias = Callable[[Bound], tuple[z3.ExprRef, ...]]
 Atoms: TypeAlias = Callable[[z3.ExprRef, Atom], z3.BoolRef]
 """What stands for a constant string predicate of a term: in a proof a membership, of one call a symbol (`ground`)."""
+OriginTerms: TypeAlias = Callable[[str, str], z3.BoolRef]
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +188,9 @@ class Environment:
     the constant be that key, and the conjunction fails; where it fails at none, the conjunction holds whatever the
     keys. So whatever is true of a real map has a model, under negation or not, and unsatisfiable is a proof. Every
     further key makes a hypothesis say more, and changes nothing else.
+
+    `origins` gives, for an argument and a label, whether its value has that label: a free constant each, of which
+    nothing is assumed.
     """
 
     ctx: z3.Context
@@ -196,6 +201,7 @@ class Environment:
     bound: Mapping[str, Term] = field(default_factory=dict)
     keys: Keys | None = None
     atoms: Atoms | None = None
+    origins: OriginTerms | None = None
 
 
 def encode(expr: Expr, env: Environment) -> Term:  # noqa: PLR0915 - one arm an operator, as in the twin
@@ -207,6 +213,8 @@ def encode(expr: Expr, env: Environment) -> Term:  # noqa: PLR0915 - one arm an 
             return env.args[name]
         case Has(name=name):
             return env.present[name]
+        case OriginHas(argument=argument, label=label):
+            return origin(argument, label, env)
         case Field(of=of, name=name):
             return record(of, env).parts[name]
         case HasField(of=of, name=name):
@@ -424,6 +432,14 @@ def at_keys(variable: Bound, over: Expr, body: Expr, env: Environment) -> list[t
     ]
 
 
+def origin(argument: str, label: str, env: Environment) -> z3.BoolRef:
+    """Whether an argument's value has a label."""
+    if env.origins is None:
+        message = "no origins are given for what is said of them"
+        raise Fault(message, "fault.unsupported")
+    return env.origins(argument, label)
+
+
 def both(there: z3.BoolRef, holds: z3.BoolRef) -> z3.BoolRef:
     """Conjunction, in a form of which Z3's rewriter looks at no element that is not there."""
     return z3.If(there, holds, z3.BoolVal(val=False, ctx=there.ctx))
@@ -600,7 +616,19 @@ def symbols(contract: Contract, tool: Tool, ctx: z3.Context, suffix: str = "") -
     args = {a.name: symbol(f"arg_{a.name}{suffix}", sort_of(a.type), ctx) for a in tool.arguments}
     present = {a.name: z3.Bool(f"has_{a.name}{suffix}", ctx) for a in tool.arguments if a.optional}
     state = {v.name: state_symbol(v, ctx, suffix) for v in contract.variables}
-    return Environment(ctx, args, present, state, fact_symbols(contract, ctx, suffix))
+    return Environment(
+        ctx,
+        args,
+        present,
+        state,
+        fact_symbols(contract, ctx, suffix),
+        origins=lambda argument, label: origin_symbol(argument, label, ctx, suffix),
+    )
+
+
+def origin_symbol(argument: str, label: str, ctx: z3.Context, suffix: str = "") -> z3.BoolRef:
+    """The free constant for whether an argument's value has a label; `!` stands for the `:` of `tool:NAME`."""
+    return z3.Bool(f"origin_{argument}@{label.replace(':', '!')}{suffix}", ctx)
 
 
 def fact_symbols(contract: Contract, ctx: z3.Context, suffix: str = "") -> dict[str, z3.ExprRef]:

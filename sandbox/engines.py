@@ -95,6 +95,7 @@ class SolverWorker:
                 "args": with_text_sizes(tool, call.args),
                 "state": visible(state, named, names_of(named, call.args, facts)),
                 "facts": dict(facts),
+                "origins": {name: sorted(labels) for name, labels in call.origins.items()},
                 "verdict": verdict,
                 "updates": dict(updates),
             },

@@ -12,7 +12,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias, assert_never, cast
 
-from sandbox.call import Value
+from sandbox.call import NOTHING_KNOWN, Origins, Value
 from sandbox.ir import (
     Add,
     All,
@@ -46,6 +46,7 @@ from sandbox.ir import (
     Neg,
     Not,
     Or,
+    OriginHas,
     SetAdd,
     SetRemove,
     Size,
@@ -67,6 +68,7 @@ class Env:
     state: Mapping[str, Value]
     facts: Mapping[str, Value] = field(default_factory=dict)
     bound: dict[str, Value] = field(default_factory=dict)
+    origins: Origins = field(default_factory=dict)
 
 
 Closure: TypeAlias = Callable[[Env], Value]
@@ -92,6 +94,8 @@ def evaluate(expr: Expr) -> Closure:  # noqa: PLR0915 - one arm an operator, as 
             return lambda env: env.args[name]
         case Has(name=name):
             return lambda env: name in env.args
+        case OriginHas(argument=argument, label=label):
+            return lambda env: label in env.origins.get(argument, NOTHING_KNOWN)
         case Field(of=of, name=name):
             whole_record = record(of)
             return lambda env: whole_record(env)[name]

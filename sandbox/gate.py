@@ -18,7 +18,8 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Literal, NoReturn, Self, TypeAlias, cast
 
@@ -37,6 +38,7 @@ from sandbox.holders import holders_of
 from sandbox.host import HostFunction, HostRunner
 from sandbox.ir import Contract, Json, RunHost
 from sandbox.joint import Engines, judges_of, take_joint_step
+from sandbox.knowledge import FULL, TOO_MUCH, Knowledge, OriginsRefusedError, OriginsTold, Told, asks_origins
 from sandbox.machine import StateFullError, StoredState
 from sandbox.nearest import Suggestion, nearest_allowed
 from sandbox.opening import Checked, check_all_proofs, check_engine, check_workspaces, tell_proofs
@@ -47,7 +49,7 @@ from sandbox.recovery import recover
 from sandbox.rehearsal import Rehearsal
 from sandbox.seal import Seal, needs_seal
 from sandbox.seal_file import read_seal
-from sandbox.session import Session, read_session
+from sandbox.session import Session, read_session, session_name
 from sandbox.state import Reservation, Store, Transaction
 from sandbox.step import denied, replaced, stopped
 from sandbox.trail import Trail, is_fault, named, names, one_line
@@ -73,10 +75,11 @@ def wall_clock() -> int:
 
 @dataclass(frozen=True, slots=True)
 class _Said:
-    """What the host said of the session: the digest of all of it, and the declared facts."""
+    """What the host said: of the session the digest of all of it and the declared facts, and of a call's origins."""
 
     digest: str
     facts: Facts
+    told: Told
 
 
 class Gate:
@@ -98,9 +101,11 @@ class Gate:
         clock: Clock,
         proofs: Proofs = NO_PROOFS,
         seal: Seal | None = None,
+        origin_key: Seal | None = None,
     ) -> None:
         self._policy = policy
         self._seal = seal
+        self._knowledge = Knowledge(policy, origin_key)
         self._digests = policy.digests()
         self._store = store
         self._audit = audit
@@ -113,7 +118,16 @@ class Gate:
         self._trail = Trail(audit)
         self._consent = Consent(approvers, self._trail, clock)
         self._watch = Watch(store.switch, self._runners)
-        self._passage = Passage(policy, engines, store, self._trail, clock=clock, proofs=proofs, watch=self._watch)
+        self._passage = Passage(
+            policy,
+            engines,
+            store,
+            self._trail,
+            clock=clock,
+            proofs=proofs,
+            watch=self._watch,
+            knowledge=self._knowledge,
+        )
         self._idle = threading.Condition()
         self._running: set[object] = set()
         self._closed = False
@@ -163,6 +177,7 @@ class Gate:
                 clock=moment,
                 proofs=proofs.told,
                 seal=read_seal(store.key_path) if needs_seal(policy.tools) else None,
+                origin_key=read_seal(store.key_path) if asks_origins(policy) else None,
             )
             gate._recover(proofs)  # the first thing that a new gate does
             for found in proofs.standings.values():
@@ -185,13 +200,14 @@ class Gate:
 
     # --- what users call -------------------------------------------------------------------------
 
-    def decide(self, raw: Raw, session: Session | None = None) -> Decision:
+    def decide(self, raw: Raw, session: Session | None = None, *, origins: OriginsTold | None = None) -> Decision:
         """The verdict on a raw call as things stand now. Runs nothing, reserves nothing, never raises.
 
         `session` are the facts that the host supplies; a declared one that is missing, or of a wrong type, denies.
+        `origins` are labels, by argument, of where the host knows its value to come from, beside what was learned.
         """
         try:
-            decision = self._judge(self._parse(raw), read_session(self._policy, session))
+            decision = self._judge(self._parse(raw), self._said(session, origins))
         except UsageError as error:
             return denied(None, error.reason_code, str(error))
         except Exception as error:  # noqa: BLE001  # whatever went wrong, the answer is no
@@ -200,15 +216,23 @@ class Gate:
             self._trail.note("fault", decision)
         return decision
 
-    def call(self, raw: Raw, session: Session | None = None, *, given: Given | None = None) -> Result:
+    def call(
+        self,
+        raw: Raw,
+        session: Session | None = None,
+        *,
+        given: Given | None = None,
+        origins: OriginsTold | None = None,
+    ) -> Result:
         """Take a raw call the whole way; what is returned ran and ended `ok`.
 
         `given` are approvals that people gave elsewhere, while the call waited: they count for this one run only.
+        `origins` as for `decide`.
 
         Raises Denied or ApprovalNeeded (nothing ran), EnvironmentLacking (nothing could run, nothing was spent),
         ToolError (it ran and did not end `ok`, or its result is withheld), or Fault and its kinds (ours).
         """
-        result = self.attempt(raw, session, given=given)
+        result = self.attempt(raw, session, given=given, origins=origins)
         match result.outcome.status:
             case "ok" if not result.outcome.reason_code.startswith("after."):
                 return result
@@ -219,11 +243,18 @@ class Gate:
             case _:
                 raise ToolError(result.outcome)
 
-    def attempt(self, raw: Raw, session: Session | None = None, *, given: Given | None = None) -> Result:
+    def attempt(
+        self,
+        raw: Raw,
+        session: Session | None = None,
+        *,
+        given: Given | None = None,
+        origins: OriginsTold | None = None,
+    ) -> Result:
         """As `call`, but an outcome that is not `ok` is returned and not raised."""
         if given is not None:
             check_given(given)
-        said = _Said(_session_digest(session), read_session(self._policy, session))
+        said = self._said(session, origins)
         with self._in_flight():
             try:
                 return self._go(raw, said, given)
@@ -233,17 +264,47 @@ class Gate:
                 message = f"the gate failed: {self._words(error)}"
                 raise Fault(message) from error
 
-    async def acall(self, raw: Raw, session: Session | None = None, *, given: Given | None = None) -> Result:
+    async def acall(
+        self,
+        raw: Raw,
+        session: Session | None = None,
+        *,
+        given: Given | None = None,
+        origins: OriginsTold | None = None,
+    ) -> Result:
         """As `call`, in a thread. If the awaiting task is cancelled the call still ends, settles and is recorded."""
-        return await asyncio.to_thread(self.call, raw, session, given=given)
+        return await asyncio.to_thread(self.call, raw, session, given=given, origins=origins)
 
-    def nearest(self, raw: Raw, session: Session | None = None) -> tuple[Suggestion, ...]:
+    def learn(self, values: object, label: str, session: Session | None = None) -> None:
+        """From now on every single value in `values`, JSON, is known in this session to come from `label`.
+
+        For what a model sees beside the results of the gate's own tools: what the user typed (`user`), or what came
+        from elsewhere. Nothing happens where no spec of the gate asks for an origin.
+
+        Raises UsageError for a label of no spec, for no JSON, and (`origin.full`) where the session has no room left:
+        then every call that rests on origins is denied in it.
+        """
+        said = self._said(session)
+        with self._store.transaction() as transaction:
+            learned = self._knowledge.learn(transaction, said.told.session, values, label)
+        if not learned:
+            raise UsageError(TOO_MUCH, FULL)
+
+    def forget(self, session: Session | None = None) -> None:
+        """Drop what was learned in a session that is over; one that goes on would find its values unknown."""
+        said = self._said(session)
+        with self._store.transaction() as transaction:
+            self._knowledge.forget(transaction, said.told.session)
+
+    def nearest(
+        self, raw: Raw, session: Session | None = None, *, origins: OriginsTold | None = None
+    ) -> tuple[Suggestion, ...]:
         """What would be allowed in place of a denied call, one argument changed; judged by both engines, runs nothing.
 
         Empty where nothing near is, where the call cannot be read, and wherever something goes wrong: it is advice.
         """
         try:
-            return self._nearest(raw, read_session(self._policy, session))
+            return self._nearest(raw, self._said(session, origins))
         except Exception as error:  # noqa: BLE001  # advice that cannot be had is left out
             emit("gate.nearest_failed", reason=self._words(error))
             return ()
@@ -295,29 +356,39 @@ class Gate:
 
     # --- judging ---------------------------------------------------------------------------------
 
+    def _said(self, session: Session | None, origins: OriginsTold | None = None) -> _Said:
+        """What the host said, read. Raises UsageError where it is wrong."""
+        facts = read_session(self._policy, session)
+        told = self._knowledge.told(session_name(self._policy, session, facts), origins)
+        return _Said(_session_digest(session), facts, told)
+
     def _go(self, raw: Raw, said: _Said, given: Given | None) -> Result:
         call = self._parse(raw)
-        decision = self._safely_judge(call, said.facts)
-        if isinstance(call, Rejected) or decision.verdict == "deny":
+        decision = self._safely_judge(call, said)
+        if isinstance(call, Rejected) or decision.call is None or decision.verdict == "deny":
             raise self._trail.refuse(decision)
-        way = self._prepare(call, said)
-        decision, permit = self._obtain_permit(way, said.facts, decision, given)
-        return self._passage.take(way, decision, permit)
+        way = self._prepare(decision.call, said)
+        decision, permit = self._obtain_permit(way, said, decision, given)
+        return self._passage.take(replace(way, call=permit.call), decision, permit)
 
     def _parse(self, raw: Raw) -> Call | Rejected:
         return parse_call(raw, self._policy, self._seal)
 
-    def _judge(self, call: Call | Rejected, facts: Facts) -> Decision:
+    def _judge(self, call: Call | Rejected, said: _Said) -> Decision:
         now = self._clock()
         with self._store.transaction() as transaction:
             refused = self._halted(transaction, call if isinstance(call, Call) else None)
             if refused is not None:
                 return refused
             try:
-                stored = self._load(transaction, call, facts, now)
+                stored = self._load(transaction, call, said.facts, now)
+                if isinstance(call, Call):
+                    call = self._knowledge.with_origins(transaction, call, said.told)
             except StateFullError as full:
                 return denied(call if isinstance(call, Call) else None, "state_full", str(full))
-        return take_joint_step(self._engines, self._policy, stored, call, now, session=facts).decision
+            except OriginsRefusedError as error:
+                return denied(call if isinstance(call, Call) else None, error.reason_code, error.reason)
+        return take_joint_step(self._engines, self._policy, stored, call, now, session=said.facts).decision
 
     def _halted(self, transaction: Transaction, call: Call | None) -> Decision | None:
         """The denial of every call: by the kill switch, or because another version of a spec has the state now."""
@@ -333,28 +404,33 @@ class Gate:
         judges = judges_of(self._policy, call)
         return {each.name: transaction.load(each, now_ms, holders_of(each, facts)) for each in judges}
 
-    def _safely_judge(self, call: Call | Rejected, facts: Facts) -> Decision:
+    def _safely_judge(self, call: Call | Rejected, said: _Said) -> Decision:
         try:
-            return self._judge(call, facts)
+            return self._judge(call, said)
         except Exception as error:  # noqa: BLE001  # whatever went wrong, the answer is no
             return self._failed(call, error)
 
-    def _nearest(self, raw: Raw, facts: Facts) -> tuple[Suggestion, ...]:
+    def _nearest(self, raw: Raw, said: _Said) -> tuple[Suggestion, ...]:
         call = self._parse(raw)
         if isinstance(call, Rejected):
             return ()
-        now = self._clock()
+        now, facts = self._clock(), said.facts
         with self._store.transaction() as transaction:
             stored = self._load(transaction, call, facts, now)
         evaluators = {name: EnginePair(pair.evaluator, None) for name, pair in self._engines.items()}
-        probe = Rehearsal(self._policy, evaluators, now, stored, session=facts)
-        judge = Rehearsal(self._policy, self._engines, now, stored, session=facts)
+        known = partial(self._with_origins, said)
+        probe = Rehearsal(self._policy, evaluators, now, stored, session=facts, known=known)
+        judge = Rehearsal(self._policy, self._engines, now, stored, session=facts, known=known)
         return nearest_allowed(
             call,
             self._policy.with_rules(call.tool),
             probe=lambda changed: probe.judge(changed, now).verdict == "allow",
             judge=lambda changed: judge.judge(changed, now).verdict == "allow",
         )
+
+    def _with_origins(self, said: _Said, call: Call) -> Call:
+        with self._store.transaction() as transaction:
+            return self._knowledge.with_origins(transaction, call, said.told)
 
     # --- from a verdict to a permit --------------------------------------------------------------
 
@@ -372,7 +448,17 @@ class Gate:
         prepared = runner.prepare(contract, tool)
         isolation: Isolation = "host" if on_host else "container"
         return Way(
-            call, shared, contract, tool, runner, isolation, prepared, said.digest, said.facts, self._seal_of(call)
+            call,
+            shared,
+            contract,
+            tool,
+            runner,
+            isolation,
+            prepared,
+            said.digest,
+            said.facts,
+            said.told.session,
+            self._seal_of(call),
         )
 
     def _prepare_served(self, call: Call, shared: SharedTool, server: Runner, said: _Said) -> Way:
@@ -384,15 +470,14 @@ class Gate:
         except EnvironmentLacking as error:
             raise self._trail.refuse(denied(call, error.reason_code, one_line(error))) from error
         seal = self._seal_of(call)
-        return Way(call, shared, contract, tool, server, "session", prepared, said.digest, said.facts, seal)
+        whose = said.told.session
+        return Way(call, shared, contract, tool, server, "session", prepared, said.digest, said.facts, whose, seal)
 
     def _seal_of(self, call: Call) -> Seal | None:
         """The seal, where the call has secrets that its tool may repeat."""
         return None if call.masked is None else self._seal
 
-    def _obtain_permit(
-        self, way: Way, facts: Facts, decision: Decision, given: Given | None
-    ) -> tuple[Decision, Permit]:
+    def _obtain_permit(self, way: Way, said: _Said, decision: Decision, given: Given | None) -> tuple[Decision, Permit]:
         """Approve as often as the state demands, then reserve; raises Denied or ApprovalNeeded."""
         approvals: tuple[Approval, ...] = ()
         if given is not None and decision.verdict == "ask":
@@ -401,17 +486,23 @@ class Gate:
         for _ in range(MAX_ROUNDS):
             if decision.verdict == "ask":
                 approvals = self._consent.obtain(way.call, way.shared.tool, decision, approvals)
-            decision, permit = self._reserve(way, facts, approvals, nonce)
+            decision, permit = self._reserve(way, said, approvals, nonce)
             if permit is not None:
                 return decision, permit
-            if decision.verdict == "deny":
+            if decision.call is None or decision.verdict == "deny":
                 raise self._trail.refuse(decision)
+            if decision.call.origins != way.call.origins:  # nobody has seen it with these
+                way, approvals = replace(way, call=decision.call), ()
         raise self._trail.wait(decision, "the state kept changing while the call waited for a person; try again")
 
     def _reserve(
-        self, way: Way, facts: Facts, approvals: tuple[Approval, ...], nonce: str
+        self, way: Way, said: _Said, approvals: tuple[Approval, ...], nonce: str
     ) -> tuple[Decision, Permit | None]:
-        """Decide again and, if the call may run, spend and reserve: all in one transaction, or nothing."""
+        """Decide again and, if the call may run, spend and reserve: all in one transaction, or nothing.
+
+        With the origins of now, and those that were judged before: no label is lost while a person thinks.
+        """
+        facts, told = said.facts, replace(said.told, earlier=way.call.origins)
         try:
             with self._store.transaction() as transaction:
                 halted = self._halted(transaction, way.call)
@@ -423,15 +514,19 @@ class Gate:
                     ), None
                 now = self._clock()
                 before = self._load(transaction, way.call, facts, now)
-                step = take_joint_step(self._engines, self._policy, before, way.call, now, session=facts)
-                if step.after is None or not is_enough(step.decision, approvals, now):
+                call = self._knowledge.with_origins(transaction, way.call, told)
+                step = take_joint_step(self._engines, self._policy, before, call, now, session=facts)
+                seen = step.decision.verdict != "ask" or call.origins == way.call.origins
+                if step.after is None or not seen or not is_enough(step.decision, approvals, now):
                     return step.decision, None
-                permit = self._permit(way, approvals, now, transaction.kill_epoch(), nonce)
+                permit = self._permit(replace(way, call=call), approvals, now, transaction.kill_epoch(), nonce)
                 for each in way.shared.judges:
                     transaction.save(each, step.after[each.name], holders_of(each, facts))
                 transaction.reserve(Reservation(permit.nonce, way.tool.name, way.call.digest, now))
         except StateFullError as full:
             return denied(way.call, "state_full", str(full)), None
+        except OriginsRefusedError as error:
+            return denied(way.call, error.reason_code, error.reason), None
         except Exception as error:  # noqa: BLE001  # no permit left this function: nothing runs
             return self._failed(way.call, error), None
         return step.decision, permit
@@ -465,6 +560,7 @@ class Gate:
     def _recover(self, proofs: Checked) -> None:
         """Take the state over; what a dead process left unfinished keeps its budget, and its containers go."""
         with self._store.transaction() as transaction:
+            self._knowledge.open(transaction)
             lost = recover(
                 transaction, self._policy, proofs, self._trail, record=self._audit.path, now_ms=self._clock()
             )

@@ -8,7 +8,7 @@ term that is left over, for whatever reason, is a fault.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, TypeAlias, cast
 
@@ -16,6 +16,7 @@ import z3
 
 from sandbox.asked import answers, asking, constants_in, identity
 from sandbox.asked_atoms import AtomBook, Layer, compare, layers
+from sandbox.call import NOTHING_KNOWN
 from sandbox.encode import (
     Environment,
     ListTerm,
@@ -25,6 +26,7 @@ from sandbox.encode import (
     Term,
     assigned,
     literal,
+    origin,
     plain,
     scalar,
     single,
@@ -40,6 +42,7 @@ from sandbox.ir import (
     EnumSort,
     ListSort,
     MapSort,
+    OriginHas,
     RecordSort,
     ScalarSort,
     SetSort,
@@ -51,6 +54,7 @@ from sandbox.ir import (
     sort_of,
 )
 from sandbox.machine import SUCCEED, verdict_of
+from sandbox.origins import origins_asked
 from sandbox.regex import Atom
 
 if TYPE_CHECKING:
@@ -76,6 +80,7 @@ class Question:
     verdict: str
     updates: Mapping[str, Value]
     facts: Mapping[str, Value] = field(default_factory=dict)
+    origins: Mapping[str, Collection[str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +111,7 @@ class _Terms:
     then: _Updates
     on_success: _Updates
     wholes: Mapping[str, z3.BoolRef]
+    origins: tuple[tuple[OriginHas, z3.BoolRef], ...]
 
 
 class GroundChecker:
@@ -135,6 +141,7 @@ class GroundChecker:
         self._renew()
         terms = self._terms_of(tool)
         values = substitution(self._contract, tool, terms.env, terms.read, question)
+        values += origin_pairs(terms.origins, question)
         values += lookups(terms, values, question)
         if self._confirms(terms, values, question):
             return Answer("allow" if question.verdict == SUCCEED else cast("EngineVerdict", question.verdict), "")
@@ -197,7 +204,8 @@ class GroundChecker:
         wholes[SUCCEED] = self._all(z3.BoolVal(val=True, ctx=self._ctx), on_success)
         subjects = (own[0].subject for own in atoms.made())
         read = frozenset(constants_in([*wholes.values(), *subjects, *(each.key for each in asked())]))
-        return _Terms(env, read, layers(asked(), atoms.made()), atoms, claims, then, on_success, wholes)
+        origins = tuple((each, origin(each.argument, each.label, env)) for each in origins_asked(tool))
+        return _Terms(env, read, layers(asked(), atoms.made()), atoms, claims, then, on_success, wholes, origins)
 
     def _all(self, claim: z3.BoolRef, written: _Updates) -> z3.BoolRef:
         return z3.And(claim, *(equal for _, equal in written.values()))
@@ -290,6 +298,12 @@ def substitution(contract: Contract, tool: Tool, env: Environment, read: frozens
     for name, sort in facts.items():
         pairs += values.pairs(env.facts[name], question.facts.get(name), sort)
     return pairs
+
+
+def origin_pairs(asked: tuple[tuple[OriginHas, z3.BoolRef], ...], question: Question) -> _Pairs:
+    """Whether the value has the label, for each argument and label that the tool's rules ask about."""
+    known = [(each.label in question.origins.get(each.argument, NOTHING_KNOWN), term) for each, term in asked]
+    return [Given(term, z3.BoolVal(val=held, ctx=term.ctx)) for held, term in known]
 
 
 def whole(term: Term) -> z3.ExprRef:

@@ -144,6 +144,14 @@ class Has:
 
 
 @dataclass(frozen=True, slots=True)
+class OriginHas:
+    """Whether `label` is among the origins of the argument `argument`: what the host and the gate know of its value."""
+
+    argument: str
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
 class Field:
     """One part of a record."""
 
@@ -420,6 +428,7 @@ Expr: TypeAlias = (
     Const
     | Arg
     | Has
+    | OriginHas
     | Field
     | HasField
     | State
@@ -769,11 +778,15 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Returned:
-    """A field of a tool's result. `type` is None where nothing is said of its type, and then no rule can read it."""
+    """A field of a tool's result. `type` is None where nothing is said of its type, and then no rule can read it.
+
+    `origin` is the label that its values have from then on, wherever the model gives them again; '' for no such label.
+    """
 
     name: str
     type: ArgType | None = None
     optional: bool = False
+    origin: str = ""
 
 
 @dataclass(frozen=True, slots=True)

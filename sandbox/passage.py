@@ -22,6 +22,7 @@ from sandbox.holders import holders_of
 from sandbox.ir import Contract, Json, Tool
 from sandbox.joint import Engines, JointLanding, take_joint_success
 from sandbox.judging import ChangesJudge, Moments
+from sandbox.knowledge import Knowledge
 from sandbox.machine import StateFullError, effective, tick
 from sandbox.policy import Policy, SharedTool
 from sandbox.seal import Seal
@@ -41,7 +42,8 @@ class Way:
     """One call on its way: what was asked, what will run it, and what its permit will bind.
 
     `shared` is what a person is shown; `contract` the spec whose `run` runs, and `tool` its declaration of the tool.
-    `seal` is there where the tool is given secrets: what is recorded of its outcome is keyed by it.
+    `whose` is the name of the session. `seal` is there where the tool is given secrets: what is recorded of its outcome
+    is keyed by it.
     """
 
     call: Call
@@ -53,6 +55,7 @@ class Way:
     prepared: Prepared
     session_digest: str
     facts: Facts
+    whose: str = ""
     seal: Seal | None = None
 
 
@@ -69,6 +72,7 @@ class Passage:
         clock: Callable[[], int],
         proofs: Proofs,
         watch: Watch,
+        knowledge: Knowledge,
     ) -> None:
         self._policy = policy
         self._engines = engines
@@ -79,6 +83,7 @@ class Passage:
         self._clock = clock
         self._watch = watch
         self._endings = Endings(store, trail)
+        self._knowledge = knowledge
 
     def close(self) -> None:
         """Let go of what is on record."""
@@ -225,10 +230,29 @@ class Passage:
             emit("gate.success_not_noted", tool=way.tool.name, reason_code=landing.reason_code)
         emit("gate.outcome", tool=way.tool.name, status=outcome.status, duration_ms=outcome.duration_ms)
         bound = replace(receipt, record_sequence=record.sequence, record_digest=record.digest)
+        seen = self._seen(way, outcome, ruling)
+        self._learn(way, seen)
+        return Result(decision, seen, bound)
+
+    def _seen(self, way: Way, outcome: Outcome, ruling: Ruling | None) -> Outcome:
+        """The outcome as it leaves the gate."""
         if ruling is not None:
-            return Result(decision, shown(outcome, ruling), bound)
+            return shown(outcome, ruling)
         judged = outcome.started and has_rules(way.shared.judges, way.tool.name)
-        return Result(decision, without_output(outcome) if judged else outcome, bound)
+        return without_output(outcome) if judged else outcome
+
+    def _learn(self, way: Way, seen: Outcome) -> None:
+        """Note where its values come from, before anybody sees them; Fault where that fails, and nobody does."""
+        if not self._knowledge.asked:
+            return
+        try:
+            with self._store.transaction() as transaction:
+                self._knowledge.learn_outcome(transaction, way.whose, way.tool.name, seen)
+        except Exception as error:
+            message = (
+                f"the call ran; where its result comes from could not be noted, and it is withheld: {named(error)}"
+            )
+            raise Fault(message, "origin.not_noted") from error
 
     def _ruling(self, way: Way, outcome: Outcome) -> Ruling | None:
         """What becomes of the result; None where no spec judges it, or where it is the machinery that failed."""
@@ -259,4 +283,5 @@ def _receipt(way: Way, permit: Permit, proofs: Proofs) -> Receipt:
         approved_by=permit.approved_by,
         proofs=proofs,
         contracts=dict(permit.contracts),
+        origins=permit.call.told_origins(),
     )

@@ -5,7 +5,7 @@ Nothing runs and nothing is kept: this is what `sandbox decide` and `sandbox exp
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from sandbox.call import Call, Decision, Rejected
 from sandbox.decide import NO_FACTS, Facts
@@ -22,7 +22,7 @@ class Rehearsal:
     """The specs of a gate, their engines, and a throw-away state that allowed calls move. Not thread-safe.
 
     `stored` is where the state of each spec begins (where it is missing: as a new one does), `session` the facts that
-    hold for every call.
+    hold for every call. `known` gives a call its origins; by default nothing is known of any value.
     """
 
     def __init__(
@@ -33,11 +33,13 @@ class Rehearsal:
         stored: States | None = None,
         *,
         session: Facts = NO_FACTS,
+        known: Callable[[Call], Call] = lambda call: call,
     ) -> None:
         self._policy = policy
         self._engines = engines
         self._stored = {each.name: initial_state(each, start_ms) for each in policy.contracts} | dict(stored or {})
         self._session = session
+        self._known = known
         self._seal = Seal.fresh()
 
     def judge(self, raw: bytes | str | Mapping[str, object], now_ms: int) -> Decision:
@@ -77,6 +79,7 @@ class Rehearsal:
         call: Call | Rejected | None = None
         try:
             call = parse_call(raw, self._policy, self._seal)
+            call = self._known(call) if isinstance(call, Call) else call
             return take_joint_step(self._engines, self._policy, self._stored, call, now_ms, session=self._session)
         except Exception as error:  # noqa: BLE001  # fail closed, as the gate does
             known = call if isinstance(call, Call) else None

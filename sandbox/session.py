@@ -32,6 +32,17 @@ class Declares(Protocol):
         ...
 
 
+def session_name(declared: Declares, session: Session | None, facts: Mapping[str, Value]) -> str:
+    """What tells a session from every other: its `id`, declared or not; '' where the host gives none.
+
+    Without one, all calls are of one session.
+    """
+    given = (session or {}).get("id")
+    if any(fact.name == "id" for fact in declared.session):
+        given = facts.get("id")
+    return given if isinstance(given, str) else ""
+
+
 def read_session(declared: Declares, session: Session | None) -> dict[str, Value]:
     """The declared facts that the host supplied, as canonical values; others mean nothing to the spec.
 

@@ -101,4 +101,4 @@ def _stage(tool: Tool, suffix: str, subjects: tuple[Argument, ...], rules: tuple
 
 
 def _asked(call: Call, suffix: str, subjects: Mapping[str, Value]) -> Call:
-    return Call(f"{call.tool}{suffix}", {**call.args, **subjects}, "", call.digest, call.shown)
+    return Call(f"{call.tool}{suffix}", {**call.args, **subjects}, "", call.digest, call.shown, origins=call.origins)

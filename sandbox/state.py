@@ -30,6 +30,7 @@ from sandbox.holders import NOBODY, Holders
 from sandbox.ir import Contract
 from sandbox.machine import StoredState
 from sandbox.state_file import Row, connect, corrupt, open_file, open_memory, path_of, run
+from sandbox.state_origins import Origins
 from sandbox.state_parts import Parsed, Part, Parts, number, part_of
 from sandbox.state_switch import clear, is_thrown, marker_of, throw
 
@@ -232,6 +233,7 @@ class Transaction:
     def __init__(self, connection: sqlite3.Connection, parsed: Parsed, marker: Path | None = None) -> None:
         self._connection: sqlite3.Connection | None = connection
         self._parts = Parts(self._run, parsed)
+        self.origins = Origins(self._run)
         self._marker = marker
 
     def end(self) -> None:

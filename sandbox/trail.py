@@ -95,7 +95,13 @@ def call_body(call: Call) -> dict[str, Json]:
     body: dict[str, Json] = {"tool": call.tool, "size": len(text), "call_digest": call.digest}
     if len(text) <= MAX_RECORDED_CALL:
         body["args"] = json.loads(text)["args"]
+    if call.origins:
+        body["origins"] = _listed(call.told_origins())
     return body
+
+
+def _listed(origins: Mapping[str, tuple[str, ...]]) -> dict[str, Json]:
+    return {name: list(labels) for name, labels in origins.items()}
 
 
 def decision_body(decision: Decision) -> dict[str, Json]:
@@ -181,7 +187,12 @@ def outcome_body(
         "stderr": _summary(outcome.stderr, seal),
         "changes": [asdict(_sealed(change, seal)) for change in outcome.changes],
         "requests": [asdict(_sealed_request(request, seal)) for request in outcome.requests],
-        "receipt": {**bound, "contracts": dict(receipt.contracts), "approved_by": list(receipt.approved_by)},
+        "receipt": {
+            **bound,
+            "contracts": dict(receipt.contracts),
+            "approved_by": list(receipt.approved_by),
+            "origins": _listed(receipt.origins),
+        },
         **noted,
     }
 

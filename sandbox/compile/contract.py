@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
+from sandbox.call import UNKNOWN
 from sandbox.compile import budget, cost, enabling, folders, grants, secrecy
 from sandbox.compile.stage_rules import StageRules
 from sandbox.compile.types import Types
@@ -55,12 +56,12 @@ from sandbox.lang import (
     compile_change,
     compile_expression,
     compile_target,
-    later,
 )
 from sandbox.lang.check import FUNCTIONS
 from sandbox.lang.scope import SUBJECTS
 from sandbox.lang.source import Problems, shown
 from sandbox.lang.suggest import near_miss
+from sandbox.origins import origin_labels
 from sandbox.spec import Written, read_spec
 from sandbox.spec.model import GrantsSpec, RuleSpec, RunSpec, ServerSpec, Spec, ToolSpec
 
@@ -106,7 +107,7 @@ def load(file: Path, name: str) -> Loaded:
 
 def reserved_names() -> frozenset[str]:
     """Names that no constant may have, for they mean something already."""
-    return later.NAMES | FUNCTIONS | SUBJECTS.keys() | {"args", "state", "session", "now", "tool", "decision", "rule"}
+    return FUNCTIONS | SUBJECTS.keys() | {"args", "state", "session", "now", "tool", "decision", "rule"}
 
 
 def check_constants(define: Mapping[str, Constant], taken: Mapping[str, Constant], note: Callable[..., None]) -> None:
@@ -127,6 +128,8 @@ class _Compiler:
         self._file = folders.real(file.parent) / file.name
         self._variables: dict[str, Variable] = {}
         self._session: tuple[Argument, ...] = ()
+        returned = (field.origin for tool in self._spec.tools.values() for field in tool.returns.values())
+        self._labels = origin_labels(self._spec.tools, (label for label in returned if label))
 
     def _wrong(self, message: str, *path: str | int, key: bool = False, offset: int = 0) -> None:
         self._problems.add(self._written.problem(message, *path, key=key, offset=offset))
@@ -206,6 +209,7 @@ class _Compiler:
             facts={"now": TimestampSort()},
             tool=name,
             session={fact.name: fact for fact in self._session},
+            labels=self._labels,
         )
         returns = self._returns(spec, (*at, "returns"))
         stage_rules = StageRules(self._wrong, self._expression)
@@ -229,11 +233,19 @@ class _Compiler:
         fields = []
         for name, field in spec.returns.items():
             at: _Path = (*path, name, "type")
+            if field.origin == UNKNOWN:
+                message = "`unknown` is the origin of what nothing is known of; give the field a label of its own"
+                self._wrong(message, *path, name, "origin")
+            if field.type is None:
+                if field.origin is None:
+                    self._wrong("a field of `returns` has a `type`, an `origin`, or both; add one", *path, name)
+                fields.append(Returned(name, origin=field.origin or ""))
+                continue
             for key in ("secret", "default"):
                 if key in field.type.model_fields_set:
                     self._wrong(f"`{key}` is for what a call is given, not for what it returns; take it out", *at, key)
             declared = self._types.argument(name, field.type, at)
-            fields.append(Returned(name, declared.type, declared.optional))
+            fields.append(Returned(name, declared.type, declared.optional, field.origin or ""))
         return tuple(fields)
 
     def _check_effects(self, effects: list[str], path: _Path) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from sandbox.compile.bounds import implies, truth
+from sandbox.compile.lint_origins import lint_origins
 from sandbox.compile.lint_stages import lint_stages
 from sandbox.errors import Place, Problem
 from sandbox.ir import (
@@ -60,7 +61,7 @@ def lint(contract: Contract) -> tuple[Problem, ...]:
     """What looks unintended in a contract, in the order of its places. An empty tuple is no praise."""
     found = [*_of_state(contract), *_of_contract(contract)]
     for tool in contract.tools:
-        found += [*_of_tool(tool), *_of_keys(contract, tool), *_of_argv(tool), *lint_stages(tool)]
+        found += [*_of_tool(tool), *_of_keys(contract, tool), *_of_argv(tool), *lint_stages(tool), *lint_origins(tool)]
         found += [remark for stage in stages_of(tool) for rule in stage.rules for remark in _of_rule(stage, rule)]
         for rule in tool.rules:
             found += _of_rule(tool, rule)

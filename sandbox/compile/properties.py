@@ -15,6 +15,7 @@ from sandbox.lang import Scope, compile_expression
 from sandbox.lang.source import Problems, shown
 from sandbox.lang.suggest import near_miss
 from sandbox.lang.walk import parts
+from sandbox.origins import labels_of
 from sandbox.spec import Written, read_properties
 from sandbox.spec.model import PropertyFile, PropertySpec
 
@@ -195,6 +196,7 @@ class _Compiler:
                 "rule": EnumSort(("", *rules)),
             },
             session={fact.name: fact for fact in contract.session},
+            labels=labels_of(contract),
         )
 
 

@@ -23,7 +23,6 @@ from sandbox.ir import (
     State,
     Variable,
 )
-from sandbox.lang import later
 from sandbox.lang.keys import as_key
 from sandbox.lang.operands import Here, Kept, Operand, Typed, kind, mismatch
 from sandbox.lang.paths import path_of
@@ -62,8 +61,6 @@ class Access:
                 return Typed(State(node.field, variable.sort), variable.sort)
             case Name(text="session") if self._scope.session:
                 return self._session(node)
-            case Name(text=name) if name in later.NAMES and name not in known.bound:
-                raise Refused(node.operand.span.start, f"`{name}` is {later.NOT_YET}")
             case _:
                 return self._field(node, known)
 

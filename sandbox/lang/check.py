@@ -62,6 +62,7 @@ from sandbox.lang.operands import (
     mismatch,
     standing_alone,
 )
+from sandbox.lang.provenance import ORIGIN_USE, origin_has
 from sandbox.lang.reach import Reached, element_of
 from sandbox.lang.relations import member, related
 from sandbox.lang.scope import SUBJECTS, Digits, Element, Items, Known, Scalar, Scope, Time, Truth, Word
@@ -93,7 +94,7 @@ METHODS: Final = PARTS | {
     "all", "exists", "exists_one", "startsWith", "endsWith", "contains", "matches", "lowerAscii", "size", "add",
     "remove",
 }  # fmt: skip
-FUNCTIONS: Final = LITERALS | {"has", "size"}
+FUNCTIONS: Final = LITERALS | {"has", "origin", "size"}
 
 
 def lower(tree: Node, source: SourceText, scope: Scope, expected: Sort | None) -> Expr:
@@ -173,6 +174,9 @@ class _Checker:
                 return Typed(Not(self._bool(node.operand, known)), BoolSort())
             case Unary():
                 return negated(self.here(node.operand, known))
+            case Binary(operator="in", right=Apply(receiver=None, function="origin") as of):
+                label = self.here(node.left, known)
+                return Typed(origin_has(label, of, self.here, known, self._scope), BoolSort())
             case Binary(operator="in"):
                 return Typed(member(self.here(node.left, known), self.here(node.right, known)), BoolSort())
             case Binary(operator=operator) if operator in RELATIONS:
@@ -231,9 +235,7 @@ class _Checker:
 
     def _unknown_name(self, node: Name, known: Known) -> Refused:
         name = node.text
-        if name in later.NAMES:
-            message = f"`{name}` is {later.NOT_YET}"
-        elif name == "args" and self._scope.arguments:
+        if name == "args" and self._scope.arguments:
             message = "`args` is no value by itself; write `args.NAME`"
         elif name == "state" and self._scope.state:
             message = "`state` is no value by itself; write `state.NAME`"
@@ -247,6 +249,8 @@ class _Checker:
             message = f"`{name}` has no meaning here; it belongs to the rules of `{SUBJECTS[name]}`"
         elif name in {"tool", "decision", "rule"}:
             message = f"`{name}` has no meaning here; it belongs to properties about a call"
+        elif name == "origin":
+            message = f"`origin` is a function; {ORIGIN_USE}"
         else:
             message = f"unknown name {shown(name)}{near_miss(name, (*self._scope.names(), *known.bound))}"
         return Refused(node.span.start, message)
@@ -299,6 +303,8 @@ class _Checker:
             case literal if literal in LITERALS:
                 _arity(node, 1)
                 return time_literal(literal, self.here(node.arguments[0], known))
+            case "origin":
+                raise Refused(node.function_span.start, f"`origin` gives no value, only a set to look in; {ORIGIN_USE}")
             case _:
                 raise _no_such_function(node, FUNCTIONS, "function")
 
@@ -395,8 +401,8 @@ class _Checker:
         return Kept(change(of.operand.expr, item), of.operand.variable)
 
     def _check_fresh(self, variable: Name, known: Known) -> None:
-        roots = {"args", "state", "session", "tool", "now"}
-        taken = {*self._scope.constants, *self._scope.facts, *known.bound, *later.NAMES, *SUBJECTS, *roots}
+        roots = {"args", "state", "session", "tool", "now", "origin"}
+        taken = {*self._scope.constants, *self._scope.facts, *known.bound, *SUBJECTS, *roots}
         if variable.text in taken | RESERVED:
             raise Refused(variable.span.start, f"{shown(variable.text)} means something already; use another name")
 
@@ -419,8 +425,6 @@ def _arity(node: Apply, count: int) -> None:
 
 def _no_such_function(node: Apply, known: frozenset[str], what: str) -> Refused:
     name, start = node.function, node.function_span.start
-    if name in later.FUNCTIONS:
-        return Refused(start, f"`{name}` is {later.NOT_YET}")
     if name in later.NEVER:
         return Refused(
             start, f"`{name}` is not in the language: nothing converts or rewrites a value; test it as it is"
@@ -428,6 +432,8 @@ def _no_such_function(node: Apply, known: frozenset[str], what: str) -> Refused:
     if name in METHODS and what == "function":
         return Refused(start, f"`{name}` is a method; write `x.{name}(...)`")
     if name in FUNCTIONS and what == "method":
+        if name == "origin":
+            return Refused(start, f"`origin` is a function; {ORIGIN_USE}")
         inside = "'...'" if name in LITERALS else "args.NAME"
         return Refused(start, f"`{name}` is a function; write `{name}({inside})`")
     return Refused(start, f"{shown(name)} is no {what} of this language{near_miss(name, known)}")

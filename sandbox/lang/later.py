@@ -10,17 +10,10 @@ SERVER_KEYS: Final = frozenset(
     {"resources", "prompts", "sampling", "elicitation", "roots", "completions", "logging", "tasks"}
 )
 """What an MCP server may offer or ask for besides tools."""
-RETURN_KEYS: Final = frozenset({"origin"})
 PROPERTY_KEYS: Final = frozenset({"needs", "within", "flow"})
-
-NAMES: Final = frozenset({"origin"})
-"""Names in expressions."""
 
 NEVER: Final = frozenset(
     {"map", "filter", "replace", "split", "substring", "join", "format", "trim", "charAt", "indexOf", "upperAscii"}
     | {"bool", "bytes", "double", "dyn", "int", "string", "type", "uint"}
 )
 """Functions of CEL that LANGUAGE refuses for good: conversions, and what builds strings or lists."""
-
-FUNCTIONS: Final = frozenset({"origin"})
-"""Functions and methods in expressions."""

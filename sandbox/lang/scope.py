@@ -65,6 +65,7 @@ class Scope:
     `tools` are all tools of the contract, in its order. `state` and `session` have its variables and facts by name.
     `subjects` are what a judgement after the call is about, by the author's name for it: an argument more, in the IR.
     `wholes` are what such a name means where no field of it is selected, if that is something else.
+    `labels` are the origins that a value can have.
     """
 
     tools: tuple[str, ...] = ()
@@ -76,6 +77,7 @@ class Scope:
     session: Mapping[str, Argument] = field(default_factory=dict)
     subjects: Mapping[str, Argument] = field(default_factory=dict)
     wholes: Mapping[str, Argument] = field(default_factory=dict)
+    labels: tuple[str, ...] = ()
 
     def names(self) -> tuple[str, ...]:
         """Every name that may stand alone or before a point."""

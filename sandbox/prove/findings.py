@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias, assert_never
 
@@ -114,6 +115,7 @@ def _call(move: Move) -> Json:
         "now_ms": move.now_ms,
         "session": dict(move.session),
         "ends": None if move.ends is None else [move.ends.after, move.ends.at_ms],
+        "origins": origins_to_json(move.origins),
     }
 
 
@@ -125,11 +127,32 @@ def _move(message: Json) -> Move:
             "now_ms": int() as now_ms,
             "session": dict() as session,
             "ends": ends,
+            "origins": origins,
         }:
-            return Move(tool, args, now_ms, session, _ends(ends))
+            return Move(tool, args, now_ms, session, _ends(ends), origins_from_json(origins))
         case _:
             text = "a prover's child replied with what is no call"
             raise Fault(text)
+
+
+def origins_to_json(origins: Mapping[str, tuple[str, ...]]) -> dict[str, Json]:
+    """Labels by argument, as JSON."""
+    return {name: list(labels) for name, labels in origins.items()}
+
+
+def origins_from_json(message: Json) -> dict[str, tuple[str, ...]]:
+    """The inverse of `origins_to_json`; raises Fault for anything else."""
+    if not isinstance(message, dict):
+        text = "origins are labels by the name of an argument"
+        raise Fault(text)
+    return {name: _labels(labels) for name, labels in message.items()}
+
+
+def _labels(message: Json) -> tuple[str, ...]:
+    if not isinstance(message, list) or not all(isinstance(label, str) for label in message):
+        text = "origins are labels by the name of an argument"
+        raise Fault(text)
+    return tuple(str(label) for label in message)
 
 
 def _ends(message: Json) -> Ends | None:

@@ -7,7 +7,7 @@ from dataclasses import fields
 from typing import Final, get_args
 
 from sandbox.errors import Fault
-from sandbox.ir import Arg, Expr, Fact, Has, ScalarSort, State
+from sandbox.ir import Arg, Expr, Fact, Has, OriginHas, ScalarSort, State
 
 _EXPRESSIONS: Final = get_args(Expr)
 
@@ -24,7 +24,13 @@ def walk(expr: Expr) -> Iterator[Expr]:
 
 def arguments_in(expr: Expr) -> frozenset[str]:
     """The arguments that are read or asked for."""
-    return frozenset(node.name for node in walk(expr) if isinstance(node, Arg | Has))
+    asked = (node for node in walk(expr) if isinstance(node, Arg | Has | OriginHas))
+    return frozenset(node.argument if isinstance(node, OriginHas) else node.name for node in asked)
+
+
+def origins_in(expr: Expr) -> frozenset[OriginHas]:
+    """What is asked of origins."""
+    return frozenset(node for node in walk(expr) if isinstance(node, OriginHas))
 
 
 def variables_in(expr: Expr) -> frozenset[str]:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Final, TypeAlias
 
 import z3
 
-from sandbox.call import Value
+from sandbox.call import UNKNOWN, Value
 from sandbox.canonical import raw_value
-from sandbox.encode import Environment, ListTerm, RecordTerm, Term, read, single
+from sandbox.encode import Environment, ListTerm, RecordTerm, Term, origin, read, single
 from sandbox.errors import Fault
 from sandbox.ir import (
     URL_SORT,
@@ -20,6 +21,7 @@ from sandbox.ir import (
     IntSort,
     Json,
     ListSort,
+    OriginHas,
     RecordSort,
     Sort,
     StringSort,
@@ -27,6 +29,7 @@ from sandbox.ir import (
     Tool,
     sort_of,
 )
+from sandbox.origins import labels_of, origins_asked
 from sandbox.prove.narrow import parts, printable
 from sandbox.prove.obligations import Query
 from sandbox.prove.solve import Desk, Model
@@ -69,6 +72,24 @@ def arguments_of(model: Model, call: Symbolic) -> dict[str, Json]:
 def session_of(model: Model, contract: Contract, call: Symbolic) -> dict[str, Json]:
     """The facts of the session at the call, as raw JSON."""
     return {fact.name: raw(model, call.env.facts[f"session.{fact.name}"], fact.type) for fact in contract.session}
+
+
+def origins_of(
+    model: Model, contract: Contract, call: Symbolic, more: Iterable[OriginHas]
+) -> dict[str, tuple[str, ...]]:
+    """The labels of each argument of which the tool's rules, or whatever `more` stands in, ask any.
+
+    Where none of those that are asked about is there, one that nobody asks about is, if the spec has such a label: a
+    value without any origin comes from no gate.
+    """
+    asked = {*origins_asked(call.tool), *more} if call.env.origins is not None else set()
+    found: dict[str, tuple[str, ...]] = {}
+    for name in sorted({each.argument for each in asked}):
+        labels = sorted(each.label for each in asked if each.argument == name)
+        held = tuple(label for label in labels if is_true(model, origin(name, label, call.env)))
+        others = (label for label in (UNKNOWN, *labels_of(contract)) if label not in labels)
+        found[name] = held or tuple(islice(others, 1))
+    return found
 
 
 def raw(model: Model, term: Term, type_: ArgType) -> Json:

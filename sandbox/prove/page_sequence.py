@@ -8,7 +8,7 @@ from typing import Final
 from sandbox.call import Decision
 from sandbox.ir import Json
 from sandbox.prove.html import Content, Html, element, prose
-from sandbox.prove.replay import rfc3339
+from sandbox.prove.replay import origin_words, rfc3339
 from sandbox.prove.report import shown_value
 from sandbox.prove.verdicts import Changes, Move, Replayed
 from sandbox.times import show_duration
@@ -48,6 +48,7 @@ def _call(number: int, move: Move, decision: Decision, changes: Changes, start: 
         line,
         _values(dict(move.args)),
         (element("p", "in the session", class_="said"), _values(dict(move.session))) if move.session else (),
+        element("p", origin_words(move.origins).strip(), class_="said") if move.origins else (),
         element("p", prose(decision.reason), class_="said"),
         [_moved(name, old, new) for name, (old, new) in changes.items()],
         element("p", "it has not ended yet", class_="said") if move.ends is None else (),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
@@ -76,7 +76,7 @@ def replay(contract: Contract, engines: EnginePair, subject: Property, moves: Mo
 
 def _permitted(contract: Contract, engines: EnginePair, play: _Play, move: Move) -> Differs | None:
     """Play a call that must be permitted, as if a person had approved it where one is asked."""
-    call = parse_call(raw_of(move), contract)
+    call = call_of(move, contract)
     session = read_session(contract, move.session)
     holders = holders_of(contract, session)
     stored = play.shelf.view(holders)
@@ -134,7 +134,7 @@ def _last_call(
     if not moves.calls:
         return Differs("there is no call")
     move = moves.calls[-1]
-    call = parse_call(raw_of(move), contract)
+    call = call_of(move, contract)
     if isinstance(call, Rejected):
         return Differs(f"the last call does not parse: {call.reason}")
     session = read_session(contract, move.session)
@@ -163,7 +163,15 @@ def _meets(
     if subject.kind == "never" and not subject.mentions_decision and decision.verdict == "deny":
         return False
     known = {**facts, "tool": call.tool, "decision": decision.verdict, "rule": decision.rule}
-    return truth(subject.condition)(Env(call.args, dict(state), known))
+    return truth(subject.condition)(Env(call.args, dict(state), known, origins=call.origins))
+
+
+def call_of(move: Move, contract: Contract) -> Call | Rejected:
+    """The call as it is judged: parsed, and with its origins."""
+    call = parse_call(raw_of(move), contract)
+    if isinstance(call, Rejected):
+        return call
+    return replace(call, origins={name: frozenset(labels) for name, labels in move.origins.items()})
 
 
 def raw_of(move: Move) -> bytes:
@@ -201,8 +209,15 @@ def _told(play: _Play, move: Move, decision: Decision, changes: Changes) -> str:
     args = printable(canonical_json(move.args))
     args = args if len(args) <= MAX_SHOWN else f"{args[:MAX_SHOWN]}..."
     session = f" in the session {printable(canonical_json(move.session))}" if move.session else ""
-    told = f"{len(play.decisions)}. {rfc3339(move.now_ms)} `{move.tool}` {args}{session}: {decision.reason}"
+    whole = f"{args}{origin_words(move.origins)}{session}"
+    told = f"{len(play.decisions)}. {rfc3339(move.now_ms)} `{move.tool}` {whole}: {decision.reason}"
     return f"{told}; {_shown(changes)}" if changes else told
+
+
+def origin_words(origins: Mapping[str, tuple[str, ...]]) -> str:
+    """Where the values of a call come from, for a person; '' where nothing is said of it."""
+    told = ", ".join(f"{name} from {' and '.join(labels) or 'nowhere'}" for name, labels in sorted(origins.items()))
+    return f" ({told})" if told else ""
 
 
 def _named(holders: Holders) -> str:

@@ -5,15 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Final, Literal, TypeAlias
+from typing import Final, Literal, TypeAlias, cast
 
 from sandbox.canonical import canonical_json, printable
 from sandbox.errors import Fault
 from sandbox.ir import Contract, Json, Property
 from sandbox.prove.coverage import Coverage, coverage_to_json
+from sandbox.prove.findings import origins_from_json, origins_to_json
 from sandbox.prove.ledger import Difference
 from sandbox.prove.record import NOTHING, Obligation, RestsOn, phrase
-from sandbox.prove.replay import rfc3339, unix_ms
+from sandbox.prove.replay import origin_words, rfc3339, unix_ms
 from sandbox.prove.verdicts import (
     AT_ONCE,
     Bounded,
@@ -155,6 +156,7 @@ def _call_to_json(move: Move) -> Json:
         "args": dict(move.args),
         "now": rfc3339(move.now_ms),
         "session": dict(move.session),
+        **({"origins": origins_to_json(move.origins)} if move.origins else {}),
         "outcome": "ok" if ended is not None and not ended.after else "running",
         **late,
     }
@@ -166,7 +168,7 @@ def call_words(replayed: Replayed) -> tuple[str, ...]:
     each = zip(replayed.moves.calls, replayed.decisions, replayed.changes, strict=True)
     for number, (move, decision, changes) in enumerate(each, 1):
         after = ", ".join(f"{name} {shown_value(old)} -> {shown_value(new)}" for name, (old, new) in changes.items())
-        args = printable(canonical_json(move.args))
+        args = f"{printable(canonical_json(move.args))}{origin_words(move.origins)}"
         told.append(f"{number}. `{move.tool}` {args}: {decision.reason}{f'; {after}' if after else ''}")
     return tuple(told)
 
@@ -193,8 +195,10 @@ def _move_from_json(call: Json) -> Move:
             "now": str() as now,
             "session": dict() as session,
             "outcome": "ok" | "running" as outcome,
+            **more,
         }:
-            return Move(tool, args, unix_ms(now), session, _ends_from_json(call, outcome))
+            origins = origins_from_json(cast("Json", more.get("origins", {})))
+            return Move(tool, args, unix_ms(now), session, _ends_from_json(call, outcome), origins)
         case _:
             raise Fault(_NO_SEQUENCE)
 

@@ -45,6 +45,7 @@ from sandbox.ir import (
     Neg,
     Not,
     Or,
+    OriginHas,
     SetAdd,
     SetRemove,
     Size,
@@ -73,6 +74,8 @@ def _said(expr: Expr) -> str:
             return f"args.{name}"
         case Has(name=name):
             return f"has(args.{name})"
+        case OriginHas(argument=argument, label=label):
+            return f"{json.dumps(label)} in origin(args.{argument})"
         case Field(of=of, name=name):
             return f"{_inner(of)}.{name}"
         case HasField(of=of, name=name):
@@ -146,7 +149,7 @@ def _said(expr: Expr) -> str:
 def _inner(expr: Expr) -> str:
     """In brackets, where what stands around could bind more closely."""
     text = _said(expr)
-    loose = isinstance(expr, And | Or | Ite | Eq | Lt | Le | Add | Sub | Mul | Div | Mod | Member | InSet)
+    loose = isinstance(expr, And | Or | Ite | Eq | Lt | Le | Add | Sub | Mul | Div | Mod | Member | InSet | OriginHas)
     return f"({text})" if loose or (isinstance(expr, Not) and isinstance(expr.operand, Eq)) else text
 
 

@@ -184,7 +184,7 @@ def owners_of(ground: Ground, facts: Mapping[str, z3.ExprRef]) -> Owners:
 def symbolic(ground: Ground, tool: Tool, position: int, around: Environment) -> Symbolic:
     """A call of the tool at this place of the sequence, in the state and with the facts of an environment."""
     free = symbols(ground.contract, tool, ground.ctx, f"@{tool.name}@{position}")
-    return Symbolic(tool, replace(around, args=free.args, present=free.present))
+    return Symbolic(tool, replace(around, args=free.args, present=free.present, origins=free.origins))
 
 
 def among_all(ground: Ground, call: Symbolic, said: Said) -> list[z3.BoolRef]:

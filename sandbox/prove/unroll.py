@@ -15,10 +15,10 @@ from typing import Final, TypeAlias
 import z3
 
 from sandbox.encode import Environment, fact_domain
-from sandbox.ir import Expr, StringSort, Tool, sort_of
+from sandbox.ir import Expr, OriginHas, StringSort, Tool, sort_of
 from sandbox.prove.held import effective_at
-from sandbox.prove.mentions import facts_in
-from sandbox.prove.models import Ladder, Symbolic, arguments_of, is_true, number, raw, session_of, shrunk
+from sandbox.prove.mentions import facts_in, origins_in
+from sandbox.prove.models import Ladder, Symbolic, arguments_of, is_true, number, origins_of, raw, session_of, shrunk
 from sandbox.prove.narrow import narrow_fact_domain, strings_of
 from sandbox.prove.obligations import Case, Ground, Query, meeting, term
 from sandbox.prove.scopes import Apart, key_facts, scopes_of
@@ -137,6 +137,7 @@ class End:
     call: Symbolic | None = None
     facts: Mapping[str, z3.ExprRef] = field(default_factory=dict)
     scopes: Apart = ()
+    origins: frozenset[OriginHas] = frozenset()
 
 
 def ending(ground: Ground, run: Run, target: Target, *, free: bool) -> tuple[Query, End]:
@@ -161,7 +162,9 @@ def ending(ground: Ground, run: Run, target: Target, *, free: bool) -> tuple[Que
             wished = partial(wanted_of_call, ground, case, condition)
             terms = (*run.terms, *passing, *among_all(ground, call, wished))
             narrow = (*run.narrow, *passing, *among_few(ground, call, wished))
-            return asked(ground, label, (terms, narrow), (*calls_of(run), call)), End(now, call)
+            return asked(ground, label, (terms, narrow), (*calls_of(run), call)), End(
+                now, call, origins=origins_in(condition)
+            )
 
 
 def wanted_of_call(ground: Ground, case: Case, condition: Expr, env: Environment) -> list[z3.BoolRef]:
@@ -194,7 +197,7 @@ def moves_of(ground: Ground, desk: Desk, label: str, found: Model, *, run: Run, 
         replace(move_of(ground, model, turn.calls[number(model, turn.choice)], turn.now), ends=ends(model, run, at))
         for at, turn in enumerate(run.turns)
     ]
-    final = [] if end.call is None else [move_of(ground, model, end.call, end.now)]
+    final = [] if end.call is None else [move_of(ground, model, end.call, end.now, end.origins)]
     looking = {
         fact.name: raw(model, end.facts[f"session.{fact.name}"], fact.type)
         for _, fact in key_facts(ground.contract, end.scopes)
@@ -219,7 +222,10 @@ def ends(model: Model, run: Run, at: int) -> Ends | None:
     return None
 
 
-def move_of(ground: Ground, model: Model, call: Symbolic, now: z3.ArithRef) -> Move:
-    """A call as a host and a model would make it."""
+def move_of(
+    ground: Ground, model: Model, call: Symbolic, now: z3.ArithRef, asked: frozenset[OriginHas] = frozenset()
+) -> Move:
+    """A call as a host and a model would make it; `asked` are origins that something else than its rules asks about."""
     session = session_of(model, ground.contract, call)
-    return Move(call.tool.name, arguments_of(model, call), number(model, now), session)
+    origins = origins_of(model, ground.contract, call, asked)
+    return Move(call.tool.name, arguments_of(model, call), number(model, now), session, origins=origins)

@@ -26,7 +26,7 @@ class Move:
     """One call of a sequence: raw JSON arguments in the form that `decide` accepts; its time in Unix milliseconds.
 
     `session` has the facts that the host supplies with the call, as raw JSON. `ends` is None where the call has not
-    ended when the sequence has.
+    ended when the sequence has. `origins` has the labels of the arguments of which any is asked.
     """
 
     tool: str
@@ -34,6 +34,7 @@ class Move:
     now_ms: int
     session: Mapping[str, Json] = field(default_factory=dict)
     ends: Ends | None = AT_ONCE
+    origins: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,7 @@ from sandbox.ir import (
     Member,
     Not,
     Or,
+    OriginHas,
     Size,
     StartsWith,
 )
@@ -63,7 +64,7 @@ def weaker(expr: Expr) -> Iterator[Expr]:
             yield replace(expr, part=Const(text[1:], sort))
         case Contains(part=Const(value=str() as text, sort=sort)) if text:
             yield replace(expr, part=Const(text[:-1], sort))
-        case Matches() | Member() | InSet() | Eq():
+        case Matches() | Member() | InSet() | OriginHas() | Eq():
             yield TRUE
         case _:
             return
@@ -88,7 +89,7 @@ def stronger(expr: Expr) -> Iterator[Expr]:
             yield from (replace(expr, body=each) for each in stronger(body))
         case All(body=body):
             yield from (replace(expr, body=each) for each in stronger(body))
-        case StartsWith() | EndsWith() | Contains() | Matches() | Member() | InSet() | Eq():
+        case StartsWith() | EndsWith() | Contains() | Matches() | Member() | InSet() | OriginHas() | Eq():
             yield FALSE
         case _:
             return

@@ -371,9 +371,8 @@ class AfterRuleSpec(Model):
 class ReturnSpec(Model):
     """What is known of a field of the result."""
 
-    keys_of_later: ClassVar[frozenset[str]] = later.RETURN_KEYS
-
-    type: Annotated[ArgumentSpec, BeforeValidator(bare_word)]
+    type: Annotated[ArgumentSpec | None, BeforeValidator(bare_word)] = None
+    origin: fields.Id | None = None
 
 
 class WorkspaceSpec(Model):

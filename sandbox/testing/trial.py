@@ -172,7 +172,7 @@ class Trial:
         if call.tool not in subject.tools or (not subject.mentions_decision and decision.verdict == "deny"):
             return False
         known = {**facts, "tool": call.tool, "decision": decision.verdict, "rule": decision.rule}
-        return truth(subject.condition)(Env(call.args, dict(state), known))
+        return truth(subject.condition)(Env(call.args, dict(state), known, origins=call.origins))
 
     def _check_states(self) -> None:
         for each in self._properties:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import z3
 
-from sandbox.call import Value
+from sandbox.call import NOTHING_KNOWN, Origins, Value
 from sandbox.encode import Environment, Keys, ListTerm, RecordTerm, Term, encode, literal, plain, state_literal
 from sandbox.evaluate import Env, evaluate
 from sandbox.ground import SIMPLIFIER_PASSES
@@ -20,9 +20,10 @@ def evaluated(
     args: Mapping[str, Value],
     state: Mapping[str, Value] | None = None,
     facts: Mapping[str, Value] | None = None,
+    origins: Origins | None = None,
 ) -> Value:
     """What the expression is when it runs."""
-    return evaluate(expr)(Env(args, state or {}, facts or {}))
+    return evaluate(expr)(Env(args, state or {}, facts or {}, origins=origins or {}))
 
 
 def encoded(
@@ -33,6 +34,7 @@ def encoded(
     state_sorts: Mapping[str, Sort | CollectionSort] | None = None,
     facts: Mapping[str, Value] | None = None,
     fact_sorts: Mapping[str, Sort] | None = None,
+    origins: Origins | None = None,
 ) -> object:
     """What the solver makes of it: a bool, an int, or the left-over term where it does not reduce.
 
@@ -46,6 +48,7 @@ def encoded(
         {name: state_literal(variables[name], value, CTX) for name, value in (state or {}).items()},
         {name: literal(value, (fact_sorts or {})[name], CTX) for name, value in (facts or {}).items()},
         keys=kept_keys(variables, state or {}),
+        origins=lambda name, label: z3.BoolVal(label in (origins or {}).get(name, NOTHING_KNOWN), CTX),
     )
     found = encode(expr, env)
     for _ in range(SIMPLIFIER_PASSES):

@@ -58,6 +58,7 @@ from sandbox.ir import (
     Neg,
     Not,
     Or,
+    OriginHas,
     RecordSort,
     SetAdd,
     SetRemove,
@@ -432,6 +433,31 @@ def test_what_is_said_of_all_keys_is_no_term_where_no_key_is_given() -> None:
     env = Environment(CTX, state={"given": state_literal(Variable("given", GIVEN, 0), {"a": 1}, CTX)})
     with pytest.raises(Fault, match="no keys are given"):
         encode(AllKeys(KEY, MAP, TRUE), env)
+
+
+ORIGINS = ({}, {"s": {"unknown"}}, {"s": {"web"}}, {"s": {"web", "unknown"}}, {"t": {"web"}}, {"s": set()})
+
+
+@pytest.mark.parametrize(
+    "expr",
+    [
+        OriginHas("s", "web"),
+        OriginHas("s", "unknown"),
+        OriginHas("s", "tool:read"),
+        And((OriginHas("s", "web"), Not(OriginHas("t", "web")))),
+        Ite(OriginHas("s", "web"), Eq(S, const("a", STRING)), OriginHas("t", "unknown")),
+    ],
+)
+def test_origins_agree_and_of_what_nothing_is_said_nothing_is_known(expr: Expr) -> None:
+    sorts = {"s": STRING, "t": STRING}
+    for origins, text in itertools.product(ORIGINS, ("a", "b")):
+        args = {"s": text, "t": "x"}
+        assert encoded(expr, sorts, args, origins=origins) == evaluated(expr, args, origins=origins), (expr, origins)
+
+
+def test_an_origin_is_no_term_where_none_are_given() -> None:
+    with pytest.raises(Fault, match="no origins are given"):
+        encode(OriginHas("s", "web"), Environment(CTX))
 
 
 def arms(module: str, function: str) -> list[str]:

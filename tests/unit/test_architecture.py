@@ -39,6 +39,7 @@ LAYERS: dict[str, int] = {
     "holders": 2,
     "framing": 2,
     "machine": 2,
+    "origins": 2,
     "policy": 2,
     "seal": 2,
     "shell": 2,
@@ -68,6 +69,8 @@ LAYERS: dict[str, int] = {
     "session": 3,
     "state": 3,
     "state_document": 3,
+    "state_origins": 3,
+    "known_values": 3,
     "state_parts": 3,
     "state_file": 3,
     "state_switch": 3,
@@ -79,6 +82,7 @@ LAYERS: dict[str, int] = {
     "endings": 4,
     "gate": 4,
     "judging": 4,
+    "knowledge": 4,
     "opening": 4,
     "proposal": 4,
     "passage": 4,
@@ -100,6 +104,7 @@ LAYERS: dict[str, int] = {
 SAME_LAYER: frozenset[tuple[str, str]] = frozenset(
     {
         ("lang", "ir"),  # what it compiles to
+        ("origins", "call"),
         ("lang", "times"),
         ("times", "ir"),
         ("lang", "regex"),  # patterns are checked where they are written
@@ -129,6 +134,11 @@ SAME_LAYER: frozenset[tuple[str, str]] = frozenset(
         ("holders", "machine"),
         ("state", "state_file"),
         ("state", "state_parts"),
+        ("state", "state_origins"),
+        ("state_origins", "state_file"),
+        ("known_values", "parse"),
+        ("gate", "knowledge"),
+        ("passage", "knowledge"),
         ("state_parts", "state_document"),
         ("state_parts", "state_file"),
         ("state_document", "lookups"),

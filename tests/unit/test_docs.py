@@ -9,6 +9,7 @@ Blocks, by the words behind their fence:
 - `values`: a line is `TYPE  JSON  => CANONICAL` or `=> REASON_CODE`.
 - `changes NAME`: a line is `CHANGE  => commit` or `=> REASON`, about the call in brackets below.
 - `results NAME`: a line is `STATUS  RESULT  => RULING`, of a call of `customer`.
+- `origins NAME`: what the user said, what `read_mail` returned, then lines `ARGUMENTS  => VERDICT RULE; LABELS`.
 - `calls NAME`: a line is `+TIME  CALL  => VERDICT REASON_CODE`; calls of one block follow one another.
 """
 
@@ -24,6 +25,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+from gatekit import SpyRunner
 
 from sandbox import ir
 from sandbox.aftermath import ResultJudge
@@ -32,6 +34,7 @@ from sandbox.compile import load_contract, load_policy, load_properties
 from sandbox.engines import close_engines, engine_pairs
 from sandbox.errors import AuthorError, SpecError
 from sandbox.execute.broker.refused import Why
+from sandbox.gate import Gate
 from sandbox.judging import ChangesJudge
 from sandbox.lang import later
 from sandbox.machine import effective, initial_state
@@ -203,6 +206,26 @@ def test_results_that_are_shown_are_judged_as_shown(block: Block, folder: Path) 
     close_engines(engines)
 
 
+ORIGINS = [block for block in all_blocks() if block.words.startswith("origins ")]
+
+
+@by_line(ORIGINS)
+def test_origins_that_are_shown_are_known_and_judged_as_shown(block: Block, folder: Path) -> None:
+    lines = block.body.splitlines()
+    said, returned = (json.loads(line.partition("  ")[2]) for line in lines[:2])
+    shown = SpyRunner(lambda _: Outcome("ok", "ok", "", result=returned))
+    file, session = folder / f"{block.words.removeprefix('origins ')}.yaml", {"id": "s"}
+    with Gate.open(file, runner=shown, clock=lambda: START_MS) as gate:
+        gate.learn(said, "user", session)
+        gate.call({"tool": "read_mail", "args": {}}, session)
+        for line in lines[2:]:
+            args, _, expected = line.rpartition(" => ")
+            decision = gate.decide({"tool": "send_mail", "args": json.loads(args)}, session)
+            told = decision.call.told_origins()
+            labels = "; ".join(f"{name}: {', '.join(told[name])}" for name in ("to", "copies"))
+            assert f"{decision.verdict} {decision.rule}; {labels}" == expected, line
+
+
 @pytest.mark.parametrize(("given", "expected"), answers("values"))
 def test_a_value_that_is_shown_is_read_as_shown(given: str, expected: str, tmp_path: Path) -> None:
     type_, value = re.split(r"  +", given)
@@ -278,7 +301,7 @@ def quoted(cell: str) -> list[str]:
 
 
 CODES = re.compile(
-    r"(?:after|approval|audit|ceiling|changes|environment|fault|ledger|limit|mcp|parse|permit|proofs|property|run"
+    r"(?:after|approval|audit|ceiling|changes|environment|fault|ledger|limit|mcp|origin|parse|permit|proofs|property|run"
     r"|sandbox_failure|secret|spec|state|tool)\.[a-z_0-9]+"
 )
 BARE_CODES = re.compile(
@@ -349,10 +372,7 @@ def test_a_limit_in_the_table_is_the_constant(row: list[str]) -> None:
     ("where", "names"),
     [
         ("keys of `server`", later.SERVER_KEYS),
-        ("keys of a field of `returns`", later.RETURN_KEYS),
         ("keys of a property", later.PROPERTY_KEYS),
-        ("names in expressions", later.NAMES),
-        ("functions and methods", later.FUNCTIONS),
     ],
 )
 def test_what_is_not_supported_is_listed(where: str, names: frozenset[str]) -> None:

@@ -161,7 +161,6 @@ REFUSALS = [
     ("args.xs.all(x)", 1, 9, "`all` takes 2 arguments, found 1"),
     ("args.xs.all(session, true)", 1, 13, "`session` means something already; use another name"),
     ("session.user == 'x'", 1, 1, "the spec declares no `session`"),
-    ("origin(args.s) == 'x'", 1, 1, "`origin` is not supported in this version"),
     ("args.s.getHours() == 1", 1, 1, "expected timestamp, found string `args.s`"),
     ("state.s.add('x')", 1, 7, "the state has no variable `s`; known: `count`, `phase`, `sum`"),
     ("decision == 'allow'", 1, 1, "`decision` has no meaning here; it belongs to properties about a call"),

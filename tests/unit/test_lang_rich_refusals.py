@@ -252,7 +252,6 @@ REFUSALS = [
     ("args.cmd.all(now, true)", 14, "`now` means something already; use another name"),
     ("args.cmd.all(session, true)", 14, "`session` means something already; use another name"),
     ("args.cmd.all(c, c.all(c, true))", 23, "`c` means something already; use another name"),
-    ("origin(args.s) == 'user'", 1, "`origin` is not supported in this version"),
     ("args.rs.all(x, x)", 16, "expected bool, found record `x`; write a field of it, such as `x.sku`"),
     ("args.r", 1, "expected bool, found record `args.r`; write a field of it, such as `args.r.sku`"),
     (

@@ -243,7 +243,7 @@ NEW_STRINGS = {"Const", "Arg", "Field", "Fact", "Bound", "Ite", "Index", "Lower"
 NO_STRINGS = {
     "Has", "HasField", "State", "Not", "And", "Or", "Eq", "Lt", "Le", "Add", "Sub", "Neg", "Mul", "Div", "Mod", "Size",
     "StartsWith", "EndsWith", "Contains", "Matches", "Member", "All", "Exists", "ExistsOne", "InSet", "SetAdd",
-    "SetRemove", "MapGet", "AllKeys",
+    "SetRemove", "MapGet", "AllKeys", "OriginHas",
 }  # fmt: skip
 
 

@@ -117,8 +117,16 @@ FILES: list[tuple[str, Problems]] = [
     ),
     ("sandbox: 1\nname: x\ntools: {t: {}}\n", [(3, 12, "`rules` is missing here; add it")]),
     (
-        ("sandbox: 1\nname: x\ntools: {t: {rules: [], returns: {x: {type: string, origin: y}}}}\n"),
-        [(3, 52, "`origin` is not supported in this version")],
+        ("sandbox: 1\nname: x\ntools: {t: {rules: [], returns: {x: {type: string, origin: unknown}}}}\n"),
+        [(3, 60, "`unknown` is the origin of what nothing is known of; give the field a label of its own")],
+    ),
+    (
+        ("sandbox: 1\nname: x\ntools: {t: {rules: [], returns: {x: {}}}}\n"),
+        [(3, 37, "a field of `returns` has a `type`, an `origin`, or both; add one")],
+    ),
+    (
+        ("sandbox: 1\nname: x\ntools: {t: {rules: [], returns: {x: {origin: 'tool:t'}}}}\n"),
+        [(3, 46, "`tool:t` is no short name; write letters, digits, `_`, `-` and `.`")],
     ),
     (
         "sandbox: 1\nname: x\ndefine: {args: 1, in: 2, has: 3}\n",
