@@ -75,8 +75,8 @@ def test_they_have_no_meaning_elsewhere(tmp_path: Path, name: str) -> None:
 @pytest.mark.parametrize(
     ("returns", "column", "message"),
     [
-        ("{x: {}}", 18, "`type` is missing here; add it"),
-        ("{x: {type: string, secret: true}}", 33, "unknown key `secret`; known: `type`"),
+        ("{x: {}}", 18, "a field of `returns` has a `type`, an `origin`, or both; add one"),
+        ("{x: {type: string, secret: true}}", 33, "unknown key `secret`; known: `origin`, `type`"),
         ("{x: {type: {type: string, secret: true}}}", 48,
          "`secret` is for what a call is given, not for what it returns; take it out"),
         ("{x: {type: {type: string, default: a}}}", 49,

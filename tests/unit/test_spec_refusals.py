@@ -126,7 +126,7 @@ FILES: list[tuple[str, Problems]] = [
     ),
     (
         ("sandbox: 1\nname: x\ntools: {t: {rules: [], returns: {x: {origin: 'tool:t'}}}}\n"),
-        [(3, 46, "`tool:t` is no short name; write letters, digits, `_`, `-` and `.`")],
+        [(3, 47, "`tool:t` is no short name; write letters, digits, `_`, `-` and `.`")],
     ),
     (
         "sandbox: 1\nname: x\ndefine: {args: 1, in: 2, has: 3}\n",
