@@ -53,9 +53,10 @@ class Proved:
 def prove_configurations() -> tuple[Proved, ...]:
     """Every decidable recommendation on every shape."""
     return tuple(
-        _prove(item, shape, ways)
+        _prove(item, shape, ways if made else ())
         for shape in SHAPES
         for ways in (tuple(ways_of(shape)),)
+        for made in (any(_solver(way).check() == z3.sat for way in ways),)
         for item in ITEMS
         if item.decide is not None
     )
@@ -147,8 +148,8 @@ NUMBERS: Final = tuple(field.name for field in fields(ContainerConfig) if field.
 
 
 def _prove(item: Item, shape: Shape, ways: tuple[Way, ...]) -> Proved:
-    possible = tuple(way for way in ways if _solver(way).check() == z3.sat)
-    if item.decide is None or not possible:
+    """Without ways there is nothing of which anything could be proved, which proves nothing."""
+    if item.decide is None or not ways:
         return Proved(item.title, shape, proved=False, counterexample="no configuration of this shape can be made")
     for way in ways:
         account = Account.of_request(render(way.config, PLACEMENT), PRIVATE)
