@@ -34,6 +34,8 @@ from sandbox.regex.parser import parse
 from sandbox.regex.solver import canonical_paths
 from sandbox.regex.syntax import language, lowered
 
+pytestmark = pytest.mark.no_cover  # a search goes the same ways many times; others cover them
+
 CTX = z3.Context()
 AUTHOR: dict[str, re2._Regexp] = {}
 MODES: tuple[Mode, ...] = ("full", "search")

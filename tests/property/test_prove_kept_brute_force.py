@@ -20,6 +20,9 @@ from sandbox.prove.run import verdict_on
 from sandbox.prove.solve import Desk
 from sandbox.prove.verdicts import Proved, Refuted, Unknown, Vacuous, Verdict, replay_of
 
+pytestmark = pytest.mark.no_cover  # a search goes the same ways many times; others cover them
+
+
 CHUNKS, PER_CHUNK = 18, 50
 MOST_WORLDS, MOST_CALLS = 200, 3
 TAKEN = {None: 0.25, 0: 0.1}
