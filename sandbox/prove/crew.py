@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
-import subprocess
 import threading
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Self
 
-from sandbox.engines import read_frame, spawn, write_frame
+from sandbox.engines import read_frame, write_frame
 from sandbox.errors import Fault
 from sandbox.prove.findings import Finding, GaveUp
+from sandbox.prove.nursery import Child, Nursery
 from sandbox.prove.record import NOTHING, Doubt, Obligation, RestsOn
 from sandbox.prove.worker import Order, Work, order_to_json, work_from_json
 
@@ -46,7 +45,8 @@ class Crew:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._children: set[subprocess.Popen[bytes]] = set()
+        self._nursery = Nursery()
+        self._children: set[Child] = set()
         self._closed = False
 
     def carry_out(self, order: Order) -> Reply:
@@ -69,25 +69,19 @@ class Crew:
         finally:
             self._dismiss(child)
 
-    def _hire(self) -> subprocess.Popen[bytes]:
+    def _hire(self) -> Child:
         with self._lock:
             if self._closed:
                 message = "the crew has left"
                 raise Fault(message)
-            child = spawn("sandbox.prove.child")
+            child = self._nursery.child()
             self._children.add(child)
             return child
 
-    def _dismiss(self, child: subprocess.Popen[bytes]) -> None:
+    def _dismiss(self, child: Child) -> None:
         with self._lock:
             self._children.discard(child)
-        child.kill()
-        child.wait()
-        for pipe in (child.stdin, child.stdout):
-            if pipe is not None:
-                # Closing flushes what a dead child will never read.
-                with contextlib.suppress(OSError):
-                    pipe.close()
+            self._nursery.bury(child)
 
     def __enter__(self) -> Self:
         return self
@@ -103,11 +97,9 @@ class Crew:
             self._closed = True
             for child in self._children:
                 child.kill()
+            self._nursery.close()
 
 
-def _asked(child: subprocess.Popen[bytes], order: Order, deadline: float) -> Work:
-    if child.stdin is None or child.stdout is None:
-        message = "a prover's child has no pipes"
-        raise Fault(message)
+def _asked(child: Child, order: Order, deadline: float) -> Work:
     write_frame(child.stdin, order_to_json(order), deadline)
     return work_from_json(read_frame(child.stdout, deadline))

@@ -36,14 +36,23 @@ from sandbox.prove.solve import Desk, Model
 from sandbox.regex import z3_string
 from sandbox.urls import DEFAULT_PORTS
 
-SHRINK_S: Final = 4.0
-"""Seconds for making a sequence small; a large one is still a counterexample."""
+SHRINK_UNITS: Final = 4_000_000
+"""Z3's resource units for making a sequence small, about a second; a large one is still a counterexample."""
 
-SHRINK_RLIMIT: Final = 2_000_000
-"""Z3's resource units for one attempt: half a second."""
+SHRINK_RLIMIT: Final = 1_000_000
+"""For one attempt."""
+
+SHRINK_S: Final = 20.0
+"""Seconds, whatever the units: on a machine that does something else as well."""
 
 LENGTHS: Final = (0, 1, 2, 4, 8, 16, 32, 64)
 """Sizes that strings and lists are tried at, the smallest first."""
+
+PLAIN: Final = (("A", "0", "a", "/"), ("A-Z", "0-9", "a-z", "/"), ("A-Z", "0-9", "a-z", "-./", "_", "@"))
+"""Characters that strings are tried to be made of, the plainest first: alone, or as the first and last of a range."""
+
+MOST_PLAIN: Final = 8
+"""Strings of a sequence that are made plain one by one."""
 
 MAGNITUDES: Final = (0, 1, *(10**exponent for exponent in range(1, 13)))
 """Bounds that numbers are tried at (scaled ones, for decimals)."""
@@ -126,18 +135,27 @@ def is_true(model: Model, term: z3.BoolRef) -> bool:
     return bool(z3.is_true(model.model.eval(model.local(term), model_completion=True)))
 
 
-def shrunk(desk: Desk, label: str, found: Model, calls: tuple[Symbolic, ...], preferred: Ladder) -> Model:
-    """A model of the query that is small: each ladder is climbed to its first rung that still has a model."""
+def shrunk(desk: Desk, label: str, found: Model, ladders: Iterable[Ladder]) -> Model:
+    """A model of the query that is small: each ladder is climbed to its first rung that still has a model.
+
+    A rung on which the model stands already costs nothing. What it all costs is counted in units, so that the same
+    sequence is found on every machine.
+    """
     small = replace(desk, deadline=min(desk.deadline, desk.clock() + SHRINK_S), rlimit=SHRINK_RLIMIT, spent=0)
     terms = found.terms
-    for ladder in (preferred, *ladders(calls)):
-        for rung in ladder:
-            answer = small.search(Query(label, (*terms, *rung)))
-            if isinstance(answer, Model):
-                found, terms = answer, (*terms, *rung)
-                break
+    for ladder in ladders:
+        for conditions in ladder:
+            if not all(is_true(found, each) for each in conditions):
+                if small.spent >= SHRINK_UNITS or small.left() <= 0:
+                    continue
+                answer = small.search(Query(label, (*terms, *conditions)))
+                if not isinstance(answer, Model):
+                    continue
+                found = answer
+            terms = (*terms, *conditions)
+            break
     desk.spent += small.spent
-    return found
+    return replace(found, terms=terms)
 
 
 def ladders(calls: tuple[Symbolic, ...]) -> Iterator[Ladder]:
@@ -161,10 +179,18 @@ def ladders(calls: tuple[Symbolic, ...]) -> Iterator[Ladder]:
         yield (tuple(customary(url, name) for url in urls),)
     if strings:
         yield tuple(tuple(z3.InRe(term, printable(term.ctx, 0, bound)) for term in strings) for bound in LENGTHS)
+    for term in strings[:MOST_PLAIN]:
+        yield tuple((z3.InRe(term, plain(ranges, term.ctx)),) for ranges in PLAIN)
     if decimals:
         yield (tuple(term % unit == 0 for term, unit in decimals),)
     if numbers:
         yield tuple(tuple(z3.And(term >= -bound, term <= bound) for term in numbers) for bound in MAGNITUDES)
+
+
+def plain(ranges: tuple[str, ...], ctx: z3.Context) -> z3.ReRef:
+    """Strings of these characters, each given alone or as the first and the last of several."""
+    each = [z3.Range(z3_string(text[0], ctx), z3_string(text[-1], ctx)) for text in ranges]
+    return z3.Star(z3.Union(*each))
 
 
 def customary(url: RecordTerm, part: str) -> z3.BoolRef:

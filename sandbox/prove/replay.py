@@ -23,6 +23,7 @@ from sandbox.parse import parse_call
 from sandbox.prove.verdicts import Changes, Move, Moves, Replayed
 from sandbox.session import read_session
 from sandbox.step import take_step, take_success
+from sandbox.times import show_duration
 
 if TYPE_CHECKING:
     from sandbox.call import Value
@@ -58,6 +59,7 @@ class _Play:
     words: list[str]
     running: list[_Running]
     changes: list[dict[str, tuple[Json, Json]]]
+    last_ms: int | None = None
 
 
 def replay(contract: Contract, engines: EnginePair, subject: Property, moves: Moves) -> Replayed | Differs:
@@ -210,7 +212,8 @@ def _told(play: _Play, move: Move, decision: Decision, changes: Changes) -> str:
     args = args if len(args) <= MAX_SHOWN else f"{args[:MAX_SHOWN]}..."
     session = f" in the session {printable(canonical_json(move.session))}" if move.session else ""
     whole = f"{args}{origin_words(move.origins)}{session}"
-    told = f"{len(play.decisions)}. {rfc3339(move.now_ms)} `{move.tool}` {whole}: {decision.reason}"
+    told = f"{len(play.decisions)}. {_when(play, move)}`{move.tool}` {whole}: {decision.reason}"
+    play.last_ms = move.now_ms
     return f"{told}; {_shown(changes)}" if changes else told
 
 
@@ -222,6 +225,13 @@ def origin_words(origins: Mapping[str, tuple[str, ...]]) -> str:
 
 def _named(holders: Holders) -> str:
     return " and ".join(f"the {scope} {printable(canonical_json(holder))}" for scope, holder in holders.items())
+
+
+def _when(play: _Play, move: Move) -> str:
+    """The time of the first call, and how much later each is than the one before it."""
+    if play.last_ms is None:
+        return f"{rfc3339(move.now_ms)} "
+    return f"{show_duration(move.now_ms - play.last_ms)} later " if move.now_ms != play.last_ms else ""
 
 
 def _listed(state: Mapping[str, Json]) -> str:

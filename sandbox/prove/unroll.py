@@ -18,7 +18,18 @@ from sandbox.encode import Environment, fact_domain
 from sandbox.ir import Expr, OriginHas, StringSort, Tool, sort_of
 from sandbox.prove.held import effective_at
 from sandbox.prove.mentions import facts_in, origins_in
-from sandbox.prove.models import Ladder, Symbolic, arguments_of, is_true, number, origins_of, raw, session_of, shrunk
+from sandbox.prove.models import (
+    Ladder,
+    Symbolic,
+    arguments_of,
+    is_true,
+    ladders,
+    number,
+    origins_of,
+    raw,
+    session_of,
+    shrunk,
+)
 from sandbox.prove.narrow import narrow_fact_domain, strings_of
 from sandbox.prove.obligations import Case, Ground, Query, meeting, term
 from sandbox.prove.scopes import Apart, key_facts, scopes_of
@@ -190,12 +201,15 @@ def asked(ground: Ground, label: str, both: Both, calls: tuple[Symbolic, ...]) -
 
 def moves_of(ground: Ground, desk: Desk, label: str, found: Model, *, run: Run, end: End) -> Moves:
     """A small sequence out of a model."""
-    last = () if end.call is None else (end.call,)
-    every = (*calls_of(run), *last)
-    model = shrunk(desk, label, found, every, preferred(run))
+    easy = shrunk(desk, label, found, (preferred(run),))
+    chosen = [number(easy, turn.choice) for turn in run.turns]
+    fixed = tuple(turn.choice == index for turn, index in zip(run.turns, chosen, strict=True))
+    calls = [turn.calls[index] for turn, index in zip(run.turns, chosen, strict=True)]
+    every = (*calls, *(() if end.call is None else (end.call,)))
+    model = shrunk(desk, label, easy, ((fixed,), *ladders(every)))
     made = [
-        replace(move_of(ground, model, turn.calls[number(model, turn.choice)], turn.now), ends=ends(model, run, at))
-        for at, turn in enumerate(run.turns)
+        replace(move_of(ground, model, call, turn.now), ends=ends(model, run, at))
+        for at, (turn, call) in enumerate(zip(run.turns, calls, strict=True))
     ]
     final = [] if end.call is None else [move_of(ground, model, end.call, end.now, end.origins)]
     looking = {

@@ -6,6 +6,7 @@ is gone. Whatever goes wrong in here is `gave up`, never a proof.
 
 from __future__ import annotations
 
+import math
 import os
 import resource
 import sys
@@ -35,6 +36,12 @@ from sandbox.prove.record import (
 
 MAX_MEMORY: Final = 6 * 1024 * 1024 * 1024
 """Address space of the child: beyond it an allocation fails here, and not in the caller's program."""
+
+SPARE_CPU_S: Final = 300
+"""Seconds of processor time beyond the order's: the parent kills it long before, but it may be killed itself."""
+
+MOST_CPU_S: Final = 10_000_000.0
+"""What counts as an order's seconds at most: the kernel's limit is an integer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +205,8 @@ def serve() -> None:
     resource.setrlimit(resource.RLIMIT_AS, (MAX_MEMORY, MAX_MEMORY))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     order = order_from_json(read_frame(sys.stdin.buffer))
+    own_time = math.ceil(min(order.seconds, MOST_CPU_S)) + SPARE_CPU_S
+    resource.setrlimit(resource.RLIMIT_CPU, (own_time, own_time))
     threading.Thread(target=_end_with_parent, daemon=True).start()
     write_frame(sys.stdout.buffer, work_to_json(carried_out(order)))
 

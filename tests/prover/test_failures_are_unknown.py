@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
+import os
+import select
 from dataclasses import dataclass, fields, replace
 
 import pytest
@@ -44,7 +44,7 @@ from sandbox.ir import (
     Property,
     Tool,
 )
-from sandbox.prove import crew, horn, induction, solve, strengthen, supported
+from sandbox.prove import crew, horn, induction, nursery, solve, strengthen, supported
 from sandbox.prove.crew import Crew, Reply
 from sandbox.prove.findings import (
     Disputed,
@@ -237,12 +237,15 @@ def test_only_one_clear_answer_is_an_opinion(script: str, opinion: str) -> None:
 
 
 def a_child_that(monkeypatch: pytest.MonkeyPatch, program: str) -> None:
-    def spawn(_: str) -> subprocess.Popen[bytes]:
-        return subprocess.Popen(
-            [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0
-        )
+    """Children run a program of ours instead of the prover."""
+    monkeypatch.setattr(nursery, "PROGRAM", ("-c", FORKS.replace("WORK", repr(program))))
 
-    monkeypatch.setattr(crew, "spawn", spawn)
+
+FORKS = """
+from sandbox.prove import nursery, worker
+worker.serve = lambda: exec(WORK)
+nursery.serve()
+"""
 
 
 def test_a_child_that_hangs_is_killed_at_its_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -279,11 +282,11 @@ def test_no_child_is_hired_once_the_crew_has_left() -> None:
 
 
 def test_a_child_that_cannot_be_started_has_proved_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    def no_processes(_: str) -> subprocess.Popen[bytes]:
+    def no_processes(*_: object, **__: object) -> None:
         message = "no more processes"
         raise BlockingIOError(message)
 
-    monkeypatch.setattr(crew, "spawn", no_processes)
+    monkeypatch.setattr(nursery.subprocess, "Popen", no_processes)
     with Crew() as workers:
         assert isinstance(workers.carry_out(order()).finding, GaveUp)
 
@@ -292,7 +295,9 @@ def test_leaving_kills_those_that_still_run(monkeypatch: pytest.MonkeyPatch) -> 
     a_child_that(monkeypatch, "import sys; sys.stdin.buffer.read()")
     with Crew() as workers:
         child = workers._hire()
-    assert child.wait() != 0
+        watched = os.pidfd_open(child.pid)
+    assert select.select([watched], [], [], 10)[0] == [watched]  # it has ended
+    os.close(watched)
     workers._dismiss(child)
 
 
