@@ -24,6 +24,7 @@ ARITHMETIC: dict[type[ast.operator], type[ast.operator]] = {
     ast.Mult: ast.Add,
     ast.FloorDiv: ast.Mult,
     ast.Div: ast.Mult,
+    ast.BitOr: ast.BitAnd,
 }
 NAMES = {"any": "all", "all": "any", "conjunction": "disjunction", "disjunction": "conjunction", "min": "max"}
 ATTRIBUTES = {
@@ -64,15 +65,21 @@ class Unannotated(ast.NodeTransformer):
 def mutants(source: str, functions: frozenset[str]) -> Iterator[Mutant]:
     """Every single change to the bodies of these functions."""
     tree = Unannotated().visit(ast.parse(source))
-    for position, node in enumerate(tree.body):
-        if isinstance(node, ast.FunctionDef) and node.name in functions:
+    for position, node in enumerate(defined(tree)):
+        if node.name in functions:
             for inner in range(len(list(ast.walk(node)))):
                 for variant in range(2):
                     changed = copy.deepcopy(tree)
-                    target = list(ast.walk(changed.body[position]))[inner]
+                    target = list(ast.walk(defined(changed)[position]))[inner]
                     change = altered(target, variant)
                     if change:
                         yield Mutant(node.name, target.lineno, change, ast.unparse(changed))
+
+
+def defined(tree: ast.Module) -> list[ast.FunctionDef]:
+    """The functions of a module, and the methods of its classes."""
+    bodies = [tree.body, *(node.body for node in tree.body if isinstance(node, ast.ClassDef))]
+    return [node for body in bodies for node in body if isinstance(node, ast.FunctionDef)]
 
 
 def altered(node: ast.AST, variant: int) -> str:
