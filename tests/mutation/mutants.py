@@ -63,23 +63,31 @@ class Unannotated(ast.NodeTransformer):
 
 
 def mutants(source: str, functions: frozenset[str]) -> Iterator[Mutant]:
-    """Every single change to the bodies of these functions."""
-    tree = Unannotated().visit(ast.parse(source))
-    for position, node in enumerate(defined(tree)):
-        if node.name in functions:
-            for inner in range(len(list(ast.walk(node)))):
-                for variant in range(2):
-                    changed = copy.deepcopy(tree)
-                    target = list(ast.walk(defined(changed)[position]))[inner]
-                    change = altered(target, variant)
-                    if change:
-                        yield Mutant(node.name, target.lineno, change, ast.unparse(changed))
+    """Every single change to the bodies of these functions, and of the methods with such names."""
+    body = Unannotated().visit(ast.parse(source)).body
+    texts = [ast.unparse(node) for node in body]
+    for place, top in enumerate(body):
+        for number, function in enumerate(functions_in(top)):
+            if function.name not in functions:
+                continue
+            for inner, variant in alterable(function):
+                changed = copy.deepcopy(top)
+                target = list(ast.walk(functions_in(changed)[number]))[inner]
+                change = altered(target, variant)
+                text = "\n".join([*texts[:place], ast.unparse(changed), *texts[place + 1 :]])
+                yield Mutant(function.name, target.lineno, change, text)
 
 
-def defined(tree: ast.Module) -> list[ast.FunctionDef]:
-    """The functions of a module, and the methods of its classes."""
-    bodies = [tree.body, *(node.body for node in tree.body if isinstance(node, ast.ClassDef))]
-    return [node for body in bodies for node in body if isinstance(node, ast.FunctionDef)]
+def functions_in(top: ast.stmt) -> list[ast.FunctionDef]:
+    """The function itself, or the methods of the class."""
+    nodes = top.body if isinstance(top, ast.ClassDef) else [top]
+    return [node for node in nodes if isinstance(node, ast.FunctionDef)]
+
+
+def alterable(function: ast.FunctionDef) -> list[tuple[int, int]]:
+    """The positions among the function's nodes, with the variant, where there is something to change."""
+    nodes = [(at, node) for at, node in enumerate(ast.walk(function)) if isinstance(node, ast.expr | ast.Return)]
+    return [(at, variant) for at, node in nodes for variant in range(2) if altered(copy.deepcopy(node), variant)]
 
 
 def altered(node: ast.AST, variant: int) -> str:
