@@ -37,7 +37,17 @@ ATTRIBUTES = {
     "SuffixOf": "PrefixOf",
     "length": "beyond",
 }
-TEXTS = {"starts": "ends", "ends": "contains", "contains": "starts", "search": "full", "is": "contains"}
+OPERATIONS = {  # of `operator` and `str`, where the function itself is handed on
+    "eq": "ne",
+    "lt": "le",
+    "le": "lt",
+    "add": "sub",
+    "sub": "add",
+    "contains": "eq",
+    "startswith": "endswith",
+    "endswith": "startswith",
+}
+TEXTS = {"startswith": "endswith", "endswith": "startswith", "starts": "ends", "ends": "contains", "contains": "starts", "search": "full", "is": "contains"}
 
 Path: TypeAlias = tuple[tuple[str, int | None], ...]
 
@@ -101,6 +111,8 @@ def altered(node: ast.AST, variant: int) -> str:
             node.func = ast.copy_location(ast.Name(NAMES[name], ast.Load()), node.func)
         case ast.Call(func=ast.Attribute(attr=name)), 0 if name in ATTRIBUTES:
             node.func.attr = ATTRIBUTES[name]
+        case ast.Attribute(value=ast.Name(id="operator" | "str"), attr=name), 0 if name in OPERATIONS:
+            node.attr = OPERATIONS[name]
         case ast.Constant(value=str() as text), 0 if text in TEXTS:
             node.value = TEXTS[text]
         case ast.Constant(value=bool() as truth), 0:
@@ -113,6 +125,8 @@ def altered(node: ast.AST, variant: int) -> str:
             ast.fix_missing_locations(node)
         case ast.IfExp(body=body, orelse=orelse), 0:
             node.body, node.orelse = orelse, body
+        case ast.BoolOp(), 0:
+            node.op = ast.Or() if isinstance(node.op, ast.And) else ast.And()
         case ast.Return(value=ast.Lambda(body=body) as function), 1 if not isinstance(body, ast.Constant):
             function.body = ast.copy_location(ast.Constant(value=False), body)
         case _:
