@@ -15,6 +15,7 @@ import z3
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sandbox.asked import constants_in
 from sandbox.call import Call, Value
 from sandbox.canonical import raw_value
 from sandbox.encode import Environment, domain, symbols
@@ -143,7 +144,8 @@ def inside(type_: ArgType, value: Value) -> bool:
     spec = contract(type_)
     env, facts = domain_of(type_)
     (tool,) = spec.tools
-    pairs = substitution(spec, tool, env, Question("t", with_text_sizes(tool, {"x": value}), {}, "", {}))
+    question = Question("t", with_text_sizes(tool, {"x": value}), {}, "", {})
+    pairs = substitution(spec, tool, env, frozenset(constants_in(facts)), question)
     return all(reduces_to_true(fact, pairs) for fact in facts)
 
 

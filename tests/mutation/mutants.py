@@ -47,7 +47,15 @@ OPERATIONS = {  # of `operator` and `str`, where the function itself is handed o
     "startswith": "endswith",
     "endswith": "startswith",
 }
-TEXTS = {"startswith": "endswith", "endswith": "startswith", "starts": "ends", "ends": "contains", "contains": "starts", "search": "full", "is": "contains"}
+TEXTS = {
+    "startswith": "endswith",
+    "endswith": "startswith",
+    "starts": "ends",
+    "ends": "contains",
+    "contains": "starts",
+    "search": "full",
+    "is": "contains",
+}
 
 Path: TypeAlias = tuple[tuple[str, int | None], ...]
 
