@@ -97,7 +97,9 @@ class ColdRunner:
         engine = self.engine()
         labels = Owner.this().labels(permit.call.digest)
         with (
-            workspace_transaction(contract, job.run, job.config, execution.check) as workspace,
+            workspace_transaction(
+                contract, job.run, job.config, execution.check, first_ids=engine.first_ids
+            ) as workspace,
             broker_for(contract, job.run) as broker,
         ):
             for failure in (workspace.failure, broker.failure):

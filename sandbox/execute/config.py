@@ -64,6 +64,9 @@ _KERNEL_FILES: Final = frozenset({"proc", "sysfs", "devpts", "mqueue", "cgroup",
 _MASKS: Final = ("/dev", "/proc/", "/sys/")
 """Where the runtime mounts a tmpfs of its own: for devices, and over what the kernel shows too much of."""
 
+_DEVICES: Final = frozenset(f"/dev/{name}" for name in ("null", "zero", "full", "random", "urandom", "tty"))
+"""What every container has; with user name spaces the runtime may make none, and mounts the host's, also as masks."""
+
 _NAME_FILES: Final = frozenset({"/etc/resolv.conf", "/etc/hostname", "/etc/hosts"})
 
 _NOTHING: Final[Mapping[str, Json]] = {
@@ -392,8 +395,9 @@ def _verify_mounts(config: ContainerConfig, mounts: Sequence[Json]) -> None:
         match mount:
             case [str(target), str(kind), str(options), bool(writable)]:
                 missing.discard(target)
+                device = kind == "devtmpfs" and (target in _DEVICES or target.startswith(_MASKS[1:]))
                 masked = kind == "tmpfs" and (target == _MASKS[0] or target.startswith(_MASKS[1:]))
-                if target not in ours | _NAME_FILES and kind not in _KERNEL_FILES and not masked:
+                if target not in ours | _NAME_FILES and kind not in _KERNEL_FILES and not masked and not device:
                     _refuse(f"mount `{target}`", "absent", kind)
                 if writable and target not in may_write:
                     _refuse(f"mount `{target}`", "not writable", options)

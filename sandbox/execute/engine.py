@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import select
 import socket
 import struct
@@ -52,6 +53,8 @@ _ANSWER_LIMIT: Final = 16 * 1024
 
 _CONFLICT: Final = 409
 """The engine's answer where a removal is under way already."""
+
+_REMAPPED: Final = re.compile(r"/(\d+)\.(\d+)/?$")
 
 _STREAM_HEADER: Final = struct.Struct(">BxxxL")
 _STDOUT: Final = 1
@@ -152,6 +155,8 @@ class Engine:
     version: str
     socket_path: str
     runtimes: frozenset[str] = frozenset()
+    first_ids: tuple[int, int] = (0, 0)
+    """The user and group on this host that are user 0 and group 0 in a container."""
 
     @classmethod
     def connect(cls) -> Engine:
@@ -180,9 +185,14 @@ class Engine:
             client.close()
             message = "the engine has no cgroup driver, so it would ignore every limit; run dockerd as root"
             raise EnvironmentLacking(message, "environment.engine")
+        try:
+            first_ids = _first_ids(info)
+        except EnvironmentLacking:
+            client.close()
+            raise
         client.timeout = REQUEST_TIMEOUT_S
         version = f"{info.get('ServerVersion', '?')}, {info.get('DefaultRuntime', '?')}"
-        return cls(client, version, path, frozenset(info.get("Runtimes") or ()))
+        return cls(client, version, path, frozenset(info.get("Runtimes") or ()), first_ids)
 
     def close(self) -> None:
         """Closes the connections to the engine."""
@@ -290,6 +300,22 @@ class Engine:
         with _engine_errors("list containers"):
             found = self.client.containers(all=True, filters={"label": [label]})
             return tuple((str(item["Id"]), dict(item["Labels"])) for item in found)
+
+
+def _first_ids(info: Mapping[str, Json]) -> tuple[int, int]:
+    """With user name spaces an engine names its own folder by them, and tells them in no other way."""
+    options = info.get("SecurityOptions")
+    remapped = isinstance(options, list) and any(str(each).startswith("name=userns") for each in options)
+    found = _REMAPPED.search(str(info.get("DockerRootDir", "")))
+    if not remapped:
+        return 0, 0
+    if found is None:
+        message = (
+            "the engine uses user name spaces and does not tell which, so a workspace could be nobody's; use "
+            "`--userns-remap` of dockerd"
+        )
+        raise EnvironmentLacking(message, "environment.engine")
+    return int(found[1]), int(found[2])
 
 
 def _knock(path: str) -> None:

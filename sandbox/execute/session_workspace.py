@@ -35,7 +35,7 @@ class SessionWorkspace:
 
     view: Path
     _workspace: Workspace
-    _config: ContainerConfig
+    _ids: tuple[int, int]
     _root: int
     _target: int
     _stack: contextlib.ExitStack
@@ -44,8 +44,10 @@ class SessionWorkspace:
     _stale: bool = True
 
     @classmethod
-    def open(cls, contract: Contract, workspace: Workspace, config: ContainerConfig) -> SessionWorkspace:
-        """A new view, mounted and filled.
+    def open(
+        cls, contract: Contract, workspace: Workspace, config: ContainerConfig, first_ids: tuple[int, int] = (0, 0)
+    ) -> SessionWorkspace:
+        """A new view, mounted and filled; `first_ids` as in `workspace_transaction`.
 
         Raises:
             EnvironmentLacking: no such folder, or no right to mount.
@@ -54,10 +56,11 @@ class SessionWorkspace:
         with contextlib.ExitStack() as stack:
             root = os.open(workspace_folder(contract, workspace), _DIRECTORY)
             stack.callback(os.close, root)
-            view = mount_view(stack, workspace, config)
+            ids = first_ids[0] + config.user, first_ids[1] + config.group
+            view = mount_view(stack, workspace, ids)
             target = os.open(view, _DIRECTORY)
             stack.callback(os.close, target)
-            opened_view = cls(view, workspace, config, root, target, stack)
+            opened_view = cls(view, workspace, ids, root, target, stack)
             with opened_view._locked():
                 recover(root)
                 opened_view._fill()
@@ -107,7 +110,7 @@ class SessionWorkspace:
 
     def _fill(self) -> None:
         self._stale = True
-        user, group = self._config.user, self._config.group
+        user, group = self._ids
         self._before = copy_tree(self._root, self._target, user=user, group=group, entries=self._workspace.entries)
         self._left = marks_of(self._target)
         self._stale = False

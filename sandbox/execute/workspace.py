@@ -118,18 +118,26 @@ def workspace_folder(contract: Contract, workspace: Workspace) -> Path:
 
 @contextlib.contextmanager
 def workspace_transaction(
-    contract: Contract, run: Run, config: ContainerConfig, check: Callable[[], None] = lambda: None
+    contract: Contract,
+    run: Run,
+    config: ContainerConfig,
+    check: Callable[[], None] = lambda: None,
+    *,
+    first_ids: tuple[int, int] = (0, 0),
 ) -> Iterator[Transaction]:
     """A view of the tool's workspace, if it has one; gone when the context ends.
 
     `check` is asked again and again while other calls hold the workspace; a SandboxFailure of it ends the waiting.
+    `first_ids` are the user and group that are 0 in the container: who is whose there belongs to others here.
     """
     if run.workspace is None:
         yield Transaction()
         return
     with contextlib.ExitStack() as stack:
         try:
-            transaction = _open(stack, workspace_folder(contract, run.workspace), run.workspace, config, check)
+            folder, user, group = workspace_folder(contract, run.workspace), config.user, config.group
+            owner = first_ids[0] + user, first_ids[1] + group
+            transaction = _open(stack, folder, run.workspace, check, owner)
         except (SandboxError, OSError) as error:
             code = error.reason_code if isinstance(error, SandboxFailure) else "sandbox_failure.workspace"
             transaction = Transaction(failure=Outcome("sandbox_failure", code, _reason(error), started=False))
@@ -155,17 +163,21 @@ def drop_abandoned_views() -> None:
 
 
 def _open(
-    stack: contextlib.ExitStack, folder: Path, workspace: Workspace, config: ContainerConfig, check: Callable[[], None]
+    stack: contextlib.ExitStack,
+    folder: Path,
+    workspace: Workspace,
+    check: Callable[[], None],
+    owner: tuple[int, int],
 ) -> Transaction:
     root = os.open(folder, _DIRECTORY)
     stack.callback(os.close, root)
     lock_workspace(root, check)
     stack.callback(fcntl.flock, root, fcntl.LOCK_UN)  # closing is not enough where a fork has a copy
     recover(root)
-    view = mount_view(stack, workspace, config)
+    view = mount_view(stack, workspace, owner)
     target = os.open(view, _DIRECTORY)
     try:
-        before = copy_tree(root, target, user=config.user, group=config.group, entries=workspace.entries)
+        before = copy_tree(root, target, user=owner[0], group=owner[1], entries=workspace.entries)
     finally:
         os.close(target)
     writable = workspace.mode == "rw"
@@ -195,14 +207,14 @@ def lock_workspace(root: int, check: Callable[[], None] = lambda: None) -> None:
             return
 
 
-def mount_view(stack: contextlib.ExitStack, workspace: Workspace, config: ContainerConfig) -> Path:
-    """A new tmpfs of the granted size, which belongs to the container's user."""
-    owner = Owner.this()
-    view = private_folder("views") / f"{owner.pid}.{owner.start}.{secrets.token_hex(8)}"
+def mount_view(stack: contextlib.ExitStack, workspace: Workspace, owner: tuple[int, int]) -> Path:
+    """A new tmpfs of the granted size, which belongs to this user and group: the container's."""
+    maker = Owner.this()
+    view = private_folder("views") / f"{maker.pid}.{maker.start}.{secrets.token_hex(8)}"
     view.mkdir(mode=0o700)
     stack.callback(_unmount, view)
     size = f"size={workspace.size},nr_inodes={workspace.entries + SPARE_ENTRIES}"
-    options = f"{size},mode=0755,uid={config.user},gid={config.group}"
+    options = f"{size},mode=0755,uid={owner[0]},gid={owner[1]}"
     flags = _MS_NOSUID | _MS_NODEV | _MS_NOEXEC
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.mount(b"tmpfs", os.fsencode(view), b"tmpfs", flags, options.encode()) != 0:

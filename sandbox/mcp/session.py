@@ -290,7 +290,9 @@ class ServerSession:
     def _container(self) -> ServedContainer:
         run = available(self._grants)
         if self._workspace is None and run.workspace is not None:
-            self._workspace = SessionWorkspace.open(self._contract, run.workspace, self._config)
+            self._workspace = SessionWorkspace.open(
+                self._contract, run.workspace, self._config, self._engine.engine().first_ids
+            )
         if self._sockets is None and run.network:
             self._sockets = new_folder()
         source = ToolSource(None, (), source_digest(()))

@@ -196,3 +196,50 @@ def test_a_network_grant_is_refused(cold: ColdRunner) -> None:
 def test_receipts_tell_the_runtime(cold: ColdRunner) -> None:
     tool = execkit.python_tool()
     assert cold.prepare(execkit.contract_of(tool), tool).runtime.endswith(", runsc")
+
+
+# --- user name spaces
+
+
+@pytest.fixture(scope="module")
+def remapped() -> Iterator[OwnEngine]:
+    with own_engine("--userns-remap=default") as engine:
+        yield engine
+
+
+@pytest.fixture
+def nobody(remapped: OwnEngine, monkeypatch: pytest.MonkeyPatch) -> Iterator[ColdRunner]:
+    monkeypatch.setenv("DOCKER_HOST", remapped.url)
+    with contextlib.closing(ColdRunner()) as runner:
+        yield runner
+    assert remapped.client.containers(all=True) == []
+
+
+@each_case
+def test_a_container_in_a_user_name_space_keeps_the_contract(case: Case, nobody: ColdRunner) -> None:
+    case(nobody)
+
+
+def test_a_pool_in_user_name_spaces_keeps_the_contract(remapped: OwnEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOCKER_HOST", remapped.url)
+    with PoolRunner(size=1) as runner:
+        for case in CASES:
+            case(runner)
+
+
+def test_who_is_in_there_is_nobody_here(nobody: ColdRunner) -> None:
+    outcome = execkit.run_program(nobody, "result = open('/proc/self/uid_map').read().split()")
+    assert isinstance(outcome.result, list)
+    first = int(str(outcome.result[1]))
+    assert first >= 100_000
+    assert nobody.engine().first_ids[0] == first
+
+
+def test_a_workspace_is_read_and_changed_in_a_user_name_space(nobody: ColdRunner, tmp_path: Path) -> None:
+    (tmp_path / "a.md").write_text("before")
+    owner = (tmp_path / "a.md").stat().st_uid
+    read = execkit.run_tool(nobody, execkit.files_tool("read", tmp_path, "ro"), path="/workspace/a.md")
+    assert read.result == {"path": "/workspace/a.md", "content": "before"}
+    wrote = execkit.run_tool(nobody, execkit.files_tool("write", tmp_path), path="/workspace/b.md", content="after")
+    assert wrote.status == "ok", wrote
+    assert ((tmp_path / "b.md").read_text(), (tmp_path / "b.md").stat().st_uid) == ("after", owner)

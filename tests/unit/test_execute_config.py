@@ -392,3 +392,15 @@ def test_a_machine_without_a_list_gets_no_containers(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(platform, "machine", lambda: "riscv64")
     with pytest.raises(EnvironmentLacking, match="riscv64"):
         seccomp.profile()
+
+
+def test_devices_of_the_host_are_those_that_every_container_has() -> None:
+    config = compiled(RW)
+    seen = effects(config)
+    for target in ("/dev/null", "/dev/urandom", "/proc/keys", "/sys/firmware"):
+        verify_effects(config, {**seen, "mounts": [*seen["mounts"], [target, "devtmpfs", "rw", False]]})
+    for target in ("/dev/sda", "/dev/kvm", "/dev/mem", "/host", "/dev", "/"):
+        with pytest.raises(SandboxFailure, match="should be `absent`"):
+            verify_effects(config, {**seen, "mounts": [*seen["mounts"], [target, "devtmpfs", "rw", False]]})
+    with pytest.raises(SandboxFailure, match="not writable"):
+        verify_effects(config, {**seen, "mounts": [*seen["mounts"], ["/proc/keys", "devtmpfs", "rw", True]]})

@@ -22,7 +22,7 @@ from sandbox.errors import EnvironmentLacking, SandboxFailure
 from sandbox.execute import image
 from sandbox.execute import reap as reaping
 from sandbox.execute.cold import ColdRunner
-from sandbox.execute.engine import Attachment, Engine, _insist
+from sandbox.execute.engine import Attachment, Engine, _first_ids, _insist
 from sandbox.execute.owner import Owner
 
 SOON = 5.0
@@ -314,3 +314,23 @@ def test_an_engine_that_refuses_for_good_is_believed(monkeypatch: pytest.MonkeyP
 
     with pytest.raises(APIError):
         _insist(change)
+
+
+@pytest.mark.parametrize(
+    ("options", "root", "ids"),
+    [
+        (["name=userns"], "/var/lib/docker/100000.100001", (100_000, 100_001)),
+        (["name=seccomp,profile=default", "name=userns"], "/data/231072.231072/", (231_072, 231_072)),
+        (["name=seccomp"], "/var/lib/docker/100000.100001", (0, 0)),
+        (None, None, (0, 0)),
+    ],
+)
+def test_with_user_name_spaces_the_engine_s_folder_tells_who_is_who(
+    options: object, root: object, ids: tuple[int, int]
+) -> None:
+    assert _first_ids({"SecurityOptions": options, "DockerRootDir": root}) == ids
+
+
+def test_an_engine_that_does_not_tell_its_user_name_spaces_is_refused() -> None:
+    with pytest.raises(EnvironmentLacking, match="does not tell which"):
+        _first_ids({"SecurityOptions": ["name=userns"], "DockerRootDir": "/var/lib/docker"})
