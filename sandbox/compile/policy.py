@@ -11,6 +11,7 @@ from typing import Final, TypeAlias
 from sandbox.compile.contract import Loaded, load
 from sandbox.compile.joined import check_fit
 from sandbox.errors import Problem, SpecError, UsageError
+from sandbox.ir import Contract
 from sandbox.lang.source import Problems, shown
 from sandbox.policy import Member, Policy
 
@@ -34,17 +35,14 @@ def load_policy(specs: SpecPaths) -> Policy:
     gathered = _Gathered()
     for path in paths:
         gathered.take(path)
-    files = tuple(gathered.files.values())
-    problems = Problems(SpecError)
-    check_fit([file.loaded for file in files], gathered.pairs(), problems)
-    problems.raise_if_any()
-    ceilings = gathered.ceilings()
-    return Policy(
-        tuple(
-            Member(file.loaded.contract, given=key in gathered.given, ceiling=key in ceilings)
-            for key, file in gathered.files.items()
-        )
-    )
+    return gathered.policy()
+
+
+def ceilings_of(path: Path, name: str, loaded: Loaded) -> tuple[Contract, ...]:
+    """What a spec that was read already extends, the nearest first. Raises as `load_policy`."""
+    gathered = _Gathered({os.path.realpath(path): _File(name, loaded)})
+    gathered.take(path)
+    return gathered.policy().contracts[1:]
 
 
 def lint_ceilings(policy: Policy) -> tuple[Problem, ...]:
@@ -103,6 +101,19 @@ class _Gathered:
             self._follow(file.extends, os.path.normpath(Path(name).parent / extends), [*chain, key])
         except UsageError as error:
             raise SpecError((file.loaded.written.problem(str(error), "extends"),)) from error
+
+    def policy(self) -> Policy:
+        """All of them, shown to fit."""
+        problems = Problems(SpecError)
+        check_fit([file.loaded for file in self.files.values()], self.pairs(), problems)
+        problems.raise_if_any()
+        ceilings = self.ceilings()
+        return Policy(
+            tuple(
+                Member(file.loaded.contract, given=key in self.given, ceiling=key in ceilings)
+                for key, file in self.files.items()
+            )
+        )
 
     def ceilings(self) -> frozenset[str]:
         """The keys of the files that some other extends."""

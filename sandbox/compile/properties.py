@@ -9,6 +9,7 @@ from typing import Final
 
 from sandbox.compile import folders
 from sandbox.compile.contract import Loaded, check_constants, load
+from sandbox.compile.policy import ceilings_of
 from sandbox.errors import PropertyError, SpecError, UsageError
 from sandbox.ir import VERDICTS, BoolSort, Contract, EnumSort, Expr, Fact, Property, PropertyKind, TimestampSort
 from sandbox.lang import Scope, compile_expression
@@ -24,11 +25,15 @@ KINDS: Final[tuple[PropertyKind, ...]] = ("never", "always", "possible")
 
 @dataclass(frozen=True, slots=True)
 class PropertySet:
-    """What one property file says about one spec. `file` is the property file's absolute path."""
+    """What one property file says about one spec. `file` is the property file's absolute path.
+
+    `ceilings` are what the spec extends, the nearest first: they judge its calls too.
+    """
 
     file: str
     contract: Contract
     properties: tuple[Property, ...]
+    ceilings: tuple[Contract, ...] = ()
 
 
 def load_properties(path: str | Path) -> tuple[PropertySet, ...]:
@@ -76,7 +81,9 @@ def _one_spec(written: Written[PropertyFile], file: Path, at: int, problems: Pro
         return None
     compiler = _Compiler(written, loaded, problems)
     compiler.check_place(file)
-    return PropertySet(str(folders.real(file.parent) / file.name), loaded.contract, compiler.properties())
+    ceilings = ceilings_of(spec, os.path.normpath(spec), loaded)
+    place = str(folders.real(file.parent) / file.name)
+    return PropertySet(place, loaded.contract, compiler.properties(), ceilings)
 
 
 class _Compiler:

@@ -43,6 +43,7 @@ class Certified:
     file: Path
     assumed: tuple[str, ...]
     report: PropertyReport
+    ceilings: tuple[Contract, ...] = ()
 
 
 def prepare(folder: Path) -> None:
@@ -93,7 +94,7 @@ def entry_of(each: Certified) -> dict[str, Json]:
         "property": ir.digest(subject),
         "text": subject.text,
         "why": subject.why,
-        "digest": ledger.digest_of(contract, subject, each.properties),
+        "digest": ledger.digest_of(contract, subject, each.properties, each.ceilings),
         "assumed": list(each.assumed),
         "verdict": name_of(verdict),
         "note": verdict.note if isinstance(verdict, Proved) else "",

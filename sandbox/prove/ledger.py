@@ -97,10 +97,13 @@ def key_of(file: Path, contract: Contract, subject: Property) -> str:
     return f"{file.name}/{contract.name}/{subject.id}"
 
 
-def digest_of(contract: Contract, subject: Property, properties: Iterable[Property]) -> str:
-    """SHA-256 (hex) over contract, property, its file's properties, encoder sources and solver versions."""
+def digest_of(
+    contract: Contract, subject: Property, properties: Iterable[Property], ceilings: Iterable[Contract] = ()
+) -> str:
+    """SHA-256 (hex) over contract, what it extends, property, its file's properties, encoder and solver versions."""
     parts = {
         "contract": ir.digest(contract),
+        "ceilings": [ir.digest(each) for each in ceilings],
         "property": ir.digest(subject),
         "properties": [ir.digest(each) for each in properties],
         "encoder": encoder_digest(),

@@ -15,6 +15,7 @@ from sandbox.engines import SolverWorker
 from sandbox.errors import EnginesDisagree, SandboxError, UsageError
 from sandbox.ir import Contract, Property
 from sandbox.prove import certificate, ledger
+from sandbox.prove.bounded import hindered_by
 from sandbox.prove.certificate import Certified
 from sandbox.prove.coverage import Coverage, coverage
 from sandbox.prove.crew import Crew, Reply
@@ -62,11 +63,15 @@ class ProveOptions:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """The properties of one file about one spec. `file` is where the file is, as it was named."""
+    """The properties of one file about one spec. `file` is where the file is, as it was named.
+
+    `ceilings` are what the spec extends, the nearest first: what is possible has to be so under them, too.
+    """
 
     file: Path
     contract: Contract
     properties: tuple[Property, ...]
+    ceilings: tuple[Contract, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -97,7 +102,7 @@ def prove_paths(paths: Sequence[str | Path], options: ProveOptions | None = None
     from sandbox.compile import load_properties  # noqa: PLC0415 - the parsers load only where files are read
 
     sets = (each for path in paths for each in load_properties(path))
-    return prove_batches([Batch(Path(s.file), s.contract, s.properties) for s in sets], options, watch)
+    return prove_batches([Batch(Path(s.file), s.contract, s.properties, s.ceilings) for s in sets], options, watch)
 
 
 def prove_batches(batches: Iterable[Batch], options: ProveOptions | None = None, watch: Watch | None = None) -> Report:
@@ -209,7 +214,7 @@ def _order(task: _Task, others: tuple[Property, ...], options: ProveOptions, num
 
 
 def _report(task: _Task, reply: Reply, engines: EnginePair, options: ProveOptions) -> PropertyReport:
-    verdict = verdict_on(task.batch.contract, engines, task.subject, reply)
+    verdict = verdict_on(task.batch.contract, engines, task.subject, reply, ceilings=task.batch.ceilings)
     return PropertyReport(
         spec=task.batch.contract.name,
         file=str(task.batch.file),
@@ -228,10 +233,18 @@ def _report(task: _Task, reply: Reply, engines: EnginePair, options: ProveOption
 def _certified(task: _Task, reports: _Verdicts) -> Certified:
     assumed = tuple(each.id for each in _others(task, reports))
     batch = task.batch
-    return Certified(batch.contract, task.subject, batch.properties, batch.file, assumed, reports[task])
+    own = reports[task]
+    return Certified(batch.contract, task.subject, batch.properties, batch.file, assumed, own, ceilings=batch.ceilings)
 
 
-def verdict_on(contract: Contract, engines: EnginePair, subject: Property, reply: Reply) -> Verdict:
+def verdict_on(
+    contract: Contract,
+    engines: EnginePair,
+    subject: Property,
+    reply: Reply,
+    *,
+    ceilings: tuple[Contract, ...] = (),
+) -> Verdict:
     """The verdict that follows from a finding; what is shown by a sequence follows from its replay only."""
     match reply.finding:
         case Holds(note=note, invariant=invariant) if subject.kind != "possible":
@@ -239,7 +252,7 @@ def verdict_on(contract: Contract, engines: EnginePair, subject: Property, reply
         case Unreachable(invariant=invariant) if subject.kind == "possible":
             return Refuted("no sequence of calls leads to a call that meets it", invariant=invariant)
         case Shown(moves=moves):
-            return _shown(contract, engines, subject, moves)
+            return _shown(contract, engines, subject, moves, ceilings)
         case Empty(reason=reason):
             return Vacuous(reason)
         case GaveUp(reason=reason):
@@ -252,12 +265,17 @@ def verdict_on(contract: Contract, engines: EnginePair, subject: Property, reply
             assert_never(reply.finding)
 
 
-def _shown(contract: Contract, engines: EnginePair, subject: Property, moves: Moves) -> Verdict:
+def _shown(
+    contract: Contract, engines: EnginePair, subject: Property, moves: Moves, ceilings: tuple[Contract, ...]
+) -> Verdict:
     try:
         played = replay(contract, engines, subject, moves)
+        hindered = hindered_by(contract, ceilings, subject, played) if subject.kind == "possible" else ""
     except (SandboxError, KeyError, TypeError, ValueError) as error:
         return Unknown(f"the sequence that was found could not be replayed: {type(error).__name__}")
     match played:
+        case Replayed() if hindered:
+            return Unknown(f"the sequence that was found does not run under what the spec extends: {hindered}")
         case Replayed() if subject.kind == "possible":
             return Proved(witness=played)
         case Replayed():
@@ -329,7 +347,7 @@ def _no_ledger(folder: Path) -> Difference:
 def _entries(folder: Path, own: tuple[_Task, ...], reports: _Verdicts) -> dict[str, Entry]:
     return {
         ledger.key_of(task.batch.file, task.batch.contract, task.subject): Entry(
-            ledger.digest_of(task.batch.contract, task.subject, task.batch.properties),
+            ledger.digest_of(task.batch.contract, task.subject, task.batch.properties, task.batch.ceilings),
             task.subject.kind,
             name_of(reports[task].verdict),
             () if task.subject.kind == "always" else tuple(p.id for p in _invariants(task, reports)),

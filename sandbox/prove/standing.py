@@ -133,7 +133,7 @@ def _judged(each: PropertySet, subject: Property, entry: Entry | None) -> tuple[
     key = key_of(Path(each.file), each.contract, subject)
     if entry is None:
         return key, "", Flaw("missing", f"`{subject.id}` is not in the ledger")
-    if entry.digest != digest_of(each.contract, subject, each.properties):
+    if entry.digest != digest_of(each.contract, subject, each.properties, each.ceilings):
         return key, entry.digest, Flaw("stale", f"`{subject.id}` is of another version")
     if entry.verdict != "proved":
         return key, entry.digest, Flaw("unproved", f"`{subject.id}` is {entry.verdict}")

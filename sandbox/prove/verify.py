@@ -217,7 +217,10 @@ def _check(bench: _Bench, task: _Task, others: tuple[Property, ...]) -> Checked:
     reply, verdict = _found(bench, task, entry, others)
     report = PropertyReport(contract.name, task.set.file, subject, verdict, (), 0, 0, reply.rests_on, reply.obligations)
     assumed = tuple(each.id for each in others)
-    again = entry_of(Certified(contract, subject, task.set.properties, Path(task.set.file), assumed, report))
+    own = task.set
+    again = entry_of(
+        Certified(contract, subject, own.properties, Path(own.file), assumed, report, ceilings=own.ceilings)
+    )
     doubts = tuple(f"`{doubt.file}` {_DOUBTS[doubt.kind]}" for doubt in reply.doubts)
     if entry.get("verdict") == "unknown":
         again = {**entry, **{key: again[key] for key in _FIXED}}  # of what is not decided nothing else is claimed
@@ -242,7 +245,9 @@ def _found(
     sequence = entry.get("sequence")
     shown = None if sequence is None else Reply(_shown(sequence), 0, 0)
     reply = shown or bench.crew.carry_out(_order(bench, task, others))
-    return reply, verdict_on(task.set.contract, bench.engines[task.set.contract.file], task.subject, reply)
+    own = task.set
+    engines = bench.engines[own.contract.file]
+    return reply, verdict_on(own.contract, engines, task.subject, reply, ceilings=own.ceilings)
 
 
 def _invariant(entry: Mapping[str, Json] | None) -> tuple[str, ...]:
