@@ -33,6 +33,7 @@ COMMANDS: Final = {
     "schema": "JSON Schema of specs and property files, for editors",
     "stop": "the kill switch: kill what runs, and run nothing more",
     "test": "search for an output by which the gate does what its rules do not say",
+    "top": "running calls and containers, live",
     "verify-certificate": "check a certificate against its spec",
     "version": "versions of everything that is trusted",
 }
