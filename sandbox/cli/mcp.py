@@ -23,10 +23,11 @@ from sandbox.ir import Json
 from sandbox.mcp.http import HttpServer
 from sandbox.mcp.pins import Definition, Pins, check_command, pin_file, read_pins, write_pins
 from sandbox.mcp.session import ServerSession
-from sandbox.mcp.sessions import CurrentServer, Sessions, StartServer
+from sandbox.mcp.sessions import CurrentServer, Facts, Sessions, StartServer
 from sandbox.mcp.stdio import StdioServer, read_descriptor, write_descriptor
 from sandbox.mcp.token import read_token
 from sandbox.policy import Policy
+from sandbox.session import Session, read_session
 
 F = TypeVar("F", bound=Callable[..., object])
 
@@ -90,7 +91,7 @@ def serve(
 ) -> int:
     """Serve one client on standard input and output, or several on local HTTP."""
     policy = load_policy(spec)
-    start = _starter(policy, spec, words)
+    start, facts = _starter(policy, spec, words), session_facts(policy, session)
     if port is None and token_file is not None:
         message = "`--token-file` belongs to `--http`"
         raise UsageError(message)
@@ -106,7 +107,7 @@ def serve(
             stack.callback(first.close)
             first.warm()  # while the gate opens
         gate = stack.enter_context(Gate.open(spec, state=state, server=served, approver=approvers))
-        sessions = Sessions(gate, forward, start, lambda: _facts(policy, session), people=approve_on is not None)
+        sessions = Sessions(gate, forward, start, facts, people=approve_on is not None)
         if port is None:
             _serve_stdio(sessions, first)
         else:
@@ -179,10 +180,21 @@ def _starter(policy: Policy, spec: str, words: tuple[str, ...]) -> StartServer:
     return lambda: None
 
 
-def _facts(policy: Policy, given: dict[str, object]) -> dict[str, object]:
-    """The session's facts; a declared `id` that was not given is new for this session."""
-    declared = any(fact.name == "id" for fact in policy.session)
-    return {"id": secrets.token_hex(16), **given} if declared else given
+def session_facts(policy: Policy, given: Mapping[str, object]) -> Facts:
+    """What is said of each client: what the host gave, and an `id` that is new for each session unless it gave one.
+
+    Raises UsageError for facts that are wrong or missing, for which every call would be denied.
+    """
+
+    def facts(*, alone: bool) -> Session:
+        return dict(given) if alone else {"id": secrets.token_hex(16), **given}
+
+    known = read_session(policy, facts(alone=False))
+    missing = [fact.name for fact in policy.session if fact.name not in known]
+    if missing:
+        message = f"the spec declares the session fact `{missing[0]}`; give it by `--session`"
+        raise UsageError(message, "session.missing")
+    return facts
 
 
 @contextlib.contextmanager

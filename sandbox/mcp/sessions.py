@@ -2,6 +2,7 @@
 
 A client that begins with `initialize` has a session, which its answers name by an id that nobody can guess. In the
 version without sessions each request stands alone, and so does the server behind it: it is started for that request.
+It has no `session.id` but the one that the host gives to all: with a new one each would have budgets of its own.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Protocol
 
 from sandbox.call import Outcome, Permit
 from sandbox.errors import EnvironmentLacking
@@ -32,7 +33,15 @@ IDLE_S: Final = 1_800
 """A session of which nothing was heard for so long is over; a client then begins anew."""
 
 StartServer = Callable[[], ServerSession | None]
-Facts = Callable[[], Session]
+
+
+class Facts(Protocol):
+    """What the host says of a client. A request that stands `alone` is of no session, and none is made up for it."""
+
+    def __call__(self, *, alone: bool) -> Session:
+        """The facts of one more session, or of one request."""
+        ...
+
 
 _CURRENT: ContextVar[ServerSession | None] = ContextVar("server", default=None)
 
@@ -85,14 +94,14 @@ class CurrentServer:
 class _Session:
     """One client, its gateway, its server."""
 
-    def __init__(self, sessions: Sessions, server: ServerSession | None) -> None:
+    def __init__(self, sessions: Sessions, server: ServerSession | None, *, alone: bool = False) -> None:
         self.client = Client()
         self.server = server
         self.heard = time.monotonic()
         self._forward = sessions.forward
         if server is not None:
             self._forward.add(server)
-        self._gateway = Gateway(sessions.gate, server, sessions.facts(), people=sessions.people)
+        self._gateway = Gateway(sessions.gate, server, sessions.facts(alone=alone), people=sessions.people)
 
     def answer(self, request: Request) -> bytes:
         self.heard = time.monotonic()
@@ -149,7 +158,7 @@ class Sessions:
 
     def alone(self, request: Request) -> bytes | None:
         """The answer to a request that stands alone, from a server that was started for it; None: too many at once."""
-        session = _Session(self, self.start())
+        session = _Session(self, self.start(), alone=True)
         try:
             with self._lock:
                 if len(self._brief) >= MAX_SESSIONS:

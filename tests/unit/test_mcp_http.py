@@ -48,7 +48,7 @@ class Local:
         self.gate = Gate.open(
             spec, runner=SpyRunner(), server=forward, engine="evaluator", proved_digest=digest_of(spec)
         )
-        self.server = HttpServer(Sessions(self.gate, forward, self._start, dict), TOKEN, 0)
+        self.server = HttpServer(Sessions(self.gate, forward, self._start, lambda **_: {}), TOKEN, 0)
         self.port = self.server.server_port
         self._thread = threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.05})
         self._thread.start()
