@@ -13,13 +13,14 @@ from docker.errors import DockerException
 from hypothesis import HealthCheck, settings
 
 OWNER_LABEL = "sandbox.owner.pid"
-DEEP_FACTOR = 20  # how many times more examples `make deep` searches than `make test`
+DEEP_FACTOR = 6  # how many times more examples `make deep` searches than `make test`, where a test says nothing else
 os.environ["SANDBOX_CACHE"] = "off"  # what a test shows was shown now
 TEST_SECONDS = 180  # a test that hangs fails at this time and says where; the slowest takes a third of it
+LONG_TEST_SECONDS = 3_600  # the same, of a test of the long runs
 
 REPEATABLE = settings(deadline=None, print_blob=True, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("repeatable", REPEATABLE)
-settings.register_profile("deep", REPEATABLE, derandomize=False, max_examples=100 * DEEP_FACTOR)
+settings.register_profile("deep", REPEATABLE, derandomize=False, max_examples=100 * DEEP_FACTOR + 1)
 settings.load_profile("repeatable")
 
 
@@ -32,21 +33,27 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if config.getoption("-m") != "adapters":
         config.hook.pytest_deselected(items=[item for item in items if item.get_closest_marker("adapters")])
         items[:] = [item for item in items if not item.get_closest_marker("adapters")]
+    if deep:
+        for test, factor in {getattr(item, "obj", None): deep_factor(item) for item in items}.items():
+            search_longer(test, factor)  # once a test: its cases share it
     for item in items:
         if item.get_closest_marker("containers"):
             item.add_marker(pytest.mark.xdist_group("containers"))
             item.add_marker(pytest.mark.usefixtures("nothing_left"))
-        if deep:
-            search_longer(item)
 
 
-def search_longer(item: pytest.Item) -> None:
+def search_longer(test: object, factor: int) -> None:
     """Multiplies the examples of a test that set its own number, which a profile would not reach."""
-    test = getattr(item, "obj", None)
     own = getattr(test, "_hypothesis_internal_use_settings", None)
-    if own is not None and own.max_examples < settings.get_profile("deep").max_examples:
-        longer = settings(own, max_examples=own.max_examples * DEEP_FACTOR, derandomize=False)
-        test._hypothesis_internal_use_settings = longer
+    if own is not None and own.max_examples != settings.get_profile("deep").max_examples:
+        longer = settings(own, max_examples=own.max_examples * factor, derandomize=False)
+        test._hypothesis_internal_use_settings = longer  # type: ignore[attr-defined]  # just read
+
+
+def deep_factor(item: pytest.Item) -> int:
+    """How many times more examples: what `@pytest.mark.deep_factor` says, else as many as all others."""
+    own = item.get_closest_marker("deep_factor")
+    return DEEP_FACTOR if own is None else own.args[0]
 
 
 @pytest.hookimpl(wrapper=True)
@@ -55,7 +62,7 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
     deep = item.config.getoption("hypothesis_profile") == "deep"
     before = signal.signal(signal.SIGALRM, too_late)
     heavy = item.get_closest_marker("adapters") is not None  # it builds images, or runs a suite of its own
-    signal.alarm(TEST_SECONDS * (DEEP_FACTOR if deep or heavy else 1))
+    signal.alarm(LONG_TEST_SECONDS if deep or heavy else TEST_SECONDS)
     try:
         return (yield)
     finally:

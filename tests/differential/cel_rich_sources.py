@@ -8,8 +8,9 @@ The spellings differ in four things. An engine takes no timestamps inside of map
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from functools import cache
 
-from cel_sources import Source, around, choice, joined
+from cel_sources import EITHER, Source, among, around, choice, joined, of_any_depth, whole
 from hypothesis import strategies as st
 
 from sandbox.ir import (
@@ -36,7 +37,6 @@ from sandbox.ir import (
 )
 from sandbox.lang import Items, Scope, Word
 
-DEPTH = 3
 LINE = RecordType(
     (
         Argument("n", IntType(-9, 9)),
@@ -88,13 +88,14 @@ INSTANTS = st.integers(-5_000_000_000_000, 5_000_000_000_000) | st.integers(-200
 LENGTHS = st.integers(-100_000_000, 100_000_000)
 
 
+@cache
 @st.composite
-def boolean(draw: st.DrawFn, depth: int = DEPTH) -> Source:
+def boolean(draw: st.DrawFn, depth: int) -> Source:
     """An expression of sort bool."""
     if depth == 0:
         return draw(atom())
     inner = boolean(depth - 1)
-    match draw(st.sampled_from(["atom", "atom", "and", "or", "not", "choice", "records", "commands", "optional"])):
+    match draw(among("atom", "atom", "and", "or", "not", "choice", "records", "commands", "optional")):
         case "and" | "or" as kind:
             return joined(" && " if kind == "and" else " || ", [draw(inner), draw(inner)])
         case "not":
@@ -102,12 +103,12 @@ def boolean(draw: st.DrawFn, depth: int = DEPTH) -> Source:
         case "choice":
             return choice(draw(inner), draw(inner), draw(inner))
         case "records":
-            macro = draw(st.sampled_from(["all", "exists", "exists_one"]))
+            macro = draw(among("all", "exists", "exists_one"))
             variable = f"x{depth}"
-            body = record_test(variable) if draw(st.booleans()) else inner
+            body = record_test(variable) if draw(EITHER) else inner
             return called(f"args.rs.{macro}({variable}, ", draw(body))
         case "commands":
-            macro = draw(st.sampled_from(["all", "exists", "exists_one"]))
+            macro = draw(among("all", "exists", "exists_one"))
             return called(f"args.cmd.{macro}(c, ", draw(command_test()))
         case "optional":
             return joined(" && ", [Source.both("has(args.q)"), draw(record_test("args.q"))])
@@ -115,18 +116,19 @@ def boolean(draw: st.DrawFn, depth: int = DEPTH) -> Source:
             return draw(atom(depth - 1))
 
 
+@cache
 @st.composite
 def atom(draw: st.DrawFn, depth: int = 0) -> Source:
-    kind = draw(st.sampled_from(["instant", "instant", "span", "part", "part", "member", "record", "element", "text"]))
-    sign = draw(st.sampled_from([" == ", " != ", " < ", " <= ", " > ", " >= "]))
+    kind = draw(among("instant", "instant", "span", "part", "part", "member", "record", "element", "text"))
+    sign = draw(among(" == ", " != ", " < ", " <= ", " > ", " >= "))
     match kind:
         case "instant":
             return joined(sign, [draw(instant(depth)), draw(instant(depth))])
         case "span":
             return joined(sign, [draw(span(depth)), draw(span(depth))])
         case "part":
-            method, most = draw(st.sampled_from([("getHours", 23), ("getMinutes", 59), ("getDayOfWeek", 6)]))
-            of, number = draw(instant(depth)), draw(st.integers(0, most))
+            method, most = draw(among(("getHours", 23), ("getMinutes", 59), ("getDayOfWeek", 6)))
+            of, number = draw(instant(depth)), draw(whole(0, most))
             return Source(f"(({of.ours}).{method}(){sign}{number})", f"(({of.cel}).{method}(){sign}{number})")
         case "member":
             one = draw(instant(depth))
@@ -137,29 +139,30 @@ def atom(draw: st.DrawFn, depth: int = 0) -> Source:
                 Source(f"args.ws.all(v, v.getHours() > 3 || v == {one.ours})",
                        f"args_ws.all(v, v.getHours() > 3 || v == {one.cel})"),
             ]  # fmt: skip
-            return draw(st.sampled_from(forms))
+            return forms[draw(whole(0, len(forms) - 1))]
         case "record":
             return draw(record_test("args.r"))
         case "element":
-            at = draw(st.integers(0, 3))
+            at = draw(whole(0, 3))
             element = draw(record_test(f"args.rs[{at}]"))
             return joined(" && ", [Source.both(f"size(args.rs) > {at}"), element])
         case _:
             return Source.both(draw(text_test()))
 
 
+@cache
 @st.composite
 def instant(draw: st.DrawFn, depth: int) -> Source:
     """An expression of sort timestamp."""
-    if depth <= 0 or draw(st.booleans()):
-        name = draw(st.sampled_from(["args.when", "state.last", "session.since", "now", "literal"]))
+    if depth <= 0 or draw(EITHER):
+        name = draw(among("args.when", "state.last", "session.since", "now", "literal"))
         if name != "literal":
             return Source(name, name.replace(".", "_"))
         when = EPOCH + timedelta(milliseconds=draw(INSTANTS))
-        zone = draw(st.sampled_from(["Z", "+00:00"]))
+        zone = draw(among("Z", "+00:00"))
         return Source.both(f"timestamp('{when.strftime('%Y-%m-%dT%H:%M:%S')}.{when.microsecond // 1000:03d}{zone}')")
     one = draw(instant(depth - 1))
-    match draw(st.sampled_from(["+", "-", "flipped", "?"])):
+    match draw(among("+", "-", "flipped", "?")):
         case "+" | "-" as sign:
             return joined(f" {sign} ", [one, draw(span(depth - 1))])
         case "flipped":
@@ -168,16 +171,17 @@ def instant(draw: st.DrawFn, depth: int) -> Source:
             return choice(Source.both("args.b"), one, draw(instant(depth - 1)))
 
 
+@cache
 @st.composite
 def span(draw: st.DrawFn, depth: int) -> Source:
     """An expression of sort duration."""
-    if depth <= 0 or draw(st.booleans()):
-        if draw(st.booleans()):
+    if depth <= 0 or draw(EITHER):
+        if draw(EITHER):
             return Source("args.wait", "args_wait")
-        text = draw(st.sampled_from(["0s", "1h30m", "-1.5s", "250ms", "72h", "1h0.5s", "-2m3s"]))
+        text = draw(among("0s", "1h30m", "-1.5s", "250ms", "72h", "1h0.5s", "-2m3s"))
         return Source.both(f"duration('{text}')")
     one = draw(span(depth - 1))
-    match draw(st.sampled_from(["+", "-", "neg", "instants", "?"])):
+    match draw(among("+", "-", "neg", "instants", "?")):
         case "+" | "-" as sign:
             return joined(f" {sign} ", [one, draw(span(depth - 1))])
         case "neg":
@@ -188,11 +192,12 @@ def span(draw: st.DrawFn, depth: int) -> Source:
             return choice(Source.both("args.b"), one, draw(span(depth - 1)))
 
 
+@cache
 @st.composite
 def record_test(draw: st.DrawFn, of: str) -> Source:
     """A test of a record's fields."""
-    word, number = draw(WORDS), draw(st.integers(-9, 9))
-    cents = draw(st.integers(-300, 300))
+    word, number = draw(WORDS), draw(whole(-9, 9))
+    cents = draw(whole(-300, 300))
     amount = f"{'-' if cents < 0 else ''}{abs(cents) // 100}.{abs(cents) % 100:02d}"
     forms = [
         Source.both(f"{of}.n < {number}"),
@@ -212,9 +217,10 @@ def record_test(draw: st.DrawFn, of: str) -> Source:
         Source.both(f"(size({of}.tags) > 1 && {of}.tags[1] != '{word}')"),
         Source.both(f"size({of}.tags) == {number}"),
     ]
-    return draw(st.sampled_from(forms))
+    return forms[draw(whole(0, len(forms) - 1))]
 
 
+@cache
 @st.composite
 def command_test(draw: st.DrawFn) -> Source:
     """A test of one command `c` of a command line."""
@@ -224,9 +230,10 @@ def command_test(draw: st.DrawFn) -> Source:
         f"c.all(w, !w.startsWith('-') || w == '{word}')", f"c.exists(w, w == '{word}')", f"c == ['{word}']",
         "c.exists_one(w, w == c[0])", "size(c) < 2", f"args.cmd.exists(d, d[0] != c[0] && '{word}' in d)",
     ]  # fmt: skip
-    return Source.both(draw(st.sampled_from(forms)))
+    return Source.both(forms[draw(whole(0, len(forms) - 1))])
 
 
+@cache
 @st.composite
 def text_test(draw: st.DrawFn) -> str:
     """A test of a URL, an address, an argv, a command line, or the session."""
@@ -238,7 +245,10 @@ def text_test(draw: st.DrawFn) -> str:
         f"size(args.cmd) > 1 && args.cmd[1][0] == '{word}'", "session.role == 'boss'", "has(args.q)",
         "args.argv.all(w, w in programs)",
     ]  # fmt: skip
-    return draw(st.sampled_from(forms))
+    return forms[draw(whole(0, len(forms) - 1))]
+
+
+SOURCES = of_any_depth(boolean)
 
 
 def called(head: str, body: Source) -> Source:

@@ -9,7 +9,10 @@ included, is the same text.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
+from typing import TypeVar
 
 from hypothesis import strategies as st
 
@@ -33,8 +36,6 @@ from sandbox.ir import (
     sort_of,
 )
 from sandbox.lang import Digits, Items, Scope, Word
-
-DEPTH = 4  # the engine refuses 32 levels, and each of ours may be several of its own
 
 ARGUMENTS = {
     argument.name: argument
@@ -78,7 +79,37 @@ CEL_CONSTANTS = {"trusted": list(TRUSTED), "three": 3, "half": 5}
 
 ALPHABET = "aAbB./\\'\"\n é😀K\u212a\U0002ffff"
 WORDS = st.text(ALPHABET, max_size=4)
+T = TypeVar("T")
 PATTERNS = ("^a", "b$", "^[a-c]+$", r"\d|/", ".", r"^\.$", "a{2,3}", "[^a]", r"^(a|b)*\\", "", "(?:a|é)B?", "^.{0,2}$")
+
+
+# A strategy that is made anew is also prepared anew, which takes longer than to draw from it: each is made once.
+
+
+@cache
+def among(*values: T) -> st.SearchStrategy[T]:
+    """One of some values."""
+    return st.sampled_from(values)
+
+
+@cache
+def whole(low: int, high: int) -> st.SearchStrategy[int]:
+    """A whole number."""
+    return st.integers(low, high)
+
+
+@cache
+def several(items: st.SearchStrategy[T], least: int, most: int) -> st.SearchStrategy[list[T]]:
+    """A list of drawn items."""
+    return st.lists(items, min_size=least, max_size=most)
+
+
+EITHER = st.booleans()
+
+
+def of_any_depth(made: Callable[[int], st.SearchStrategy[Source]]) -> st.SearchStrategy[Source]:
+    """Sources up to depth 6, most of them less deep: what two operators do to each other shows there, and sooner."""
+    return among(1, 2, 3, 3, 4, 4, 6).flatmap(made)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,17 +134,19 @@ class Names:
     numbers: tuple[str, ...] = ()
 
 
+@cache
 @st.composite
 def quoted(draw: st.DrawFn, words: st.SearchStrategy[str] = WORDS) -> str:
     """A string literal in one of CEL's many spellings."""
     word = draw(words)
-    style = draw(st.sampled_from(["'", '"', "'''", '"""', "raw"]))
+    style = draw(among("'", '"', "'''", '"""', "raw"))
     if style == "raw" and "'" not in word and "\n" not in word and not word.endswith("\\"):
         return f"r'{word}'"
     quote = "'" if style == "raw" else style
     return quote + "".join(draw(spelled(char)) for char in word) + quote
 
 
+@cache
 def spelled(char: str) -> st.SearchStrategy[str]:
     """One character inside of a string literal."""
     code = ord(char)
@@ -129,25 +162,24 @@ def spelled(char: str) -> st.SearchStrategy[str]:
     return st.sampled_from(forms)
 
 
+@cache
 @st.composite
-def boolean(draw: st.DrawFn, names: Names, depth: int = DEPTH) -> Source:
+def boolean(draw: st.DrawFn, names: Names, depth: int) -> Source:
     """An expression of sort bool."""
     if depth == 0:
         return draw(atom(names))
-    kind = draw(
-        st.sampled_from(["atom", "atom", "and", "or", "not", "choice", "optional", "index", "quantifier", "equal"])
-    )
+    kind = draw(among("atom", "atom", "and", "or", "not", "choice", "optional", "index", "quantifier", "equal"))
     inner = boolean(names, depth - 1)
     match kind:
         case "and" | "or":
             sign = "&&" if kind == "and" else "||"
-            return joined(f" {sign} ", draw(st.lists(inner, min_size=2, max_size=3)))
+            return joined(f" {sign} ", draw(several(inner, 2, 3)))
         case "not":
             return around("!", draw(inner))
         case "choice":
             return choice(draw(inner), draw(inner), draw(inner))
         case "equal":
-            return joined(draw(st.sampled_from([" == ", " != "])), [draw(inner), draw(inner)])
+            return joined(draw(among(" == ", " != ")), [draw(inner), draw(inner)])
         case "optional":
             return draw(behind_has(names, depth - 1))
         case "index":
@@ -158,30 +190,33 @@ def boolean(draw: st.DrawFn, names: Names, depth: int = DEPTH) -> Source:
             return draw(atom(names, depth - 1))
 
 
+@cache
 @st.composite
 def behind_has(draw: st.DrawFn, names: Names, depth: int) -> Source:
     """`has(args.x) && ...`, or the true branch of a choice."""
-    name = draw(st.sampled_from(["os", "on"]))
+    name = draw(among("os", "on"))
     known = Names(names.present | {name}, names.words, names.numbers)
     test, inner = Source.both(f"has(args.{name})"), draw(boolean(known, depth))
-    if draw(st.booleans()):
+    if draw(EITHER):
         return joined(" && ", [test, inner])
     return choice(test, inner, draw(boolean(names, depth)))
 
 
+@cache
 @st.composite
 def behind_size(draw: st.DrawFn) -> Source:
     """`size(args.xs) > k && args.xs[k] == ...`."""
-    at = draw(st.integers(0, 4))
-    bound = draw(st.sampled_from([f"size(args.xs) > {at}", f"args.xs.size() >= {at + 1}", f"{at} < size(args.xs)"]))
+    at = draw(whole(0, 4))
+    bound = draw(among(f"size(args.xs) > {at}", f"args.xs.size() >= {at + 1}", f"{at} < size(args.xs)"))
     return Source.both(f"({bound} && args.xs[{at}] == {draw(quoted())})")
 
 
+@cache
 @st.composite
 def quantifier(draw: st.DrawFn, names: Names, depth: int) -> Source:
     """`all`, `exists` and `exists_one` over lists of strings and of ints."""
-    macro = draw(st.sampled_from(["all", "exists", "exists_one"]))
-    over = draw(st.sampled_from(["xs", "ys", "ks"]))
+    macro = draw(among("all", "exists", "exists_one"))
+    over = draw(among("xs", "ys", "ks"))
     variable = f"v{len(names.words) + len(names.numbers)}"
     words = names.words if over == "ks" else (*names.words, variable)
     numbers = (*names.numbers, variable) if over == "ks" else names.numbers
@@ -189,16 +224,15 @@ def quantifier(draw: st.DrawFn, names: Names, depth: int) -> Source:
     return Source(f"args.{over}.{macro}({variable}, {body.ours})", f"args.{over}.{macro}({variable}, {body.cel})")
 
 
+@cache
 @st.composite
 def atom(draw: st.DrawFn, names: Names, depth: int = 0) -> Source:
     """A test of something that is no bool."""
-    kind = draw(
-        st.sampled_from(["int", "int", "decimal", "decimal", "string", "string", "enum", "list", "bool", "lower"])
-    )
+    kind = draw(among("int", "int", "decimal", "decimal", "string", "string", "enum", "list", "bool", "lower"))
     match kind:
         case "int":
-            if draw(st.integers(0, 3)) == 0:
-                items = draw(st.lists(st.integers(-9, 9), max_size=4))
+            if draw(whole(0, 3)) == 0:
+                items = draw(several(whole(-9, 9), 0, 4))
                 return joined(" in ", [draw(integer(names, depth)), Source.both(f"{items}")])
             return joined(draw(relation()), [draw(integer(names, depth)), draw(integer(names, depth))])
         case "decimal":
@@ -212,13 +246,25 @@ def atom(draw: st.DrawFn, names: Names, depth: int = 0) -> Source:
         case "lower":
             return draw(lowered_test(names))
         case _:
-            return Source.both(draw(st.sampled_from(["args.b", "true", "false", "has(args.os)", "has(args.n)"])))
+            return Source.both(draw(among("args.b", "true", "false", "has(args.os)", "has(args.n)")))
 
 
 def relation() -> st.SearchStrategy[str]:
-    return st.sampled_from([" == ", " != ", " < ", " <= ", " > ", " >= "])
+    return among(" == ", " != ", " < ", " <= ", " > ", " >= ")
 
 
+@cache
+def leaf_or_number(leaves: tuple[str, ...]) -> st.SearchStrategy[Source]:
+    looked_up = at_key(Source.both("args.s"))
+    return st.sampled_from([looked_up, *map(Source.both, leaves)]) | st.integers(-20, 20).map(str).map(Source.both)
+
+
+@cache
+def string_or_constant(names: Names) -> st.SearchStrategy[Source]:
+    return string(names) | quoted().map(Source.both)
+
+
+@cache
 @st.composite
 def integer(draw: st.DrawFn, names: Names, depth: int) -> Source:
     """An expression of sort int."""
@@ -233,37 +279,38 @@ def integer(draw: st.DrawFn, names: Names, depth: int) -> Source:
         "size(trusted)",
     ]
     leaves += [*names.numbers] * 2 + (["args.on"] if "on" in names.present else [])
-    if depth <= 0 or draw(st.booleans()):
-        return Source.both(draw(st.sampled_from(leaves) | st.integers(-20, 20).map(str)))
+    if depth <= 0 or draw(EITHER):
+        return draw(leaf_or_number(tuple(leaves)))
     one, other = draw(integer(names, depth - 1)), draw(integer(names, depth - 1))
-    match draw(st.sampled_from(["+", "-", "neg", "*", "/", "%", "?", "map"])):
+    match draw(among("+", "-", "neg", "*", "/", "%", "?", "map")):
         case "map":
-            return at_key(draw(string(names) | quoted().map(Source.both)))
+            return at_key(draw(string_or_constant(names)))
         case "+" | "-" as sign:
             return joined(f" {sign} ", [one, other])
         case "neg":
             return around("-", one)
         case "*":
-            factor = Source.both(str(draw(st.integers(-5, 5))))
-            return joined(" * ", [factor, one] if draw(st.booleans()) else [one, factor])
+            factor = Source.both(str(draw(whole(-5, 5))))
+            return joined(" * ", [factor, one] if draw(EITHER) else [one, factor])
         case "/" | "%" as sign:
-            return joined(f" {sign} ", [one, Source.both(str(draw(st.integers(1, 7))))])
+            return joined(f" {sign} ", [one, Source.both(str(draw(whole(1, 7))))])
         case _:
             return choice(draw(boolean(names, 0)), one, other)
 
 
+@cache
 @st.composite
 def decimal(draw: st.DrawFn, depth: int) -> Source:
     """An expression of sort decimal; never a literal alone, whose scale its neighbour would have to tell."""
-    if depth <= 0 or draw(st.booleans()):
-        name, scale = draw(st.sampled_from([("args.amount", 2), ("args.fee", 4), ("state.sum", 2)]))
+    if depth <= 0 or draw(EITHER):
+        name, scale = draw(among(("args.amount", 2), ("args.fee", 4), ("state.sum", 2)))
         return Source(name, name, scale)
     one = draw(decimal(depth - 1))
-    match draw(st.sampled_from(["+", "-", "literal", "*", "neg", "?"])):
+    match draw(among("+", "-", "literal", "*", "neg", "?")):
         case "+" | "-" as sign:
             return at_one_scale(f" {sign} ", one, draw(decimal(depth - 1)))
         case "literal":
-            return at_one_scale(draw(st.sampled_from([" + ", " - "])), one, draw(literal(one.scale)))
+            return at_one_scale(draw(among(" + ", " - ")), one, draw(literal(one.scale)))
         case "*":
             factor = draw(literal(1))
             return Source(f"({one.ours} * {factor.ours})", f"({one.cel} * {factor.cel})", one.scale + factor.scale)
@@ -278,17 +325,19 @@ def decimal(draw: st.DrawFn, depth: int) -> Source:
             )
 
 
+@cache
 @st.composite
 def literal(draw: st.DrawFn, scale: int) -> Source:
     """A number with at most `scale` digits behind the point."""
-    digits = draw(st.integers(0, scale))
-    value = draw(st.integers(0, 5000))
+    digits = draw(whole(0, scale))
+    value = draw(whole(0, 5000))
     if digits == 0:
         return Source(str(value), str(value), 0)
     text = str(value).rjust(digits + 1, "0")
     return Source(f"{text[:-digits]}.{text[-digits:]}", str(value), digits)
 
 
+@cache
 @st.composite
 def string(draw: st.DrawFn, names: Names) -> Source:
     """An expression of sort string that is no constant."""
@@ -300,29 +349,30 @@ def string(draw: st.DrawFn, names: Names) -> Source:
         *names.words,
         *(["args.os"] if "os" in names.present else []),
     ]
-    leaf = Source.both(draw(st.sampled_from(leaves)))
-    if draw(st.integers(0, 5)) > 0:
+    leaf = Source.both(leaves[draw(whole(0, len(leaves) - 1))])
+    if draw(whole(0, 5)) > 0:
         return leaf
     return choice(draw(boolean(Names(), 0)), leaf, Source.both(draw(quoted())))
 
 
+@cache
 @st.composite
 def string_test(draw: st.DrawFn, names: Names) -> Source:
-    subject, other = draw(string(names)), draw(string(names) | quoted().map(Source.both))
-    match draw(st.sampled_from(["relation", "part", "matches", "in", "set", "trusted", "size"])):
+    subject, other = draw(string(names)), draw(string_or_constant(names))
+    match draw(among("relation", "part", "matches", "in", "set", "trusted", "size")):
         case "set":
             return joined(" in ", [other, Source.both("state.known")])
         case "relation":
-            pair = [subject, other] if draw(st.booleans()) else [other, subject]
+            pair = [subject, other] if draw(EITHER) else [other, subject]
             return joined(draw(relation()), pair)
         case "part":
-            method = draw(st.sampled_from(["startsWith", "endsWith", "contains"]))
+            method = draw(among("startsWith", "endsWith", "contains"))
             return Source(f"{subject.ours}.{method}({other.ours})", f"{subject.cel}.{method}({other.cel})")
         case "matches":
-            pattern = draw(quoted(st.sampled_from(PATTERNS)))
+            pattern = draw(quoted(among(*PATTERNS)))
             return Source(f"{subject.ours}.matches({pattern})", f"{subject.cel}.matches({pattern})")
         case "in":
-            words = ", ".join(draw(st.lists(quoted(), max_size=3)))
+            words = ", ".join(draw(several(quoted(), 0, 3)))
             return joined(" in ", [subject, Source.both(f"[{words}]")])
         case "trusted":
             return joined(" in ", [subject, Source.both("trusted")])
@@ -330,6 +380,7 @@ def string_test(draw: st.DrawFn, names: Names) -> Source:
             return Source(f"(size({subject.ours}) > 1)", f"(size({subject.cel}) > 1)")
 
 
+@cache
 @st.composite
 def lowered_test(draw: st.DrawFn, names: Names) -> Source:
     subject = draw(string(names))
@@ -343,21 +394,23 @@ def lowered_test(draw: st.DrawFn, names: Names) -> Source:
     return Source(f"({subject.ours}.lowerAscii(){rest})", f"({subject.cel}.lowerAscii(){rest})")
 
 
+@cache
 @st.composite
 def enum_test(draw: st.DrawFn) -> Source:
-    values = draw(st.sampled_from(["'low'", "'high'", "'a b'", '"low"']))
+    values = draw(among("'low'", "'high'", "'a b'", '"low"'))
     forms = [f"args.e == {values}", f"{values} != args.e", f"args.e in [{values}, 'high']", "args.e in []",
              f"args.e == (args.b ? {values} : 'low')", "tool == 'send'", "tool in ['other']", "state.phase == 'open'",
              "state.phase != (args.n > 0 ? 'open' : 'shut')", "args.e in state.seen",
              f"{values} in state.seen"]  # fmt: skip
-    return Source.both(f"({draw(st.sampled_from(forms))})")
+    return Source.both(f"({forms[draw(whole(0, len(forms) - 1))]})")
 
 
+@cache
 @st.composite
 def list_test(draw: st.DrawFn, names: Names) -> Source:
-    words = ", ".join(draw(st.lists(quoted(), max_size=4)))
-    numbers = ", ".join(str(number) for number in draw(st.lists(st.integers(-3, 3), max_size=3)))
-    member = draw(string(names) | quoted().map(Source.both))
+    words = ", ".join(draw(several(quoted(), 0, 4)))
+    numbers = ", ".join(str(number) for number in draw(several(whole(-3, 3), 0, 3)))
+    member = draw(string_or_constant(names))
     count = draw(integer(names, 0))
     forms = [
         Source.both(f"(args.xs == [{words}])"),
@@ -367,7 +420,7 @@ def list_test(draw: st.DrawFn, names: Names) -> Source:
         Source(f"({count.ours} in args.ks)", f"({count.cel} in args.ks)"),
         Source.both(f"(args.ys[0] == {draw(quoted())})"),
     ]
-    return draw(st.sampled_from(forms))
+    return forms[draw(whole(0, len(forms) - 1))]
 
 
 def joined(sign: str, parts: list[Source]) -> Source:
@@ -387,12 +440,13 @@ def at_key(key: Source) -> Source:
     return Source(f"state.given[{key.ours}]", f"({key.cel} in state.given ? state.given[{key.cel}] : 0)")
 
 
+@cache
 @st.composite
 def of_all_keys(draw: st.DrawFn) -> Source:
     """What is said of every kept key of the map, as only a property may."""
     body = draw(boolean(Names(words=("k",)), 2))
     more = joined(draw(relation()), [at_key(Source.both("k")), draw(integer(Names(words=("k",)), 1))])
-    both = joined(draw(st.sampled_from([" || ", " && "])), [body, more])
+    both = joined(draw(among(" || ", " && ")), [body, more])
     return Source(f"state.given.all(k, {both.ours})", f"state.given.all(k, {both.cel})")
 
 

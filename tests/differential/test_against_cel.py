@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
+from typing import get_args
 
+import cel_rich_sources
 import cel_sources
 import pytest
 from cel_expr_python import cel
 from cel_expr_python.ext import ext_strings
-from cel_sources import CEL_CONSTANTS, SCOPE, SORTS, STATE, Source, boolean
+from cel_sources import CEL_CONSTANTS, SCOPE, SORTS, STATE, Source, boolean, of_any_depth
 from ground_values import encoded, evaluated
 from hypothesis import assume, given, settings
-from hypothesis import strategies as st
 
+from sandbox import ir
 from sandbox.errors import SpecError
-from sandbox.ir import BoolSort, EnumSort
+from sandbox.ir import BoolSort, EnumSort, Expr
 from sandbox.lang import SourceText, compile_expression
 
 pytestmark = pytest.mark.no_cover  # a search goes the same ways many times; others cover them
@@ -43,31 +45,78 @@ def as_lists(values: dict[str, object]) -> dict[str, object]:
     return {name: [*value] if isinstance(value, tuple | frozenset) else value for name, value in values.items()}
 
 
-@settings(max_examples=1_500)
-@given(source=boolean(cel_sources.Names()), environments=st.lists(cel_sources.values(), min_size=2, max_size=2))
-def test_both_meanings_are_what_the_cel_engine_says(source: Source, environments: list[dict[str, object]]) -> None:
+SOURCES = of_any_depth(lambda depth: boolean(cel_sources.Names(), depth))
+
+
+@pytest.mark.deep_factor(40)
+@settings(max_examples=3_500)
+@given(source=SOURCES, values=cel_sources.values())
+def test_both_meanings_are_what_the_cel_engine_says(source: Source, values: dict[str, dict[str, object]]) -> None:
     expr = compile_expression(SourceText.of(source.ours), SCOPE, BoolSort())
-    for values in environments:
-        args, state = values["args"], values["state"]
-        expected = by_the_engine(source.cel, args, state)
-        assert evaluated(expr, args, state) is expected, (source, values)
-        assert encoded(expr, SORTS, args, state, STATE) is expected, (source, values)
+    args, state = values["args"], values["state"]
+    expected = by_the_engine(source.cel, args, state)
+    assert evaluated(expr, args, state) is expected
+    assert encoded(expr, SORTS, args, state, STATE) is expected
 
 
+@pytest.mark.deep_factor(40)
 @settings(max_examples=300)
-@given(source=cel_sources.of_all_keys(), environments=st.lists(cel_sources.values(), min_size=2, max_size=2))
+@given(source=cel_sources.of_all_keys(), values=cel_sources.values())
 def test_what_is_said_of_all_keys_is_what_the_cel_engine_says_of_a_map(
-    source: Source, environments: list[dict[str, object]]
+    source: Source, values: dict[str, dict[str, object]]
 ) -> None:
     assume("tool " not in source.ours)  # in a property, what is said of the tool tells which arguments there are
     scope = replace(SCOPE, tool=None, facts={"tool": EnumSort(SCOPE.tools)})
     expr = compile_expression(SourceText.of(source.ours), scope, BoolSort())
-    for values in environments:
-        args, state = values["args"], values["state"]
-        expected = by_the_engine(source.cel, args, state)
-        facts = {"tool": "send"}
-        assert evaluated(expr, args, state, facts) is expected, (source, values)
-        assert encoded(expr, SORTS, args, state, STATE, facts, scope.facts) is expected, (source, values)
+    args, state = values["args"], values["state"]
+    expected = by_the_engine(source.cel, args, state)
+    facts = {"tool": "send"}
+    assert evaluated(expr, args, state, facts) is expected
+    assert encoded(expr, SORTS, args, state, STATE, facts, scope.facts) is expected
+
+
+def test_the_sources_reach_every_operator_and_more_than_six_levels() -> None:
+    seen: set[type] = set()
+    deepest = 0
+
+    @settings(max_examples=150)
+    @given(source=SOURCES)
+    def plain(source: Source) -> None:
+        nonlocal deepest
+        expr = compile_expression(SourceText.of(source.ours), SCOPE, BoolSort())
+        seen.update(operators(expr))
+        deepest = max(deepest, levels(expr))
+
+    @settings(max_examples=120)
+    @given(source=cel_rich_sources.SOURCES)
+    def rich(source: Source) -> None:
+        expr = compile_expression(SourceText.of(source.ours), cel_rich_sources.SCOPE, BoolSort())
+        seen.update(operators(expr))
+
+    plain()
+    rich()
+    assert deepest >= 6
+    assert {each.__name__ for each in get_args(ir.Expr)} - {each.__name__ for each in seen} == {
+        "AllKeys",  # in properties only: the test above
+        "OriginHas",  # no CEL, but a question to the host
+        "SetAdd",  # only in `then`, no CEL
+        "SetRemove",
+    }
+
+
+def operands(expr: Expr) -> list[Expr]:
+    parts = (getattr(expr, field.name) for field in fields(expr))
+    inner = (each for part in parts for each in (part if isinstance(part, tuple) else (part,)))
+    return [each for each in inner if isinstance(each, get_args(ir.Expr))]
+
+
+def operators(expr: Expr) -> set[type]:
+    return {type(expr)}.union(*map(operators, operands(expr)))
+
+
+def levels(expr: Expr) -> int:
+    """How deep an expression is nested: 1 for a name or constant."""
+    return 1 + max(map(levels, operands(expr)), default=0)
 
 
 @pytest.mark.parametrize(

@@ -241,6 +241,7 @@ def patterns() -> st.SearchStrategy[str]:
     return st.one_of(one, st.builds("{}|{}".format, one, one))
 
 
+@pytest.mark.deep_factor(20)
 @settings(max_examples=500)
 @given(pattern=patterns(), mode=st.sampled_from(MODES), lower=st.booleans())
 def test_automaton_re2_and_z3_agree_on_any_pattern(pattern: str, mode: Mode, *, lower: bool) -> None:

@@ -7,11 +7,10 @@ from datetime import timedelta
 import pytest
 from cel_expr_python import cel
 from cel_expr_python.ext import ext_strings
-from cel_rich_sources import EPOCH, FACTS, SCOPE, SORTS, STATE, boolean, values
+from cel_rich_sources import EPOCH, FACTS, SCOPE, SORTS, SOURCES, STATE, values
 from cel_sources import Source
 from ground_values import encoded, evaluated
 from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from sandbox.ir import BoolSort, DurationSort, TimestampSort
 from sandbox.lang import SourceText, compile_expression
@@ -65,17 +64,15 @@ def plain(value: object) -> object:
             return value
 
 
-@settings(max_examples=400, deadline=None)
-@given(source=boolean(), environments=st.lists(values(), min_size=2, max_size=2))
-def test_both_meanings_are_what_the_cel_engine_says(
-    source: Source, environments: list[dict[str, dict[str, object]]]
-) -> None:
+@pytest.mark.deep_factor(40)
+@settings(max_examples=1_200, deadline=None)
+@given(source=SOURCES, each=values())
+def test_both_meanings_are_what_the_cel_engine_says(source: Source, each: dict[str, dict[str, object]]) -> None:
     expr = compile_expression(SourceText.of(source.ours), SCOPE, BoolSort())
-    for each in environments:
-        expected = by_the_engine(source.cel, each)
-        args, state, facts = each["args"], each["state"], each["facts"]
-        assert evaluated(expr, args, state, facts) is expected, (source, each)
-        assert encoded(expr, SORTS, args, state, STATE, facts, FACTS) is expected, (source, each)
+    expected = by_the_engine(source.cel, each)
+    args, state, facts = each["args"], each["state"], each["facts"]
+    assert evaluated(expr, args, state, facts) is expected
+    assert encoded(expr, SORTS, args, state, STATE, facts, FACTS) is expected
 
 
 def test_the_times_of_a_call_are_never_hidden_in_a_map_that_the_engine_would_refuse() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import itertools
 from collections.abc import Iterable
+from dataclasses import fields
 from pathlib import Path
 from typing import get_args
 
@@ -365,11 +366,22 @@ SETS = (frozenset(), frozenset({"a"}), frozenset({"", "\\u{61}"}), frozenset({"a
 MAPS: tuple[dict[str, int], ...] = ({}, {"a": 5}, {"": -1, "\\u{61}": 3}, {"a": 5, "b": 10**30, "\u00e9": 1})
 
 
+def names_in(expr: Expr) -> set[str]:
+    """The arguments and variables that an expression reads: nothing else can change what it is."""
+    parts = (getattr(expr, field.name) for field in fields(expr))
+    inner = (each for part in parts for each in (part if isinstance(part, tuple) else (part,)))
+    own = {expr.name} if isinstance(expr, Arg | State) else set()
+    return own.union(*(names_in(each) for each in inner if isinstance(each, get_args(Expr))))
+
+
 def agree_on_state(expr: Expr, held: Iterable[dict[str, Value]]) -> None:
     empty: dict[str, Value] = {"known": frozenset(), "given": {}, "spent": {}, "seen": frozenset(), "counts": {}}
-    for some in held:
-        state = {**empty, **some}
-        for one, other, tint in itertools.product(NAMES, NAMES[:4], COLOUR.values):
+    read = names_in(expr)
+    states = [{**empty, **{name: value for name, value in some.items() if name in read}} for some in held]
+    for state in [state for at, state in enumerate(states) if state not in states[:at]]:
+        domains = {"s": NAMES, "t": NAMES[:4], "c": COLOUR.values}
+        ranges = (values if name in read else values[:1] for name, values in domains.items())
+        for one, other, tint in itertools.product(*ranges):
             args: dict[str, Value] = {"s": one, "t": other, "c": tint}
             found = encoded(expr, {"s": STRING, "t": STRING, "c": COLOUR}, args, state, COLLECTIONS)
             assert found == evaluated(expr, args, state), (expr, args, state)

@@ -340,14 +340,19 @@ def test_a_value_of_the_type_becomes_its_canonical_value(type_: ArgType, raw: st
     assert type(answer) is type(value)
 
 
-@pytest.mark.parametrize(("type_", "raw", "reason_code"), REFUSED, ids=lambda each: repr(each)[:40])
-def test_anything_else_is_refused_with_its_reason_code(type_: ArgType, raw: str, reason_code: str) -> None:
-    assert code(parsed(raw, type_)) == reason_code
-
-
 @pytest.mark.parametrize("kind", [BoolType, IntType, DecimalType, StringType, TextType, EnumType, PathType, ListType])
-def test_the_table_has_at_least_thirty_hostile_inputs_of_each_type(kind: type[ArgType]) -> None:
-    assert len({raw for type_, raw, _ in REFUSED if isinstance(type_, kind)}) >= 30
+def test_anything_else_is_refused_with_its_reason_code(kind: type[ArgType]) -> None:
+    cases = [(type_, raw, expected) for type_, raw, expected in REFUSED if isinstance(type_, kind)]
+    wrong = [(raw, found) for type_, raw, expected in cases if (found := judged(parsed(raw, type_))) != expected]
+    assert wrong == []
+
+
+def judged(answer: object) -> str:
+    """The reason code of a refusal whose reason is one short line; else what is wrong."""
+    if not isinstance(answer, Rejected):
+        return f"accepted: {answer!r}"
+    fit = answer.reason.isprintable() and answer.reason.isascii() and len(answer.reason) < 1_000
+    return answer.reason_code if fit else f"reason: {answer.reason!r}"
 
 
 # --- the shape of a call

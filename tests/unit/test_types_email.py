@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from typed_calls import canonical, code, value_of
+from typed_calls import canonical, misjudged, value_of
 
 from sandbox.emails import MAX_EMAIL
 from sandbox.ir import EmailType
@@ -93,21 +93,16 @@ REFUSED = [
 ]
 
 
-@pytest.mark.parametrize("raw", REFUSED)
-def test_what_two_mailers_could_take_differently_is_refused(raw: str) -> None:
-    assert code(EMAIL, raw) == "parse.email"
+HOSTILE = [
+    *((raw, "parse.email") for raw in REFUSED),
+    *((raw, "parse.type") for raw in (1, False, ["a@b.org"], {"local": "a", "domain": "b.org"})),
+    *((None, "parse.null"), ("a\0@b.org", "parse.unicode"), ("a@b\ud800.org", "parse.unicode")),
+    ("\U000e0061@b.org", "parse.unicode"),
+]
 
 
-@pytest.mark.parametrize(
-    ("raw", "expected"),
-    [
-        *((raw, "parse.type") for raw in (1, False, ["a@b.org"], {"local": "a", "domain": "b.org"})),
-        *((None, "parse.null"), ("a\0@b.org", "parse.unicode"), ("a@b\ud800.org", "parse.unicode")),
-        ("\U000e0061@b.org", "parse.unicode"),
-    ],
-)
-def test_what_is_no_text_of_an_address_is_refused_as_that(raw: object, expected: str) -> None:
-    assert code(EMAIL, raw) == expected
+def test_what_two_mailers_could_take_differently_is_refused() -> None:
+    assert misjudged(EMAIL, HOSTILE) == []
 
 
 def test_parts_cannot_be_changed() -> None:

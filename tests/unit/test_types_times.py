@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from typed_calls import canonical, code, value_of
+from typed_calls import canonical, misjudged, value_of
 
 from sandbox.ir import DURATION_RANGE, TIMESTAMP_RANGE, DurationType, TimestampType
 
@@ -90,9 +90,12 @@ NO_INSTANTS = [
 ]
 
 
-@pytest.mark.parametrize("raw", NO_INSTANTS)
-def test_no_other_text_is_an_instant(raw: str) -> None:
-    assert code(AT, raw) == "parse.timestamp"
+NO_TEXT = [*((raw, "parse.type") for raw in (0, 1.5, True, [], ["1s"], {}, {"seconds": 1})), (None, "parse.null")]
+HOSTILE_INSTANTS = [*((raw, "parse.timestamp") for raw in NO_INSTANTS), *NO_TEXT]
+
+
+def test_nothing_else_is_an_instant() -> None:
+    assert misjudged(AT, HOSTILE_INSTANTS) == []
 
 
 @pytest.mark.parametrize(
@@ -155,13 +158,8 @@ NO_DURATIONS = [
 ]
 
 
-@pytest.mark.parametrize("raw", NO_DURATIONS)
-def test_no_other_text_is_a_duration(raw: str) -> None:
-    assert code(LASTS, raw) == "parse.duration"
+HOSTILE_DURATIONS = [*((raw, "parse.duration") for raw in NO_DURATIONS), *NO_TEXT]
 
 
-@pytest.mark.parametrize("type_", [AT, LASTS])
-@pytest.mark.parametrize("raw", [0, 1.5, True, [], ["1s"], {}, {"seconds": 1}])
-def test_only_text_is_a_time(type_: TimestampType | DurationType, raw: object) -> None:
-    assert code(type_, raw) == "parse.type"
-    assert code(type_, None) == "parse.null"
+def test_nothing_else_is_a_duration() -> None:
+    assert misjudged(LASTS, HOSTILE_DURATIONS) == []

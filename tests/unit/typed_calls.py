@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 
 from sandbox.call import Call, Rejected, Value
 from sandbox.canonical import raw_value
@@ -41,3 +42,17 @@ def code(type_: ArgType, raw: object) -> str:
     assert len(refused.reason) < 500
     assert refused.reason.startswith("argument `x`")
     return refused.reason_code
+
+
+def misjudged(type_: ArgType, refused: Iterable[tuple[object, str]]) -> list[tuple[object, str]]:
+    """Of hostile inputs with their reason codes, those with another code or with a reason that is no short line."""
+    return [(raw, found) for raw, expected in refused if (found := judged(type_, raw)) != expected]
+
+
+def judged(type_: ArgType, raw: object) -> str:
+    """The reason code; else what is wrong with the answer."""
+    refused = call_of(type_, raw)
+    if not isinstance(refused, Rejected):
+        return f"accepted: {refused}"
+    fit = refused.reason.isprintable() and refused.reason.isascii() and len(refused.reason) < 500
+    return refused.reason_code if fit and refused.reason.startswith("argument `x`") else f"reason: {refused.reason}"
