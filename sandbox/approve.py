@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Final, Protocol, TextIO
 
-from sandbox.call import Call, Decision
+from sandbox.call import Call, Decision, Origins
 from sandbox.canonical import printable
 from sandbox.errors import UsageError
 from sandbox.ir import Tool
@@ -75,11 +75,13 @@ class Given:
     """What people said elsewhere to the waiting request with this id: approvals good for one run of one call.
 
     `request` is whatever told the request from every other, at most 256 characters; a second call that is given
-    the same id does not run.
+    the same id does not run. `origins` are the labels that they were shown; where others are known by now, they have
+    approved another thing.
     """
 
     request: str
     approvals: tuple[Approval, ...]
+    origins: Origins = field(default_factory=dict)
 
     @property
     def nonce(self) -> str:
@@ -197,6 +199,9 @@ def _description(request: ApprovalRequest, *, reveal: bool) -> list[str]:
         f"digest    {call.digest}",
         f"approvals {request.needed} needed, before {_time(request.expires_at_ms)}",
     ]
+    if call.origins:
+        told = (f"{name} from {', '.join(labels)}" for name, labels in call.told_origins().items())
+        lines.insert(2, f"origins   {printable('; '.join(told))}")
     if not shown.isascii():
         lines.insert(2, f"in ASCII  {json.dumps(json.loads(shown), separators=(',', ':'))}")
     if request.hides and not reveal:

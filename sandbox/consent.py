@@ -42,9 +42,12 @@ class Consent:
     def present(self, call: Call, decision: Decision, given: Given) -> tuple[Approval, ...]:
         """What people said elsewhere to this very call, held against the rule as an approver's answer is; recorded.
 
-        Raises Denied for an approval of another call, or one that is over.
+        Raises Denied for an approval of another call, one that is over, or one of values with other origins.
         """
         now = self._clock()
+        if call.told_origins() != {name: tuple(sorted(labels)) for name, labels in sorted(given.origins.items())}:
+            reason = "where its values come from is not known as it was when it was approved; ask again"
+            raise self._trail.refuse(denied(call, "approval.refused", reason))
         for each in given.approvals:
             if each.call_digest != call.digest:
                 reason = f"the approval by {each.approver} is for another call"

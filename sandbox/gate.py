@@ -255,6 +255,8 @@ class Gate:
         if given is not None:
             check_given(given)
         said = self._said(session, origins)
+        if given is not None:
+            said = replace(said, told=replace(said.told, earlier=given.origins))
         with self._in_flight():
             try:
                 return self._go(raw, said, given)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import TYPE_CHECKING, Final, TypeAlias
@@ -32,12 +32,12 @@ from sandbox.known_values import (
 from sandbox.lang.suggest import near_miss
 from sandbox.origins import USER, labels_of, origins_asked, tool_label
 from sandbox.policy import Policy
+from sandbox.seal import Seal
 
 if TYPE_CHECKING:
-    from sandbox.seal import Seal
     from sandbox.state import Transaction
 
-MAX_LEAVES: Final = 50_000
+MAX_LEAVES: Final = 20_000
 """Single values of one result that are learned; of one that has more, the session is full at once."""
 
 FULL: Final = "origin.full"
@@ -104,15 +104,7 @@ class Knowledge:
 
         Raises OriginsRefusedError where they are not to be had, or the host speaks of an argument that there is not.
         """
-        tool = self._policy.tool(call.tool)
-        if tool is None:
-            return call
-        names = [argument.name for argument in tool.arguments]
-        for name in told.origins:
-            if name not in names:
-                reason = f"the host tells origins of {quoted(name)}, which is no argument of `{tool.name}`"
-                raise OriginsRefusedError(WRONG, f"{reason}{near_miss(name, names)}")
-        asked = [each for each in tool.arguments if each.name in self._asked[tool.name] and each.name in call.args]
+        asked = self._checked(call, told)
         if not asked or self._seal is None:
             return replace(call, origins={})
         session = _session_digest(told.session)
@@ -120,6 +112,23 @@ class Knowledge:
             raise OriginsRefusedError(FULL, TOO_MUCH)
         known = self._known(transaction, session, call, asked)
         return replace(call, origins={name: _joined(labels, name, told) for name, labels in known.items()})
+
+    def as_told(self, call: Call, told: Told) -> Call:
+        """As `with_origins`, where nothing was ever learned."""
+        asked = self._checked(call, told)
+        return replace(call, origins={each.name: _joined(NOTHING_KNOWN, each.name, told) for each in asked})
+
+    def _checked(self, call: Call, told: Told) -> list[Argument]:
+        """The arguments that are there and of which an origin is asked."""
+        tool = self._policy.tool(call.tool)
+        if tool is None:
+            return []
+        names = [argument.name for argument in tool.arguments]
+        for name in told.origins:
+            if name not in names:
+                reason = f"the host tells origins of {quoted(name)}, which is no argument of `{tool.name}`"
+                raise OriginsRefusedError(WRONG, f"{reason}{near_miss(name, names)}")
+        return [each for each in tool.arguments if each.name in self._asked[tool.name] and each.name in call.args]
 
     def _known(
         self, transaction: Transaction, session: str, call: Call, asked: list[Argument]
@@ -196,6 +205,13 @@ class Knowledge:
 
 
 TOO_MUCH: Final = "this session has seen more values than are kept, or their key is lost; begin a new session"
+
+
+def told_origins(policy: Policy, origins: OriginsTold) -> Callable[[Call], Call]:
+    """Gives a call the origins that the host tells of it, where nothing was learned. Raises UsageError for no label."""
+    knowledge = Knowledge(policy, Seal.fresh())
+    told = knowledge.told("", origins)
+    return lambda call: knowledge.as_told(call, told)
 
 
 def asks_origins(policy: Policy) -> bool:

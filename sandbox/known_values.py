@@ -34,6 +34,7 @@ from sandbox.ir import (
     TimestampType,
     UrlType,
 )
+from sandbox.origins import MAX_ALIKE
 from sandbox.parse import parse_value
 
 MAX_DEPTH: Final = 64
@@ -41,10 +42,8 @@ MAX_DEPTH: Final = 64
 MAX_EXPONENT: Final = 400
 """Zeros that an exponent stands for: as many digits as a number may have."""
 
-MAX_ALIKE: Final = 16 * 1024
-"""Characters of a text that is found although it is spelt otherwise: the longest that rules see, but for `text`."""
-MAX_REMEMBERED: Final = 4_096
-"""Characters whose plain form is remembered: those of some alphabets."""
+MAX_REMEMBERED: Final = 65_536
+"""Characters whose plain form is remembered: those of most alphabets, in some megabytes at worst."""
 
 Leaf: TypeAlias = bool | int | float | str
 

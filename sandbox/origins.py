@@ -13,6 +13,9 @@ from sandbox.call import UNKNOWN
 from sandbox.ir import Contract, Expr, OriginHas, Tool
 from sandbox.lang.walk import within
 
+MAX_ALIKE: Final = 16 * 1024
+"""Characters of a text that is found although it is spelt otherwise: the longest that rules see, but for `text`."""
+
 USER: Final = "user"
 """The label of what the user said, which only the host can know."""
 

@@ -11,6 +11,7 @@ from sandbox.call import Call, Decision, Rejected
 from sandbox.decide import NO_FACTS, Facts
 from sandbox.ir import Contract
 from sandbox.joint import Engines, JointLanding, JointStep, States, take_joint_step, take_joint_success
+from sandbox.knowledge import OriginsRefusedError
 from sandbox.machine import StateValue, effective, initial_state, tick
 from sandbox.parse import parse_call
 from sandbox.policy import Policy
@@ -81,6 +82,9 @@ class Rehearsal:
             call = parse_call(raw, self._policy, self._seal)
             call = self._known(call) if isinstance(call, Call) else call
             return take_joint_step(self._engines, self._policy, self._stored, call, now_ms, session=self._session)
+        except OriginsRefusedError as error:
+            known = call if isinstance(call, Call) else None
+            return JointStep(denied(known, error.reason_code, error.reason))
         except Exception as error:  # noqa: BLE001  # fail closed, as the gate does
             known = call if isinstance(call, Call) else None
             return JointStep(denied(known, "fault.internal", f"the gate failed and so denies: {type(error).__name__}"))

@@ -7,7 +7,6 @@ one place of one tool have equal digests, which is what a digest in a record is 
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import secrets
 from collections.abc import Iterable, Mapping
@@ -34,7 +33,7 @@ class Seal:
 
     def digest(self, purpose: str, text: str) -> str:
         """HMAC-SHA256 (hex) of a text; what is digested for one purpose says nothing about another."""
-        return hmac.new(self.key, f"{purpose}\0{text}".encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()
+        return hmac.digest(self.key, f"{purpose}\0{text}".encode("utf-8", "surrogatepass"), "sha256").hex()
 
     def masked(self, args: Mapping[str, Json], tool: Tool) -> dict[str, Json]:
         """The canonical arguments with `{"secret": DIGEST}` in place of each secret value."""

@@ -7,6 +7,7 @@ decided. The marks of a key that is lost say nothing any more: then every sessio
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable
+from itertools import islice
 from typing import Final, TypeAlias
 
 from sandbox.errors import Fault
@@ -18,6 +19,8 @@ MAX_SESSIONS: Final = 10_000
 """Sessions of which anything is known at a time; `Gate.forget` makes room."""
 MAX_ASKED: Final = 500
 """Marks of one question to the database, far below its own bound on parameters."""
+MAX_WRITTEN: Final = 200
+"""Marks that are written at once, as above."""
 
 Run: TypeAlias = Callable[..., list[Row]]
 
@@ -45,6 +48,10 @@ class Origins:
             self._run("UPDATE origin_sessions SET full = 1")
             self._run("DELETE FROM origin_key")
             self._run("INSERT INTO origin_key VALUES (?)", key_digest)
+
+    def is_there(self) -> bool:
+        """Whether anything was ever made ready."""
+        return bool(self._run("SELECT 1 FROM sqlite_master WHERE name = 'origin_key'"))
 
     def is_full(self, session: str) -> bool:
         """Whether the session has seen more than is known of it."""
@@ -74,9 +81,12 @@ class Origins:
         known = self._known(session)
         if self.is_full(session):
             return False
-        for mark, label in marked:
-            if self._run("INSERT OR IGNORE INTO origins VALUES (?, ?, ?) RETURNING mark", session, mark, label):
-                known += 1
+        several = iter(marked)
+        while some := list(islice(several, MAX_WRITTEN)):
+            values = ", ".join(["(?, ?, ?)"] * len(some))
+            given = (part for mark, label in some for part in (session, mark, label))
+            written = f"INSERT OR IGNORE INTO origins VALUES {values} RETURNING 1"  # noqa: S608 - places only
+            known += len(self._run(written, *given))
             if known > MAX_MARKS:
                 self._run("UPDATE origin_sessions SET full = 1 WHERE session = ?", session)
                 return False

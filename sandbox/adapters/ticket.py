@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Final
 
 from sandbox.approve import Approval, Given
@@ -16,7 +16,7 @@ from sandbox.call import Decision
 from sandbox.errors import UsageError
 from sandbox.ir import Json
 
-_FIELDS: Final = ("request", "tool", "call", "digest", "rule", "reason", "needed", "expires_at_ms")
+_FIELDS: Final = ("request", "tool", "call", "digest", "rule", "reason", "needed", "expires_at_ms", "origins")
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class Ticket:
     """What people are shown: `call` is the canonical JSON of the very call that would run, its secret values masked.
 
     `request` tells this question from every other, `needed` is how many different people have to agree, until
-    `expires_at_ms` (Unix milliseconds).
+    `expires_at_ms` (Unix milliseconds). `origins` are the labels of each argument of which a rule asks any.
     """
 
     request: str
@@ -35,10 +35,11 @@ class Ticket:
     reason: str
     needed: int
     expires_at_ms: int
+    origins: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Json]:
         """The ticket as JSON, for whatever stores the paused run."""
-        return asdict(self)
+        return {**asdict(self), "origins": {name: list(labels) for name, labels in self.origins.items()}}
 
     def answer(self, *, approved_by: Sequence[str] = (), refused_by: str = "") -> dict[str, Json]:
         """What to resume the run with."""
@@ -56,7 +57,8 @@ class Answered:
     def given(self) -> Given:
         """The approvals, for `Gate.call`."""
         ticket = self.ticket
-        return Given(ticket.request, tuple(Approval(ticket.digest, n, ticket.expires_at_ms) for n in self.approved_by))
+        approvals = tuple(Approval(ticket.digest, name, ticket.expires_at_ms) for name in self.approved_by)
+        return Given(ticket.request, approvals, {name: frozenset(labels) for name, labels in ticket.origins.items()})
 
 
 def new_ticket(decision: Decision, now_ms: int) -> Ticket:
@@ -73,6 +75,7 @@ def new_ticket(decision: Decision, now_ms: int) -> Ticket:
         reason=decision.reason,
         needed=decision.approvers,
         expires_at_ms=now_ms + decision.expires_ms,
+        origins=decision.call.told_origins(),
     )
 
 
@@ -105,7 +108,14 @@ def read_ticket(value: object) -> Ticket:
                 "reason": str() as reason,
                 "needed": int() as needed,
                 "expires_at_ms": int() as expires,
-            } if request:
-                return Ticket(request, tool, call, digest, rule, reason, needed, expires)
+                "origins": Mapping() as origins,
+            } if request and all(map(_is_labelled, origins.items())):
+                told = {name: tuple(labels) for name, labels in origins.items()}
+                return Ticket(request, tool, call, digest, rule, reason, needed, expires, told)
     message = "this is no ticket of a paused call"
     raise UsageError(message)
+
+
+def _is_labelled(item: tuple[object, object]) -> bool:
+    name, labels = item
+    return isinstance(name, str) and isinstance(labels, list) and all(isinstance(label, str) for label in labels)

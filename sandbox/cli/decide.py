@@ -10,11 +10,12 @@ import click
 
 from sandbox.cli.decision import decision_document, exit_code_of
 from sandbox.cli.output import json_option
-from sandbox.cli.session import session_option
+from sandbox.cli.session import origins_option, session_option
 from sandbox.cli.times import Duration, Instant
 from sandbox.compile import load_policy
 from sandbox.engines import close_engines, engine_pairs
 from sandbox.gate import wall_clock
+from sandbox.knowledge import told_origins
 from sandbox.rehearsal import Rehearsal
 from sandbox.session import read_session
 from sandbox.strict_json import MAX_MESSAGE_BYTES
@@ -27,11 +28,19 @@ CHUNK_BYTES: Final = 1024 * 1024
 @click.argument("spec")
 @click.option("--calls", type=click.File("rb"), default="-", help="Raw calls, one a line; default stdin.")
 @session_option
+@origins_option
 @click.option("--now", type=Instant(), help="When the clock starts; default: now.")
 @click.option("--step", type=Duration(), default="0s", show_default=True, help="By how much it moves a line.")
 @json_option
 def command(
-    spec: str, *, calls: BinaryIO, session: dict[str, object], now: int | None, step: int, as_json: bool
+    spec: str,
+    *,
+    calls: BinaryIO,
+    session: dict[str, object],
+    origins: dict[str, list[str]],
+    now: int | None,
+    step: int,
+    as_json: bool,
 ) -> int:
     """Judge raw calls without running anything; prints one JSON object a line.
 
@@ -44,7 +53,7 @@ def command(
     start = wall_clock() if now is None else now
     engines = engine_pairs(policy, always_ask=True)
     try:
-        rehearsal = Rehearsal(policy, engines, start, session=facts)
+        rehearsal = Rehearsal(policy, engines, start, session=facts, known=told_origins(policy, origins))
         return _judge_lines(rehearsal, calls, start, step, several=policy.several)
     finally:
         close_engines(engines)

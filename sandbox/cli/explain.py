@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 import click
 
-from sandbox.call import Change, Decision
+from sandbox.call import Call, Change, Decision
 from sandbox.canonical import show_state
 from sandbox.cli.afterwards import Consequences, Supposed, afterwards_options, consequences, document, lines, supposed
 from sandbox.cli.decision import decision_document, exit_code_of
 from sandbox.cli.output import json_option, print_document, show, state_option
 from sandbox.cli.raw import args_option, raw_call, tool_option
-from sandbox.cli.session import session_option
+from sandbox.cli.session import origins_option, session_option
 from sandbox.cli.times import Instant
 from sandbox.compile import load_policy
 from sandbox.decide import EnginePair, Facts
@@ -26,11 +28,14 @@ from sandbox.gate import wall_clock
 from sandbox.holders import holders_of
 from sandbox.ir import Json, Rule
 from sandbox.joint import Engines, States
+from sandbox.knowledge import Knowledge, Told, asks_origins
 from sandbox.machine import StateFullError, StoredState
 from sandbox.nearest import Allows, Suggestion, nearest_allowed
 from sandbox.policy import Policy
 from sandbox.rehearsal import Rehearsal
-from sandbox.session import read_session
+from sandbox.seal import Seal
+from sandbox.seal_file import read_seal
+from sandbox.session import read_session, session_name
 from sandbox.state import DEFAULT_FILE, STATE_VARIABLE, Store
 from sandbox.state_file import path_of
 
@@ -50,6 +55,7 @@ MAX_ENTRIES_SHOWN: Final = 20
 @tool_option
 @args_option
 @session_option
+@origins_option
 @state_option
 @click.option("--now", type=Instant(), help="The instant to judge at; default: now.")
 @afterwards_options
@@ -60,6 +66,7 @@ def command(
     tool: str,
     args: str,
     session: dict[str, object],
+    origins: dict[str, list[str]],
     state: str | None,
     now: int | None,
     changes: tuple[Change, ...],
@@ -76,10 +83,13 @@ def command(
     now_ms = wall_clock() if now is None else now
     facts = read_session(policy, session)
     both = engine_pairs(policy, always_ask=True)
+    asked = supposed(changes, result, status)
+    told = Knowledge(policy, Seal.fresh()).told(session_name(policy, session, facts), origins)
     try:
-        place = _Place(_stored_states(policy, state, now_ms, facts), facts, now_ms)
-        asked = supposed(changes, result, status)
-        explanation = _explain(policy, both, place, raw_call(tool, args), asked)
+        with _stored(policy, state) as store:
+            stored = {} if store is None else _stored_states(policy, store, now_ms, facts)
+            place = _Place(stored, facts, now_ms, _known(policy, store, told))
+            explanation = _explain(policy, both, place, raw_call(tool, args), asked)
     finally:
         close_engines(both)
     if as_json:
@@ -91,11 +101,15 @@ def command(
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """Where the call is judged: what is stored (where nothing is: as it begins), the session's facts, the instant."""
+    """Where the call is judged: what is stored (where nothing is: as it begins), the session's facts, the instant.
+
+    `known` gives a call its origins.
+    """
 
     stored: States
     facts: Facts
     now_ms: int
+    known: Callable[[Call], Call]
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,8 +124,8 @@ class _Explanation:
 def _explain(policy: Policy, both: Engines, place: _Place, raw: bytes, asked: Supposed) -> _Explanation:
     now_ms = place.now_ms
     evaluators = {name: EnginePair(pair.evaluator, None) for name, pair in both.items()}
-    judge = Rehearsal(policy, both, now_ms, place.stored, session=place.facts)
-    probe = Rehearsal(policy, evaluators, now_ms, place.stored, session=place.facts)
+    judge = Rehearsal(policy, both, now_ms, place.stored, session=place.facts, known=place.known)
+    probe = Rehearsal(policy, evaluators, now_ms, place.stored, session=place.facts, known=place.known)
     decision = judge.judge(raw, now_ms)
     state = _shown(policy, judge, now_ms)
     call = decision.call
@@ -149,20 +163,47 @@ def _shown(policy: Policy, judge: Rehearsal, now_ms: int) -> dict[str, Json]:
     return shown
 
 
-def _stored_states(policy: Policy, url: str | None, now_ms: int, facts: Facts) -> dict[str, StoredState]:
-    """What is stored of each spec, for whom the facts name, if there is a state at all; none is made."""
+@contextmanager
+def _stored(policy: Policy, url: str | None) -> Iterator[Store | None]:
+    """The state, if there is one; none is made."""
     named = url or os.environ.get(STATE_VARIABLE)
     place = path_of(named) if named else Path(policy.first.file).parent / DEFAULT_FILE
     if not place.exists():
-        return {}
+        yield None
+        return
     store = Store.open(url, policy.first.file)
+    try:
+        yield store
+    finally:
+        store.close()
+
+
+def _known(policy: Policy, store: Store | None, told: Told) -> Callable[[Call], Call]:
+    """What a gate on this state knows of a call's origins, beside what is told."""
+    if store is None or not asks_origins(policy) or not _has_learned(store):
+        knowledge = Knowledge(policy, Seal.fresh())
+        return lambda call: knowledge.as_told(call, told)
+    knowledge = Knowledge(policy, read_seal(store.key_path))
+
+    def known(call: Call) -> Call:
+        with store.transaction() as transaction:
+            return knowledge.with_origins(transaction, call, told)
+
+    return known
+
+
+def _has_learned(store: Store) -> bool:
+    with store.transaction() as transaction:
+        return store.key_path.exists() and transaction.origins.is_there()
+
+
+def _stored_states(policy: Policy, store: Store, now_ms: int, facts: Facts) -> dict[str, StoredState]:
+    """What is stored of each spec, for whom the facts name."""
     try:
         with store.transaction() as transaction:
             return {each.name: transaction.load(each, now_ms, holders_of(each, facts)) for each in policy.contracts}
     except StateFullError as full:
         raise UsageError(str(full), "state_full") from full
-    finally:
-        store.close()
 
 
 def _print(explanation: _Explanation) -> None:
@@ -170,6 +211,8 @@ def _print(explanation: _Explanation) -> None:
     click.echo(f"{decision.verdict}: {show(decision.reason)} [{decision.reason_code}]")
     if decision.call is not None:
         click.echo(f"call: {show(decision.call.shown)}")
+    for name, labels in _origins(explanation).items():
+        click.echo(f"origin(args.{name}) = {', '.join(labels)}")
     for name, value in explanation.state.items():
         click.echo(f"state.{name} = {show(_brief(value))}")
     several = len({spec for spec, _, _ in explanation.rules}) > 1
@@ -184,6 +227,11 @@ def _print(explanation: _Explanation) -> None:
         click.echo("no change of a single argument was found that would be allowed")
     for suggestion in explanation.nearest:
         click.echo(f"would be allowed: {show(_words(suggestion))}")
+
+
+def _origins(explanation: _Explanation) -> dict[str, tuple[str, ...]]:
+    """The labels of each argument of which a rule asks any."""
+    return {} if explanation.decision.call is None else explanation.decision.call.told_origins()
 
 
 def _brief(value: Json) -> str:
@@ -205,6 +253,7 @@ def _words(suggestion: Suggestion) -> str:
 def _document(explanation: _Explanation, *, several: bool) -> dict[str, Json]:
     return {
         **decision_document(explanation.decision, several=several),
+        "origins": {name: list(labels) for name, labels in _origins(explanation).items()},
         "state": dict(explanation.state),
         "rules": [
             {

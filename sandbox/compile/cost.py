@@ -19,6 +19,7 @@ from sandbox.ir import (
     URL_SORT,
     All,
     ArgType,
+    Argument,
     ArgvType,
     Assignment,
     Bound,
@@ -69,6 +70,7 @@ from sandbox.lang.reach import (
     most_size,
 )
 from sandbox.lang.walk import parts
+from sandbox.origins import MAX_ALIKE, origins_asked
 from sandbox.regex.atoms import tells_beyond_ascii
 from sandbox.stages import stages_of
 from sandbox.strict_json import MAX_DIGITS
@@ -120,6 +122,11 @@ READ_EMAIL: Final = 700
 READ_DIGIT: Final = (1, 1)
 """Steps for so many digits of a decimal."""
 READ_URL: Final = 350
+
+ORIGIN_VALUE: Final = 200
+"""Of one single value of which an origin is asked: it is looked up by two keyed digests."""
+ORIGIN_READ: Final = (1, 1)
+"""Steps for so many of its characters, as far as it is found however it is spelt."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,8 +209,9 @@ def tool_terms(contract: Contract, tool: Tool) -> list[Term]:
     types = _types_of(contract, tool)
     name = tool.name.partition("@")[0]
     at = ("tools", name)
+    asked = frozenset(each.argument for each in origins_asked(tool)) if tool.name == name else frozenset[str]()
     arguments = [
-        Term((*at, "args", each.name), f"the argument `{each.name}`", value_cost(each.type))
+        Term((*at, "args", each.name), f"the argument `{each.name}`", value_cost(each.type) + known_cost(each, asked))
         for each in tool.arguments
         if "@" not in each.name  # what comes after a call was never bytes of the model's
     ]
@@ -256,6 +264,32 @@ def value_cost(type_: ArgType) -> int:
             return READ_VALUE + VALUE_STEPS + _steps(READ_DIGIT, digits)
         case _:
             return READ_VALUE + VALUE_STEPS
+
+
+def known_cost(argument: Argument, asked: frozenset[str]) -> int:
+    """Steps to find out where the largest value of an argument comes from, if a rule asks."""
+    return origin_cost(argument.type) if argument.name in asked else 0
+
+
+def origin_cost(type_: ArgType) -> int:
+    """Steps to look up every single value of a type."""
+    match type_:
+        case ListType(items=items, max_size=size):
+            return size * origin_cost(items)
+        case RecordType(fields=fields):
+            return sum(origin_cost(field.type) for field in fields)
+        case ArgvType(max_size=size):
+            return size * ORIGIN_VALUE + _steps(ORIGIN_READ, min(size * MAX_WORD, MAX_ARGV))
+        case ShellType(max_size=size):
+            return SHELL_WORDS * ORIGIN_VALUE + 2 * _steps(ORIGIN_READ, size)
+        case StringType(max_size=size) | TextType(max_size=size):
+            return ORIGIN_VALUE + _steps(ORIGIN_READ, min(size, MAX_ALIKE))
+        case PathType():
+            return ORIGIN_VALUE + _steps(ORIGIN_READ, MAX_PATH)
+        case UrlType():
+            return ORIGIN_VALUE + _steps(ORIGIN_READ, MAX_URL)
+        case _:
+            return ORIGIN_VALUE
 
 
 def cost(expr: Expr, types: Types) -> int:

@@ -30,6 +30,7 @@ SOLVERS: Final = ("z3-solver", "cvc5")
 ENCODER: Final = (
     "ir.py",
     "machine.py",
+    "origins.py",
     "encode.py",
     "lang/*.lark",
     "lang/*.py",

@@ -97,7 +97,8 @@ def _play(trial: Trial, aim: Aim, progress: _Progress) -> None:
     with trial:
         for move in aim.moves:
             trial.wait(max(0, move.now_ms - aim.moves[0].now_ms + START_MS - trial.now_ms))
-            trial.emit(json.dumps({"tool": move.tool, "args": dict(move.args)}).encode())
+            origins = {name: frozenset(labels) for name, labels in move.origins.items()}
+            trial.emit(json.dumps({"tool": move.tool, "args": dict(move.args)}).encode(), origins)
     progress.aimed.append(aim.what)
     progress.seen.update(trial.seen)
 

@@ -10,12 +10,13 @@ import json
 import tempfile
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
 from sandbox import ir
-from sandbox.call import Call, Decision, Outcome, Permit, Value
+from sandbox.call import Call, Decision, Origins, Outcome, Permit, Value
 from sandbox.canonical import printable
 from sandbox.compile import PropertySet, load_policy
 from sandbox.decide import EnginePair, Evaluator
@@ -82,7 +83,8 @@ class Trial:
         self._facts = read_session(self.policy, self._session)
         self._properties = properties
         engines = {each.name: EnginePair(Evaluator(each), None) for each in self.policy.contracts}
-        self._rehearsal = Rehearsal(self.policy, engines, START_MS, session=self._facts)
+        self._origins: Origins = {}
+        self._rehearsal = Rehearsal(self.policy, engines, START_MS, session=self._facts, known=self._with_origins)
         self._gate = Gate.open(
             spec,
             state=f"sqlite:///{self._folder.name}/state.db",
@@ -109,8 +111,12 @@ class Trial:
         self._told.append(f"{milliseconds} ms pass")
         self._check_states()
 
-    def emit(self, raw: bytes) -> Decision:
-        """One output of the model: what the gate does with it must be what the rehearsal says, and hurt no property."""
+    def emit(self, raw: bytes, origins: Origins | None = None) -> Decision:
+        """One output of the model: what the gate does with it must be what the rehearsal says, and hurt no property.
+
+        `origins` is what the host tells of its values.
+        """
+        self._origins = {name: labels for name, labels in (origins or {}).items() if labels}
         before = {each.name: self._rehearsal.state(each, self.now_ms) for each in self.policy.contracts}
         expected = self._rehearsal.advance(raw, self.now_ms)
         self._told.append(f"{_shown(raw)}: {expected.verdict} ({expected.reason_code})")
@@ -133,7 +139,7 @@ class Trial:
     def _attempt(self, raw: bytes) -> Decision | None:
         """The decision by which the gate refused the call, None where it ran."""
         try:
-            self._gate.attempt(raw, self._session)
+            self._gate.attempt(raw, self._session, origins=self._origins)
         except (Denied, ApprovalNeeded) as refusal:
             return refusal.decision
         except SandboxError as error:
@@ -151,6 +157,7 @@ class Trial:
 
     def _check_call(self, raw: bytes, decision: Decision, before: Mapping[str, Mapping[str, StateValue]]) -> None:
         call = parse_call(raw, self.policy)
+        call = self._with_origins(call) if isinstance(call, Call) else call
         by_rules = decision.reason_code == "default_deny" or decision.reason_code.startswith("rule.")
         if not isinstance(call, Call) or not by_rules:
             return
@@ -160,6 +167,9 @@ class Trial:
             for subject in each.properties:
                 if subject.kind == "never" and self._meets(subject, call, decision, facts, before[each.contract.name]):
                     self._fail(f"the property `{subject.id}` is violated: {subject.text}")
+
+    def _with_origins(self, call: Call) -> Call:
+        return replace(call, origins=self._origins)
 
     @staticmethod
     def _meets(

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import io
+import json
 import sqlite3
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from gatekit import SpyRunner, open_gate, records
+from gatekit import NOON, SpyRunner, open_gate, records
 
 from sandbox import knowledge, state_origins
-from sandbox.approve import Approval, ApprovalRequest, Refused
+from sandbox.adapters.ticket import new_ticket, read_answer
+from sandbox.approve import Approval, ApprovalRequest, Refused, TerminalApprover
 from sandbox.call import Outcome, Permit
 from sandbox.errors import ApprovalNeeded, Denied, Fault, ToolError, UsageError
 from sandbox.gate import Gate
@@ -20,7 +24,7 @@ SPEC = """\
 sandbox: 1
 name: mail
 session: {id: {type: string}}
-types: {pair: {type: record, fields: {to: {type: string}, n: {type: int, optional: true}}}}
+types: {pair: {type: record, fields: {to: {type: string, max_size: 50}, n: {type: int, optional: true}}}}
 state: {dirty: {type: bool, initial: false}, sent: {type: set, items: {type: string}, initial: []}}
 tools:
   read:
@@ -37,7 +41,7 @@ tools:
     run: {tool: "tools.payments:send_money"}
   probe:
     args:
-      s: {type: string, optional: true}
+      s: {type: string, max_size: 100, optional: true}
       n: {type: int, optional: true}
       d: {type: decimal, scale: 2, optional: true}
       e: {type: email, optional: true}
@@ -45,14 +49,14 @@ tools:
       p: {type: path, under: /workspace, optional: true}
       t: {type: timestamp, optional: true}
       w: {type: duration, optional: true}
-      sh: {type: shell, optional: true}
-      a: {type: argv, optional: true}
-      xs: {type: list, items: string, optional: true}
+      sh: {type: shell, max_size: 200, optional: true}
+      a: {type: argv, max_size: 4, optional: true}
+      xs: {type: list, items: {type: string, max_size: 50}, optional: true}
       rs: {type: list, items: pair, optional: true}
       b: {type: bool, optional: true}
       x: {type: text, optional: true}
       k: {type: enum, values: [red, Red], optional: true}
-      h: {type: string, secret: true, optional: true}
+      h: {type: string, max_size: 50, secret: true, optional: true}
     rules:
 ASKED
     run: {tool: "tools.payments:send_money"}
@@ -336,7 +340,7 @@ def test_a_list_is_the_users_only_where_every_element_is(tmp_path: Path) -> None
 
 
 def test_a_default_is_a_value_like_any_other(tmp_path: Path) -> None:
-    text = TEXT.replace("s: {type: string, optional: true}", "s: {type: string, default: evil}")
+    text = TEXT.replace("s: {type: string, max_size: 100, optional: true}", "s: {type: string, default: evil}")
     text = text.replace("has(args.s) && ", "")
     with open_gate(tmp_path, text=text, runner=returning({"body": "evil"})) as gate:
         gate.call(READ, ONE)
@@ -486,3 +490,73 @@ def test_without_a_person_what_is_asked_waits(tmp_path: Path) -> None:
             gate.call(send("bob"), ONE)
         assert caught.value.decision.call is not None
         assert caught.value.decision.call.origins == {"to": {"tool:read"}}
+
+
+# --- what was approved elsewhere ---------------------------------------------------------------------
+
+
+def waiting(gate: Gate, to: str) -> dict[str, Json]:
+    """The answer to a call that was asked, approved by Ann, as a paused run stores it."""
+    with pytest.raises(ApprovalNeeded) as caught:
+        gate.call(send(to), ONE)
+    return json.loads(json.dumps(new_ticket(caught.value.decision, NOON).answer(approved_by=["ann"])))
+
+
+def test_a_resumed_call_runs_with_the_origins_that_were_shown(tmp_path: Path) -> None:
+    with opened(tmp_path, "bob") as gate:
+        gate.call(READ, ONE)
+        answer = waiting(gate, "bob")
+        assert answer["origins"] == {"to": ["tool:read"]}
+    with opened(tmp_path, "bob") as gate:
+        assert gate.call(send("bob"), ONE, given=read_answer(answer).given()).receipt.origins == {"to": ("tool:read",)}
+
+
+def test_what_was_approved_before_more_was_known_counts_for_nothing(tmp_path: Path) -> None:
+    with opened(tmp_path, "bob") as gate:
+        gate.call(READ, ONE)
+        answer = waiting(gate, "bob")
+        gate.learn("bob", "sender", ONE)
+        with pytest.raises(Denied) as caught:
+            gate.call(send("bob"), ONE, given=read_answer(answer).given())
+        assert caught.value.reason_code == "approval.refused"
+        assert "not known as it was when it was approved" in str(caught.value)
+
+
+def test_a_label_that_was_shown_is_not_lost_where_the_host_does_not_tell_it_again(tmp_path: Path) -> None:
+    """What the host told of the one call would be forgotten, and a person's yes count for another thing."""
+    with opened(tmp_path) as gate:
+        with pytest.raises(ApprovalNeeded) as caught:
+            gate.call(send("bob"), ONE, origins={"to": ["tool:read", "sender"]})
+        given = read_answer(new_ticket(caught.value.decision, NOON).answer(approved_by=["ann"])).given()
+        with pytest.raises(Denied):  # now it is unknown besides, which nobody has seen
+            gate.call(send("bob"), ONE, given=given)
+        told = gate.call(send("bob"), ONE, given=given, origins={"to": "tool:read"})
+        assert told.receipt.origins == {"to": ("sender", "tool:read")}
+
+
+def test_approvals_without_the_labels_do_not_count_where_a_rule_asks_for_some(tmp_path: Path) -> None:
+    with opened(tmp_path, "bob") as gate:
+        gate.call(READ, ONE)
+        given = read_answer(waiting(gate, "bob")).given()
+        with pytest.raises(Denied) as caught:
+            gate.call(send("bob"), ONE, given=replace(given, origins={}))
+        assert caught.value.reason_code == "approval.refused"
+
+
+@pytest.mark.parametrize("origins", [None, [], {"to": "web"}, {"to": [1]}, {1: ["web"]}])
+def test_a_ticket_with_other_labels_than_text_is_none(tmp_path: Path, origins: object) -> None:
+    with opened(tmp_path, "bob") as gate:
+        gate.call(READ, ONE)
+        answer = waiting(gate, "bob")
+    with pytest.raises(UsageError):
+        read_answer({**answer, "origins": origins})
+
+
+def test_a_person_at_the_terminal_sees_where_values_come_from(tmp_path: Path) -> None:
+    sink = io.StringIO()
+    person = TerminalApprover(io.StringIO("no\n"), sink, "ann")
+    with opened(tmp_path, "bob", approver=person) as gate:
+        gate.call(READ, ONE)
+        with pytest.raises(Denied):
+            gate.call(send("bob"), ONE)
+    assert "\norigins   to from tool:read\n" in sink.getvalue()

@@ -147,3 +147,11 @@ def test_lint_asks_for_the_other_half_of_a_question_that_an_allow_rests_on(
     assert all(
         one.startswith(other) and "; add `&& !('unknown' in " in one for one, other in zip(found, remarks, strict=True)
     )
+
+
+def test_what_it_takes_to_look_values_up_is_part_of_the_cost(tmp_path: Path) -> None:
+    many = "{type: list, items: {type: string, max_size: 100}, max_size: 1000}"
+    text = SPEC.replace("{type: list, items: string}", many)
+    load_contract(write(tmp_path, text.replace("RULE", "size(args.all) > 3")))
+    with pytest.raises(SpecError, match=r"a decision could take .* of which the argument `all` takes"):
+        load_contract(write(tmp_path, text.replace("RULE", "\"'web' in origin(args.all)\"")))

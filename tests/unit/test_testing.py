@@ -156,9 +156,9 @@ def test_a_sound_gate_stands_its_trial(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("slip", "told"),
     [
-        (lambda gate, raw, session: None, "0 calls reached the edge, where the verdict is allow"),
-        (lambda gate, raw, session: 1 / 0, "the gate raised ZeroDivisionError"),
-        (lambda gate, raw, session: gate._runner.permits.append(None), "1 calls reached the edge"),
+        (lambda gate, raw, session, **told: None, "0 calls reached the edge, where the verdict is allow"),
+        (lambda gate, raw, session, **told: 1 / 0, "the gate raised ZeroDivisionError"),
+        (lambda gate, raw, session, **told: gate._runner.permits.append(None), "1 calls reached the edge"),
     ],
 )
 def test_a_gate_that_slips_is_found_out(
