@@ -138,6 +138,7 @@ SAME_LAYER: frozenset[tuple[str, str]] = frozenset(
         ("state_origins", "state_file"),
         ("known_values", "parse"),
         ("gate", "knowledge"),
+        ("rehearsal", "knowledge"),
         ("passage", "knowledge"),
         ("state_parts", "state_document"),
         ("state_parts", "state_file"),
