@@ -50,6 +50,7 @@ from sandbox.rehearsal import Rehearsal
 from sandbox.seal import Seal, needs_seal
 from sandbox.seal_file import read_seal
 from sandbox.session import Session, read_session, session_name
+from sandbox.spans import span, tell_decision, tell_result
 from sandbox.state import Reservation, Store, Transaction
 from sandbox.step import denied, replaced, stopped
 from sandbox.trail import Trail, is_fault, named, names, one_line
@@ -257,14 +258,16 @@ class Gate:
         said = self._said(session, origins)
         if given is not None:
             said = replace(said, told=replace(said.told, earlier=given.origins))
-        with self._in_flight():
+        with self._in_flight(), span("sandbox.call") as told:
             try:
-                return self._go(raw, said, given)
+                result = self._go(raw, said, given)
             except SandboxError:
                 raise
             except Exception as error:
                 message = f"the gate failed: {self._words(error)}"
                 raise Fault(message) from error
+            tell_result(told, result)
+            return result
 
     async def acall(
         self,
@@ -365,12 +368,18 @@ class Gate:
         return _Said(_session_digest(session), facts, told)
 
     def _go(self, raw: Raw, said: _Said, given: Given | None) -> Result:
-        call = self._parse(raw)
-        decision = self._safely_judge(call, said)
+        with span("sandbox.judge") as told:
+            call = self._parse(raw)
+            decision = self._safely_judge(call, said)
+            tell_decision(told, decision)
         if isinstance(call, Rejected) or decision.call is None or decision.verdict == "deny":
             raise self._trail.refuse(decision)
-        way = self._prepare(decision.call, said)
-        decision, permit = self._obtain_permit(way, said, decision, given)
+        with span("sandbox.prepare") as told:
+            way = self._prepare(decision.call, said)
+            told.note(runtime=way.prepared.runtime)
+        with span("sandbox.permit") as told:
+            decision, permit = self._obtain_permit(way, said, decision, given)
+            tell_decision(told, decision)
         return self._passage.take(replace(way, call=permit.call), decision, permit)
 
     def _parse(self, raw: Raw) -> Call | Rejected:

@@ -26,6 +26,7 @@ from sandbox.knowledge import Knowledge
 from sandbox.machine import StateFullError, effective, tick
 from sandbox.policy import Policy, SharedTool
 from sandbox.seal import Seal
+from sandbox.spans import span, tell_outcome
 from sandbox.state import Store, Transaction
 from sandbox.step import denied, facts_at, replaced, stopped
 from sandbox.trail import Trail, named, one_line, outcome_body
@@ -140,8 +141,10 @@ class Passage:
         try:
             judge = self._judge_of_changes(way)
             given = (permit, way.contract, way.tool, self._clock())
-            with self._watch.running(permit.nonce, permit.epoch, way.runner):
-                return way.runner.run(*given) if judge is None else way.runner.run(*given, judge)
+            with span("sandbox.execute") as told, self._watch.running(permit.nonce, permit.epoch, way.runner):
+                outcome = way.runner.run(*given) if judge is None else way.runner.run(*given, judge)
+                tell_outcome(told, outcome)
+                return outcome
         except Exception as error:  # noqa: BLE001  # whatever it was, it has to be settled and recorded
             code = error.reason_code if isinstance(error, SandboxFailure) else "sandbox_failure.internal"
             return Outcome(

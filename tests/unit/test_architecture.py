@@ -67,6 +67,7 @@ LAYERS: dict[str, int] = {
     "receipts": 3,
     "seal_file": 3,
     "session": 3,
+    "spans": 3,
     "state": 3,
     "state_document": 3,
     "state_origins": 3,
