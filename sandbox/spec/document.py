@@ -31,6 +31,8 @@ _FORBIDDEN: Final = re.compile(
 """Control characters, and marks that make a reviewer see another text than the one that is read."""
 
 
+_DIRECTIVE: Final = re.compile("^%", re.MULTILINE)
+
 READER: Final[ContextVar[Callable[[Path, bytes], None] | None]] = ContextVar("reader", default=None)
 """Who hears of every spec and property file that is read, with its bytes."""
 
@@ -164,14 +166,19 @@ class _Composer:
                 case "StreamStartEvent":
                     pass
                 case "DocumentStartEvent":
-                    if event.version or event.tags:  # type: ignore[attr-defined]  # ruamel is untyped
-                        raise Refused(0, "directives such as `%YAML` are refused; take them out")
+                    self._refuse_directives(_start(event), event.end_mark.index)  # type: ignore[attr-defined]  # ruamel is untyped
                     root = self._node(next(self._events), 0)
                     self._end()
                     return root
                 case _:
                     break
         raise Refused(0, "the file is empty; a spec begins with `sandbox: 1`, a property file with `proves:`")
+
+    def _refuse_directives(self, start: int, end: int) -> None:
+        """Also those that the library passes over. They stand between the beginning of the document and its `---`."""
+        found = _DIRECTIVE.search(self._source.text, 0, max(start, end))
+        if found is not None:
+            raise Refused(found.start(), "directives such as `%YAML` are refused; take them out")
 
     def _end(self) -> None:
         for event in self._events:

@@ -43,10 +43,11 @@ _FUNCTION: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z_][A-Za-z0-9_]
 _IMAGE: Final = re.compile(r"[a-z0-9][A-Za-z0-9._/:@-]*", re.ASCII)
 _NO_STRING: Final = re.compile(
     r"null|Null|NULL|~|true|True|TRUE|false|False|FALSE|[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+"
-    r"|[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)|",
+    r"|[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)"
+    r"|[-+]?0[box][0-9a-fA-F_]+|[-+]?[0-9][0-9_]*(?::[0-5]?[0-9])*(?:\.[0-9_]*)?|",
     re.ASCII,
 )
-"""Plain scalars that YAML 1.2's core schema reads as something else than a string."""
+"""Plain scalars that YAML 1.2's core schema reads as something else than a string, or YAML 1.1 as a number: `1:30`."""
 
 _SIZE_UNITS: Final = {"": 1, "KiB": 1024, "MiB": 1024**2, "GiB": 1024**3}
 _DURATION_UNITS: Final = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
@@ -64,7 +65,7 @@ class Wrong(Refused, ValueError):
 
 
 def is_string(scalar: Scalar) -> bool:
-    """Whether YAML 1.2 reads it as a string."""
+    """Whether YAML 1.2 reads it as a string, and YAML 1.1 as no number."""
     return not (scalar.plain and _NO_STRING.fullmatch(scalar.text))
 
 
