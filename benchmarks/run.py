@@ -16,7 +16,7 @@ from pathlib import Path
 
 from figures import table
 
-GROUPS = ("decisions", "worst", "containers", "pool", "workspaces", "network", "starts", "proofs", "gateway")
+GROUPS = ("decisions", "worst", "limits", "containers", "pool", "workspaces", "network", "starts", "proofs", "gateway")
 
 
 def main() -> int:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Final, Protocol, TypeAlias, cast
+from typing import Final, NamedTuple, Protocol, TypeAlias, cast
 
 from sandbox.call import Call, Decision, Engines, EngineVerdict, Value, Verdict
 from sandbox.evaluate import Closure, Env, Test, Text, evaluate, text, truth
@@ -24,8 +24,7 @@ Facts: TypeAlias = Mapping[str, Value]
 NO_FACTS: Final[Facts] = MappingProxyType({})
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
+class Claim(NamedTuple):
     """What the evaluator says of a call: verdict, deciding rule ('' for the default), rules that fired, next values."""
 
     verdict: Verdict
@@ -109,6 +108,7 @@ class Evaluator:
         self._names = tuple(tool.name for tool in contract.tools)
         self._tools = {tool.name: _compile(tool) for tool in contract.tools}
         self._checks = checks_of(contract)
+        self._nothing = Lookups({})  # of every call, where the contract has no sets and no maps
 
     def claim(self, call: Call, state: Mapping[str, StateValue], facts: Facts = NO_FACTS) -> Claim:
         """The evaluator's verdict on a parsed call at an effective state.
@@ -116,13 +116,15 @@ class Evaluator:
         Raises KeyRefusedError where the call looks up or assigns a key that is outside of its type, or one key twice.
         """
         compiled = self._tools[call.tool]
-        lookups = Lookups(self._checks, repeats=not compiled.secretive)
+        lookups = Lookups(self._checks, repeats=not compiled.secretive) if self._checks else self._nothing
         env = _env(call, lookups.over(state), facts)
         fired = [rule for rule, fires in compiled.rules if fires(env)]
         verdict, rule = decided(fired)
         lookups.settle()
-        updates = {} if verdict == "deny" else _updates(compiled.then, env, lookups)
-        lookups.settle()
+        updates: Mapping[str, Update] = {}
+        if compiled.then and verdict != "deny":
+            updates = _updates(compiled.then, env, lookups)
+            lookups.settle()
         return Claim(verdict, rule, tuple([each.id for each in fired]), updates)
 
     def success(self, call: Call, state: Mapping[str, StateValue], facts: Facts = NO_FACTS) -> dict[str, Update]:
@@ -194,7 +196,7 @@ def succeed(engines: EnginePair, call: Call, state: Mapping[str, StateValue], fa
 
 
 def _env(call: Call, state: Mapping[str, Value], facts: Facts) -> Env:
-    return Env(call.args, state, {**facts, "tool": call.tool}, origins=call.origins)
+    return Env(call.args, state, {**facts, "tool": call.tool}, {}, call.origins)
 
 
 def _updates(then: tuple[_Step, ...], env: Env, lookups: Lookups) -> dict[str, Update]:

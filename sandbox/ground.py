@@ -256,7 +256,12 @@ def lookups(terms: _Terms, values: _Pairs, question: Question) -> _Pairs:
     found = [Given(symbol, term) for symbol, term in terms.atoms.answers(known)]
 
     def reduced(key: z3.ExprRef) -> z3.ExprRef:
-        return z3.simplify(key.__class__(put_in(key, [*values, *found]), key.ctx))
+        ground = key.__class__(put_in(key, [*values, *found]), key.ctx)
+        for _ in range(SIMPLIFIER_PASSES):
+            ground = z3.simplify(ground)
+            if z3.is_string_value(ground) or z3.is_int_value(ground):
+                break
+        return ground
 
     for layer in terms.asked:
         told = list(answers(layer.asked, known, question.state, reduced))

@@ -134,6 +134,8 @@ def _any_of(rules: tuple[Rule, ...]) -> Expr:
 
 def decided(fired: Sequence[Rule]) -> tuple[RuleKind, str]:
     """What `verdict_of` and `rule_of` come to, given the rules that are true, in file order."""
+    if len(fired) == 1:
+        return fired[0].kind, fired[0].id
     for kind in RULE_KINDS:
         for rule in fired:
             if rule.kind == kind:

@@ -194,6 +194,8 @@ tools:
         "state.m[args.a.startsWith('x') ? args.a : args.b] == 0",
         "((args.a.endsWith('y') ? args.a : args.b) in state.s ? args.b : args.a).lowerAscii() == 'xy'",
         "(args.a.startsWith('x') ? args.a : args.b).endsWith(args.b)",
+        "(args.a < args.b ? args.a : args.b).matches('^y?$')",
+        "(args.a < args.b ? args.a : args.b) in state.s",
     ],
 )
 def test_what_is_asked_may_be_chosen_by_what_is_asked(tmp_path: Path, expression: str) -> None:

@@ -1,0 +1,108 @@
+"""The evaluator's short ways mean what its long ways mean: each shape against the same one, hidden under an `if`.
+
+Rests on `evaluate` of a conditional, which no short way looks through.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import product
+
+import pytest
+
+from sandbox.evaluate import Env, truth
+from sandbox.ir import (
+    All,
+    And,
+    Arg,
+    Bound,
+    Const,
+    Contains,
+    EndsWith,
+    Eq,
+    Exists,
+    Expr,
+    IntSort,
+    Ite,
+    Le,
+    ListSort,
+    Lt,
+    Matches,
+    Not,
+    Or,
+    Size,
+    StartsWith,
+    StringSort,
+)
+
+S, N = StringSort(), IntSort()
+TRUE = Eq(Const(1, N), Const(1, N))
+WORDS = ("", "a", "b", "ab", "ba", "aba", "é", "A")
+Shape = Callable[[Expr], Expr]
+
+
+def hidden(expr: Expr) -> Expr:
+    """The same value, where no short way finds it."""
+    return Ite(TRUE, expr, expr)
+
+
+def const(value: str) -> Const:
+    return Const(value, S)
+
+
+OF_STRINGS: list[Shape] = [
+    lambda s: Eq(s, const("ab")),
+    lambda s: StartsWith(s, const("a")),
+    lambda s: EndsWith(s, const("a")),
+    lambda s: Contains(s, const("b")),
+    lambda s: Contains(const("aba"), s),
+    lambda s: StartsWith(const("aba"), s),
+    lambda s: Matches(s, "^a?b$"),
+    lambda s: Lt(s, const("ab")),
+    lambda s: Le(s, const("ab")),
+    lambda s: Lt(const("ab"), s),
+    lambda s: Le(const("ab"), s),
+    lambda s: Eq(Size(s), Const(2, N)),
+    lambda s: Lt(Const(1, N), Size(s)),
+    lambda s: Or((Eq(s, const("a")), Eq(s, const("b")), Eq(s, const("é")))),
+    lambda s: Or((Eq(s, const("a")), EndsWith(s, const("b")))),
+    lambda s: And((StartsWith(s, const("a")), EndsWith(s, const("a")))),
+    lambda s: Not(Eq(s, const("a"))),
+    lambda s: EndsWith(s, s),
+]
+
+
+@pytest.mark.parametrize("shape", OF_STRINGS)
+def test_a_string_beside_constants(shape: Shape) -> None:
+    short, long = truth(shape(Arg("s", S))), truth(shape(hidden(Arg("s", S))))
+    found = {word: short(Env({"s": word}, {})) for word in WORDS}
+    assert found == {word: long(Env({"s": word}, {})) for word in WORDS}
+
+
+@pytest.mark.parametrize("order", [Lt, Le, Eq])
+@pytest.mark.parametrize("bound", [-1, 0, 1])
+def test_a_number_beside_a_constant_on_either_side(order: type[Lt | Le | Eq], bound: int) -> None:
+    for one, other in ((Arg("n", N), Const(bound, N)), (Const(bound, N), Arg("n", N))):
+        short, long = truth(order(one, other)), truth(order(hidden(one), hidden(other)))
+        assert [short(Env({"n": n}, {})) for n in range(-3, 4)] == [long(Env({"n": n}, {})) for n in range(-3, 4)]
+
+
+@pytest.mark.parametrize("shape", OF_STRINGS)
+@pytest.mark.parametrize("quantifier", [All, Exists])
+def test_every_element_beside_constants(quantifier: type[All | Exists], shape: Shape) -> None:
+    variable, over = Bound("x", S), Arg("xs", ListSort(S, 3))
+    short = truth(quantifier(variable, over, shape(variable)))
+    long = truth(quantifier(variable, over, shape(hidden(variable))))
+    for size in range(4):
+        for items in product(WORDS, repeat=size):
+            assert short(Env({"xs": items}, {})) == long(Env({"xs": items}, {})), items
+
+
+@pytest.mark.parametrize("quantifier", [All, Exists])
+def test_what_is_said_of_something_else_than_the_element_is_not_taken_for_it(quantifier: type[All | Exists]) -> None:
+    variable, other = Bound("x", S), Arg("s", S)
+    for shape in OF_STRINGS:
+        holds = truth(quantifier(variable, Arg("xs", ListSort(S, 3)), shape(other)))
+        alone = truth(shape(other))
+        for word, items in product(WORDS, [("a",), ("b", "ab"), ("", "A", "aba")]):
+            assert holds(Env({"xs": items, "s": word}, {})) == alone(Env({"s": word}, {}))
