@@ -18,7 +18,8 @@ from mutants import Mutant, mutants
 
 ROOT = Path(__file__).resolve().parents[2]
 TWINS_AGREE, DOMAIN = "tests/differential/test_twins.py", "tests/differential/test_domain.py"
-SUITE = (TWINS_AGREE, DOMAIN, "tests/differential/test_domain_rich.py", "tests/unit/test_ground.py")
+SHAPES = "tests/unit/test_evaluate_shapes.py"
+SUITE = (TWINS_AGREE, SHAPES, DOMAIN, "tests/differential/test_domain_rich.py", "tests/unit/test_ground.py")
 OF_DOMAINS = frozenset(
     {"inhabits", "list_inhabits", "differing", "same", "in_range", "part_domain", "record_inhabits", "shell_inhabits"}
     | {"words_inhabit", "domain", "comparable", "is_empty"}
@@ -26,7 +27,8 @@ OF_DOMAINS = frozenset(
 TWINS = {
     "evaluate": frozenset(
         {"evaluate", "truncated", "bind", "added", "removed"}
-        | {"applied", "every", "some", "one_of", "found_in", "compared", "of_element", "ranging"}
+        | {"applied", "every", "some", "one_of", "found_in", "compared"}
+        | {"every_element", "some_element", "ending", "beginning"}
     ),
     "encode": OF_DOMAINS
     | {"encode", "equality", "part_test", "unlowered", "truncated", "size", "elements", "instances", "both", "implied"}
