@@ -80,6 +80,9 @@ Types: TypeAlias = Mapping[str, Reached]
 MAX_COST: Final = 350_000
 """Steps of one decision: 35 ms, so that with the way to the solver's process and back it stays below 50 ms."""
 
+SMALLER: Final = "declare smaller sizes (without a `max_size` a list has 32 items and a string 4,096 characters)"
+"""What to do about it."""
+
 MAX_TERMS: Final = 100_000
 """Terms of one tool once its quantifiers are written out: the solver builds them in about a second."""
 
@@ -153,7 +156,7 @@ def _check_cost(contract: Contract, tool: Tool, note: Callable[..., None]) -> No
     if total > MAX_COST:
         worst = max(terms, key=lambda term: term.cost)
         message = f"a decision could take {total:,} steps, of which {worst.name} takes {worst.cost:,}"
-        message = f"{message}, and {MAX_COST:,} are allowed; declare smaller sizes"
+        message = f"{message}, and {MAX_COST:,} are allowed; {SMALLER}"
         note(message, *worst.path)
 
 

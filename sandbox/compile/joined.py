@@ -163,7 +163,7 @@ def _check_cost(files: Sequence[Loaded], problems: Problems) -> None:
     for name, steps in total.items():
         if judges[name] > 1 and steps > cost.MAX_COST:
             message = f"a decision about `{name}` could take {steps:,} steps in the {judges[name]} specs that describe"
-            message = f"{message} it, and {cost.MAX_COST:,} are allowed; declare smaller sizes"
+            message = f"{message} it, and {cost.MAX_COST:,} are allowed; {cost.SMALLER}"
             problems.add(first[name].written.problem(message, "tools", name, key=True))
 
 

@@ -8,7 +8,7 @@ import pytest
 from spec_files import spec, write
 
 from sandbox.compile import lint, load_contract
-from sandbox.compile.cost import MAX_COST
+from sandbox.compile.cost import MAX_COST, SMALLER
 from sandbox.errors import SpecError
 from sandbox.stages import CHANGE, staged, stages_of
 
@@ -118,7 +118,7 @@ def test_what_changes_cost_is_bounded(tmp_path: Path) -> None:
     )
     ((line, column, message),) = refused(tmp_path, text)
     assert (line, column) == (9, 9)
-    assert message.endswith(f"of which rule `big` takes 524,350, and {MAX_COST:,} are allowed; declare smaller sizes")
+    assert message.endswith(f"of which rule `big` takes 524,350, and {MAX_COST:,} are allowed; {SMALLER}")
 
 
 def test_rules_may_read_the_call_the_state_the_session_and_the_time(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from sandbox.compile import lint_ceilings, load_policy
-from sandbox.compile.cost import MAX_COST
+from sandbox.compile.cost import MAX_COST, SMALLER
 from sandbox.compile.policy import MAX_SPECS
 from sandbox.errors import SpecError, UsageError
 
@@ -134,7 +134,7 @@ def test_decisions_of_all_specs_together_are_bounded(tmp_path: Path) -> None:
     load_policy("one.yaml")
     (problem,) = refused("one", "two")
     assert problem.startswith("one.yaml:4:3: a decision about `t` could take ")
-    assert problem.endswith(f"in the 2 specs that describe it, and {MAX_COST:,} are allowed; declare smaller sizes")
+    assert problem.endswith(f"in the 2 specs that describe it, and {MAX_COST:,} are allowed; {SMALLER}")
 
 
 # --- what a gate is opened on ------------------------------------------------------------------------

@@ -404,7 +404,8 @@ def test_a_pattern_that_is_refused_refuses_nothing_else(tmp_path: Path) -> None:
             4_096,
             (
                 "a decision could take 2,117,446 steps, of which rule `x` takes 1,765,810, and 350,000 are "
-                "allowed; declare smaller sizes"
+                "allowed; declare smaller sizes (without a `max_size` a list has 32 items and a string 4,096 "
+                "characters)"
             ),
         ),
     ],
@@ -424,3 +425,19 @@ def test_lookups_that_cost_too_much_are_refused(size: int, message: str, tmp_pat
         return
     ((_, _, found),) = problems(text, tmp_path)
     assert found == message
+
+
+def test_lists_in_lists_of_no_declared_size_are_refused_with_the_sizes_that_hold(tmp_path: Path) -> None:
+    row = "{type: record, fields: {to: {type: list, items: STRING}}}"
+    for string, size in (("string", ""), ("{type: string, max_size: 4096}", ", max_size: 32")):
+        items = row.replace("STRING}", f"{string}{size}}}")
+        text = spec(f"tools:\n  t:\n    args: {{rows: {{type: list, items: {items}{size}}}}}\n    rules: []\n")
+        with pytest.raises(SpecError) as caught:
+            load_contract(write(tmp_path, text))
+        assert (
+            "a decision could take 3,000,552 steps, of which the argument `rows` takes 3,000,552, and 350,000 are "
+            "allowed; declare smaller sizes (without a `max_size` a list has 32 items and a string 4,096 characters)"
+        ) in str(caught.value)
+    small = row.replace("STRING", "{type: string, max_size: 200}, max_size: 8")
+    mended = spec(f"tools:\n  t:\n    args: {{rows: {{type: list, items: {small}}}}}\n    rules: []\n")
+    assert load_contract(write(tmp_path, mended)).tools

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from sandbox.compile import load_contract
-from sandbox.compile.cost import MAX_COST
+from sandbox.compile.cost import MAX_COST, SMALLER
 from sandbox.errors import SpecError
 
 HEAD = "sandbox: 1\nname: x\n"
@@ -194,7 +194,7 @@ FILES: list[tuple[str, Problems]] = [
                 26,
                 (
                     "a decision could take 34,557,091 steps, of which rule `big` takes 23,028,010, "
-                    f"and {MAX_COST:,} are allowed; declare smaller sizes"
+                    f"and {MAX_COST:,} are allowed; {SMALLER}"
                 ),
             )
         ],
