@@ -72,7 +72,8 @@ def _fields(tool: Tool, outcome: Outcome) -> Mapping[str, Value] | Rejected | No
         return {}
     if type(outcome.result) is not dict:  # a string would be read as the JSON text that it might hold
         return Rejected("parse.type", "no record")
-    tree = strict_json.read(outcome.result)
+    untyped = {each.name for each in tool.returns if each.type is None}
+    tree = strict_json.read({name: value for name, value in outcome.result.items() if name not in untyped})
     if isinstance(tree, Rejected):
         return tree
     fields = parse_value(tree, RecordType(tuple(typed)))

@@ -289,17 +289,17 @@ class Gate:
         Raises UsageError for a label of no spec, for no JSON, and (`origin.full`) where the session has no room left:
         then every call that rests on origins is denied in it.
         """
-        said = self._said(session)
+        name = self._session(session)
         with self._store.transaction() as transaction:
-            learned = self._knowledge.learn(transaction, said.told.session, values, label)
+            learned = self._knowledge.learn(transaction, name, values, label)
         if not learned:
             raise UsageError(TOO_MUCH, FULL)
 
     def forget(self, session: Session | None = None) -> None:
         """Drop what was learned in a session that is over; one that goes on would find its values unknown."""
-        said = self._said(session)
+        name = self._session(session)
         with self._store.transaction() as transaction:
-            self._knowledge.forget(transaction, said.told.session)
+            self._knowledge.forget(transaction, name)
 
     def nearest(
         self, raw: Raw, session: Session | None = None, *, origins: OriginsTold | None = None
@@ -363,9 +363,17 @@ class Gate:
 
     def _said(self, session: Session | None, origins: OriginsTold | None = None) -> _Said:
         """What the host said, read. Raises UsageError where it is wrong."""
-        facts = read_session(self._policy, session)
+        facts, digest = read_session(self._policy, session), _session_digest(session)
         told = self._knowledge.told(session_name(self._policy, session, facts), origins)
-        return _Said(_session_digest(session), facts, told)
+        return _Said(digest, facts, told)
+
+    def _session(self, session: Session | None) -> str:
+        """The session that is meant. Raises UsageError where the spec declares its `id`, and it is missing."""
+        said = self._said(session)
+        if "id" not in said.facts and any(fact.name == "id" for fact in self._policy.session):
+            message = "the host did not supply the session fact `id`; what is learned is learned in one session"
+            raise UsageError(message, "session.missing")
+        return said.told.session
 
     def _go(self, raw: Raw, said: _Said, given: Given | None) -> Result:
         with span("sandbox.judge") as told:

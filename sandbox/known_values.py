@@ -9,6 +9,8 @@ the one that was seen. Whole values only: a part of a text, or a text put togeth
 
 from __future__ import annotations
 
+import contextlib
+import json
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
@@ -36,12 +38,15 @@ from sandbox.ir import (
 )
 from sandbox.origins import MAX_ALIKE
 from sandbox.parse import parse_value
+from sandbox.strict_json import MAX_DIGITS
 
 MAX_DEPTH: Final = 64
 """Levels of what is learned: the results of tools have fewer."""
 MAX_EXPONENT: Final = 400
 """Zeros that an exponent stands for: as many digits as a number may have."""
 
+MAX_NUMBER: Final = 2 * MAX_DIGITS
+"""Characters of a number, with what stands between its digits."""
 MAX_REMEMBERED: Final = 65_536
 """Characters whose plain form is remembered: those of most alphabets, in some megabytes at worst."""
 
@@ -80,6 +85,7 @@ class TooDeepError(ValueError):
 def leaves(value: object, depth: int = 0) -> Iterator[Leaf]:
     """Every single value in a JSON value, and every key of an object; null is none.
 
+    A text that is itself a JSON object or array, as tools often return, has all that is in it besides.
     Raises TooDeepError, and TypeError for what is no JSON.
     """
     if depth > MAX_DEPTH:
@@ -88,7 +94,11 @@ def leaves(value: object, depth: int = 0) -> Iterator[Leaf]:
     match value:
         case None:
             return
-        case bool() | int() | float() | str():
+        case str():
+            yield value
+            with contextlib.suppress(TooDeepError):  # then it is a text and no more
+                yield from list(leaves(_inside(value), depth + 1))
+        case bool() | int() | float():
             yield value
         case list() | tuple():
             for item in value:
@@ -100,6 +110,16 @@ def leaves(value: object, depth: int = 0) -> Iterator[Leaf]:
         case _:
             message = f"a `{type(value).__name__}` is no JSON"
             raise TypeError(message)
+
+
+def _inside(text: str) -> object:
+    """The object or array whose JSON a text is; None of every other text."""
+    if text.lstrip()[:1] not in {"{", "["}:
+        return None
+    try:
+        return cast("object", json.loads(text))
+    except (ValueError, RecursionError):
+        return None
 
 
 def readings(arguments: Iterable[Argument]) -> tuple[ArgType, ...]:
@@ -125,7 +145,7 @@ def marks_of(leaf: Leaf, read_as: Iterable[ArgType]) -> Marks:
         plain = _plain_number(text)
         return Marks(frozenset({f"bool:{text}" if plain is None else f"number:{plain}"}), _alike(text))
     exact = {f"text:{leaf}"}
-    if _PLAIN_NUMBER.fullmatch(leaf):
+    if len(leaf) <= MAX_DIGITS + len("-.") and _PLAIN_NUMBER.fullmatch(leaf):
         exact.add(f"number:{_plain_number(leaf)}")
     for type_ in read_as:
         value = parse_value(leaf, type_)
@@ -174,7 +194,7 @@ def _words(shown: list[Json]) -> list[str]:
 
 def _plain_number(text: str) -> str | None:
     """A number without an exponent, without zeros that mean nothing; None of any other text."""
-    if not _NUMBER.fullmatch(text):
+    if len(text) > MAX_NUMBER or not _NUMBER.fullmatch(text):
         return None
     number = Decimal(text.translate({ord(char): None for char in ",_'"}))
     exponent = number.as_tuple().exponent

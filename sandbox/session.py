@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Protocol, TypeAlias
+from typing import Protocol, TypeAlias, cast
 
 from sandbox.call import Rejected, Value
+from sandbox.canonical import canonical_json
 from sandbox.errors import UsageError
-from sandbox.ir import Argument
+from sandbox.ir import Argument, Json
 from sandbox.parse import parse_value
 from sandbox.strict_json import read
 
@@ -33,14 +34,14 @@ class Declares(Protocol):
 
 
 def session_name(declared: Declares, session: Session | None, facts: Mapping[str, Value]) -> str:
-    """What tells a session from every other: its `id`, declared or not; '' where the host gives none.
+    """What tells a session from every other: its `id`, declared or not, as JSON; '' where the host gives none.
 
     Without one, all calls are of one session.
     """
     given = (session or {}).get("id")
     if any(fact.name == "id" for fact in declared.session):
         given = facts.get("id")
-    return given if isinstance(given, str) else ""
+    return "" if given is None else canonical_json(cast("Json", given))
 
 
 def read_session(declared: Declares, session: Session | None) -> dict[str, Value]:

@@ -202,7 +202,7 @@ def test_a_session_is_forgotten_when_the_host_says_so(tmp_path: Path) -> None:
         assert labels(gate, "s", "evil", OTHER) == {"tool:read", "web"}
 
 
-@pytest.mark.parametrize("session", [{"id": "a"}, {}, None])
+@pytest.mark.parametrize("session", [{"id": "a"}, {"id": 5}, {"id": ["b"]}, {}, None])
 def test_a_spec_that_declares_no_session_has_one_for_each_id_that_is_given(tmp_path: Path, session: object) -> None:
     text = TEXT.replace("session: {id: {type: string}}\n", "")
     with open_gate(tmp_path, text=text, runner=returning({"body": "evil"})) as gate:
@@ -310,6 +310,13 @@ AGAIN: list[tuple[Json, str, Json, set[str]]] = [
     ("x" * 20_000, "x", "X" * 20_000, {"unknown"}),
     ("pin 1234", "h", "pin 1234", {"web", "tool:read"}),
     (None, "s", "null", {"unknown"}),
+    ('{"to": ["evil", 7]}', "s", "evil", {"web", "tool:read"}),
+    (' [{"to": "[\\"evil\\"]"}]', "s", "evil", {"web", "tool:read"}),
+    ('{"to": ["evil", 7]}', "n", 7, {"web", "tool:read"}),
+    ('{"to": ["evil"]', "s", "evil", {"unknown"}),
+    ("9" * 5_000, "n", 9, {"unknown"}),
+    ("[" * 99 + '"evil"' + "]" * 99, "s", "evil", {"unknown"}),
+    ("[" * 9_999, "s", "evil", {"unknown"}),
 ]
 
 
@@ -560,3 +567,43 @@ def test_a_person_at_the_terminal_sees_where_values_come_from(tmp_path: Path) ->
         with pytest.raises(Denied):
             gate.call(send("bob"), ONE)
     assert "\norigins   to from tool:read\n" in sink.getvalue()
+
+
+def test_learning_needs_the_session_that_the_spec_declares(tmp_path: Path) -> None:
+    """What was learned of nobody would be missing where it is asked."""
+    with opened(tmp_path) as gate:
+        for wrong in (lambda: gate.learn("x", "web"), lambda: gate.learn("x", "web", {"ID": "s1"}), gate.forget):
+            with pytest.raises(UsageError) as caught:
+                wrong()
+            assert caught.value.reason_code == "session.missing"
+
+
+def test_rules_about_a_result_and_what_a_success_enables_see_the_origins_that_were_judged(tmp_path: Path) -> None:
+    after = """
+    on_success: {dirty: "true"}
+    then: {sent: "'sender' in origin(args.to) ? state.sent.add(args.to) : state.sent"}
+    after: [{id: sent, withhold: "'sender' in origin(args.to)"}, {id: fine, pass: "true"}]"""
+    text = TEXT.replace(
+        '    run: {tool: "tools.payments:send_money"}\n  probe', f"{after[1:]}\n    run: {{tool: x:y}}\n  probe"
+    )
+    text = text.replace(
+        "      - {id: web, deny:", "      - {id: again, deny: args.to in state.sent}\n      - {id: web, deny:"
+    )
+    with open_gate(tmp_path, text=text, solver=True) as gate:
+        gate.call(send("ann"), ONE, origins={"to": "user"})
+        gate.call(send("ann"), ONE, origins={"to": "user"})
+        with pytest.raises(ToolError, match="withheld by rule `sent`"):
+            gate.call(send("bob"), ONE, origins={"to": ["user", "sender"]})
+        assert rule(gate, send("bob")) == "again"
+
+
+def test_a_field_without_a_type_is_no_reason_to_withhold(tmp_path: Path) -> None:
+    after = '    after: [{id: fine, pass: "true"}]\n    run: {tool: "tools.payments:send_money"}\n  send:'
+    text = TEXT.replace('    run: {tool: "tools.payments:send_money"}\n  send:', after, 1)
+    with open_gate(tmp_path, text=text, runner=returning({"body": "evil", "from": "a@b.example"})) as gate:
+        assert gate.call(READ, ONE).value == {"body": "evil", "from": "a@b.example"}
+    with (
+        open_gate(tmp_path, text=text, runner=returning({"body": "evil", "more": 1})) as gate,
+        pytest.raises(ToolError, match="not what `returns` declares"),
+    ):
+        gate.call(READ, ONE)
