@@ -845,12 +845,17 @@ class Contract:
 
 # --- properties --------------------------------------------------------------------------------------
 
-PropertyKind: TypeAlias = Literal["never", "always", "possible"]
+PropertyKind: TypeAlias = Literal["never", "always", "possible", "within"]
+Newly: TypeAlias = Literal["", "allowed", "asked", "denied"]
 
 
 @dataclass(frozen=True, slots=True)
 class Property:
-    """What must never, must always, or can happen. `tools` names those it ranges over (empty for `always`)."""
+    """What must never, must always, or can happen. `tools` names those it ranges over (empty for `always`).
+
+    A `within` says that no call gets a laxer verdict than all of `ceilings` give it, call by call, after every
+    sequence of calls; of a comparison of two versions, with `newly`, that none is newly allowed, asked or denied.
+    """
 
     id: str
     kind: PropertyKind
@@ -859,6 +864,8 @@ class Property:
     mentions_decision: bool = False
     why: str = ""
     text: str = ""
+    ceilings: tuple[Contract, ...] = ()
+    newly: Newly = ""
     place: Place = field(default=NOWHERE, compare=False, metadata={"digest": False})
 
 

@@ -154,6 +154,12 @@ def _default(text: str) -> Tree:
     return None if isinstance(tree, Rejected) else tree  # a refused default stays refused: null is no value
 
 
+def default_value(argument: Argument) -> Value | None:
+    """The canonical value of an argument's default; None where it has none, or one that its own type refuses."""
+    value = None if argument.default is None else parse_value(_default(argument.default), argument.type)
+    return None if isinstance(value, Rejected) else value
+
+
 def _canonical_call(tool: Tool, args: dict[str, Value], seal: Seal | None) -> Call:
     types = {argument.name: argument.type for argument in tool.arguments}
     shown: dict[str, Json] = {name: show_value(value, types[name]) for name, value in args.items()}

@@ -21,6 +21,7 @@ COMMANDS: Final = {
     "audit": "the record of what was decided and done",
     "check": "parse, type-check and lint specs",
     "decide": "judge raw calls without running anything",
+    "diff": "what a new version of a spec allows, asks and denies anew",
     "doctor": "what this machine has and lacks",
     "explain": "why a call is denied, and the nearest that is not",
     "image": "the default container image",

@@ -32,6 +32,16 @@ def check_fit(files: Sequence[Loaded], ceilings: Sequence[tuple[int, int]], prob
     _check_workspaces(files, problems)
 
 
+def check_calls(here: Loaded, there: Loaded, problems: Problems) -> None:
+    """Notes where two specs that judge the same calls read them otherwise: facts of the session, and arguments."""
+    pair = _Pair(here, there, problems)
+    pair.check_facts()
+    for tool in here.contract.tools:
+        other = there.contract.tool(tool.name)
+        if other is not None:
+            pair.check_arguments(tool, other, secrets=False)
+
+
 class _Pair:
     """Two specs of one gate; what is wrong is noted in the first, and names the place in the second."""
 
@@ -52,19 +62,24 @@ class _Pair:
         if here.name == there.name:
             place = self._there.written.place("name")
             self._wrong(f"`{here.name}` is the name at {place} too; rename one, for each keeps its own state", "name")
-        theirs = {fact.name: fact for fact in there.session}
-        for fact in here.session:
-            if fact.name in theirs and theirs[fact.name] != fact:
-                place = self._place("session", fact.name)
-                self._wrong(f"{_otherwise(fact.name, place)}; a fact has one type", "session", fact.name)
+        self.check_facts()
         self._check_run(here.server, there.server, "server")
         for tool in here.tools:
             other = there.tool(tool.name)
             if other is not None:
-                self._check_arguments(tool, other)
+                self.check_arguments(tool, other, secrets=True)
                 self._check_run(tool.run, other.run, "tools", tool.name, "run")
 
-    def _check_arguments(self, tool: Tool, other: Tool) -> None:
+    def check_facts(self) -> None:
+        """What both declare of the session is declared alike."""
+        theirs = {fact.name: fact for fact in self._there.contract.session}
+        for fact in self._here.contract.session:
+            if fact.name in theirs and theirs[fact.name] != fact:
+                place = self._place("session", fact.name)
+                self._wrong(f"{_otherwise(fact.name, place)}; a fact has one type", "session", fact.name)
+
+    def check_arguments(self, tool: Tool, other: Tool, *, secrets: bool) -> None:
+        """A tool has the same arguments, and with `secrets` the same ones are secret."""
         at: _Path = ("tools", tool.name)
         same = "a tool has the same arguments in every spec"
         theirs = {argument.name: argument for argument in other.arguments}
@@ -76,7 +91,7 @@ class _Pair:
             elif _meaning(argument) != _meaning(theirs[argument.name]):
                 place = self._place(*at, "args", argument.name)
                 self._wrong(f"{_otherwise(argument.name, place)}; {same}", *at, "args", argument.name)
-            elif argument.secret != theirs[argument.name].secret:
+            elif secrets and argument.secret != theirs[argument.name].secret:
                 place = self._place(*at, "args", argument.name)
                 message = (
                     f"{shown(argument.name)} is a secret in one spec alone, see {place}; write `secret: true` in both"

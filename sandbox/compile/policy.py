@@ -45,6 +45,16 @@ def ceilings_of(path: Path, name: str, loaded: Loaded) -> tuple[Contract, ...]:
     return gathered.policy().contracts[1:]
 
 
+def files_of(path: Path, name: str) -> tuple[tuple[Loaded, ...], list[tuple[int, int]]]:
+    """A spec, called `name` in messages, followed by what it extends; and the positions of each and its ceilings.
+
+    Raises as `load_policy`, of every file by itself.
+    """
+    gathered = _Gathered()
+    gathered.take(path, name)
+    return tuple(file.loaded for file in gathered.files.values()), gathered.pairs()
+
+
 def lint_ceilings(policy: Policy) -> tuple[Problem, ...]:
     """Remarks on what no ceiling lets through, each at its place."""
     found = []
@@ -73,14 +83,14 @@ class _Gathered:
     files: dict[str, _File] = field(default_factory=dict)
     given: list[str] = field(default_factory=list)
 
-    def take(self, path: str | Path) -> None:
+    def take(self, path: str | Path, name: str | None = None) -> None:
         """A given spec, with all that it extends."""
         key = os.path.realpath(path)
         if key in self.given:
             message = f"`{path}` is given twice; name it once"
             raise UsageError(message)
         self.given.append(key)
-        self._follow(key, str(path), [])
+        self._follow(key, str(path) if name is None else name, [])
 
     def _follow(self, key: str, name: str, chain: list[str]) -> None:
         """Reads the file at `key` and what it extends; `chain` are the files that led here."""

@@ -5,22 +5,25 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeAlias
 
-from sandbox.compile import folders
+from sandbox.compile import ceilings, folders
 from sandbox.compile.contract import Loaded, check_constants, load
 from sandbox.compile.policy import ceilings_of
 from sandbox.errors import PropertyError, SpecError, UsageError
-from sandbox.ir import VERDICTS, BoolSort, Contract, EnumSort, Expr, Fact, Property, PropertyKind, TimestampSort
+from sandbox.ir import TRUE, VERDICTS, BoolSort, Contract, EnumSort, Expr, Fact, Property, PropertyKind, TimestampSort
 from sandbox.lang import Scope, compile_expression
-from sandbox.lang.source import Problems, shown
+from sandbox.lang.source import Problems, SourceText, shown
 from sandbox.lang.suggest import near_miss
 from sandbox.lang.walk import parts
 from sandbox.origins import labels_of
 from sandbox.spec import Written, read_properties
 from sandbox.spec.model import PropertyFile, PropertySpec
 
-KINDS: Final[tuple[PropertyKind, ...]] = ("never", "always", "possible")
+KINDS: Final[tuple[PropertyKind, ...]] = ("never", "always", "possible", "within")
+
+
+_Path: TypeAlias = tuple[str | int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,18 +82,21 @@ def _one_spec(written: Written[PropertyFile], file: Path, at: int, problems: Pro
         message = f"{shown(written.model.proves[at])} is no spec file; the path is relative to this file"
         problems.add(written.problem(message, "proves", at))
         return None
-    compiler = _Compiler(written, loaded, problems)
+    compiler = _Compiler(written, loaded, file, problems)
     compiler.check_place(file)
-    ceilings = ceilings_of(spec, os.path.normpath(spec), loaded)
+    above = ceilings_of(spec, os.path.normpath(spec), loaded)
+    own = ceilings.extended(loaded, above)
     place = str(folders.real(file.parent) / file.name)
-    return PropertySet(place, loaded.contract, compiler.properties(), ceilings)
+    return PropertySet(place, loaded.contract, (*compiler.properties(), *own), above)
 
 
 class _Compiler:
     """The properties of one file about one contract."""
 
-    def __init__(self, written: Written[PropertyFile], loaded: Loaded, problems: Problems) -> None:
+    def __init__(self, written: Written[PropertyFile], loaded: Loaded, file: Path, problems: Problems) -> None:
         self._written = written
+        self._loaded = loaded
+        self._file = file
         self._contract = loaded.contract
         self._constants = {**loaded.constants, **written.model.define}
         self._taken = loaded.constants
@@ -118,18 +124,25 @@ class _Compiler:
                 self._wrong(
                     f"the id {shown(spec.id)} stands here already; ids are unique within a file", "properties", at, "id"
                 )
+            if spec.id == ceilings.EXTENDS and self._contract.extends is not None:
+                message = "`extends` is the id of what is proved of every spec that extends one; choose another"
+                self._wrong(message, "properties", at, "id")
             seen.add(spec.id)
             property_ = self._property(spec, ("properties", at))
             if property_ is not None:
                 found.append(property_)
         return tuple(found)
 
-    def _property(self, spec: PropertySpec, path: tuple[str | int, ...]) -> Property | None:
-        given = [(kind, source) for kind in KINDS if (source := getattr(spec, kind)) is not None]
+    def _property(self, spec: PropertySpec, path: _Path) -> Property | None:
+        given = [kind for kind in KINDS if getattr(spec, kind) is not None]
         if len(given) != 1:
-            self._wrong("a property has exactly one of `never`, `always`, `possible`; split it or add one", *path)
+            message = "a property has exactly one of `never`, `always`, `possible`, `within`; split it or add one"
+            self._wrong(message, *path)
             return None
-        kind, source = given[0]
+        kind = given[0]
+        if kind == "within":
+            return self._within(spec, path)
+        source: SourceText = getattr(spec, kind)
         if kind == "always":
             for key in ("tools", "effect"):
                 if key in spec.model_fields_set:
@@ -156,7 +169,28 @@ class _Compiler:
             place=source.place(),
         )
 
-    def _tools(self, spec: PropertySpec, path: tuple[str | int, ...]) -> tuple[str, ...] | None:
+    def _within(self, spec: PropertySpec, path: _Path) -> Property | None:
+        tools = self._tools(spec, path)
+        source = spec.within or ""
+
+        def note(message: str) -> None:
+            self._wrong(message, *path, "within")
+
+        named = ceilings.named(self._loaded, self._file.parent, source, note, self._problems)
+        if tools is None or not named:
+            return None
+        return Property(
+            id=spec.id,
+            kind="within",
+            condition=TRUE,
+            tools=tools,
+            why=spec.why,
+            text=source,
+            ceilings=named,
+            place=self._written.place(*path, "within"),
+        )
+
+    def _tools(self, spec: PropertySpec, path: _Path) -> tuple[str, ...] | None:
         names = [tool.name for tool in self._contract.tools]
         if spec.tools is not None and spec.effect is not None:
             self._wrong("`tools` and `effect` exclude each other; keep one of them", *path, "effect")
@@ -174,7 +208,7 @@ class _Compiler:
             return None
         return chosen
 
-    def _named(self, tools: list[str], names: list[str], path: tuple[str | int, ...]) -> tuple[str, ...] | None:
+    def _named(self, tools: list[str], names: list[str], path: _Path) -> tuple[str, ...] | None:
         unknown = [at for at, name in enumerate(tools) if name not in names]
         for at in unknown:
             self._wrong(f"the spec has no tool {shown(tools[at])}{near_miss(tools[at], names)}", *path, at)

@@ -76,13 +76,18 @@ class Problems:
     """Collects what is wrong in a file, so that its author sees all of it at once."""
 
     def __init__(self, error: type[SpecError | PropertyError]) -> None:
-        self._error = error
+        self.error = error
         self._found: set[Problem] = set()
 
     def add(self, problem: Problem) -> None:
         """Notes one problem; the same one twice counts once, and what comes after `MAX_PROBLEMS` not at all."""
         if len(self._found) < MAX_PROBLEMS:
             self._found.add(problem)
+
+    def take(self, others: Problems) -> None:
+        """Notes what others have noted."""
+        for problem in sorted(others._found, key=lambda problem: (problem.place, problem.message)):
+            self.add(problem)
 
     def __bool__(self) -> bool:
         return bool(self._found)
@@ -91,7 +96,7 @@ class Problems:
         """Raises the file's error, its problems in the order of their places."""
         if self._found:
             ordered = sorted(self._found, key=lambda problem: (problem.place, problem.message))
-            raise self._error(tuple(ordered))
+            raise self.error(tuple(ordered))
 
 
 def shown(text: str) -> str:

@@ -29,6 +29,7 @@ from sandbox.prove.solve import Desk, Open, Sat, Unsat
 from sandbox.prove.strengthen import Aim, NotStrengthened, Strengthened, strengthened
 from sandbox.prove.supported import check_supported
 from sandbox.prove.unroll import CallTarget, Found, NotFound, StateTarget, at_a_glance, shortest
+from sandbox.prove.within import attempt_within
 
 _Maker: TypeAlias = Callable[[Ground, Tool, Expr], Query]
 
@@ -48,6 +49,8 @@ def attempt(contract: Contract, subject: Property, others: tuple[Expr, ...], des
             return attempt_never(grounded(replace(ground, invariants=others), desk), subject, desk)
         case "possible":
             return attempt_possible(grounded(replace(ground, invariants=others), desk), subject, desk)
+        case "within":
+            return attempt_within(contract, subject, others, desk)
 
 
 def attempt_always(ground: Ground, subject: Property, others: tuple[Expr, ...], desk: Desk) -> Finding:

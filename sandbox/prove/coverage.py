@@ -61,7 +61,7 @@ def spoken_of(contract: Contract, subject: Property) -> Mapping[str, frozenset[s
     Of the tools it ranges over, every rule (each is a case of the proof) and the arguments that it reads. An
     `always` ranges over the tools that write what it reads, with the arguments that they write it from.
     """
-    variables = variables_in(subject.condition)
+    variables = _variables(contract, subject)
     tools = tuple(tool for tool in contract.tools if _in_range(tool, subject, variables))
     read = {tool.name: _arguments(tool, subject, variables) for tool in tools}
     return {
@@ -82,6 +82,13 @@ def every_part() -> tuple[str, ...]:
     return ("tools", "arguments", "rules", "state")
 
 
+def _variables(contract: Contract, subject: Property) -> frozenset[str]:
+    if subject.kind != "within":
+        return variables_in(subject.condition)
+    rules = (rule for tool in contract.tools if tool.name in subject.tools for rule in tool.rules)
+    return frozenset().union(*(variables_in(rule.when) for rule in rules))
+
+
 def _in_range(tool: Tool, subject: Property, variables: frozenset[str]) -> bool:
     if subject.kind == "always":
         return any(each.variable in variables for each in (*tool.then, *tool.on_success))
@@ -90,6 +97,8 @@ def _in_range(tool: Tool, subject: Property, variables: frozenset[str]) -> bool:
 
 def _arguments(tool: Tool, subject: Property, variables: frozenset[str]) -> frozenset[str]:
     declared = frozenset(each.name for each in tool.arguments)
+    if subject.kind == "within":
+        return frozenset().union(*(arguments_in(rule.when) for rule in tool.rules)) & declared
     if subject.kind != "always":
         return arguments_in(subject.condition) & declared
     assigned = (*tool.then, *tool.on_success)

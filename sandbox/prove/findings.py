@@ -76,8 +76,13 @@ def finding_to_json(finding: Finding) -> Json:
         case Unreachable(invariant=invariant):
             return {"found": "unreachable", "invariant": list(invariant)}
         case Shown(moves=moves):
-            calls = [_call(move) for move in moves.calls]
-            return {"found": "shown", "calls": calls, "until_ms": moves.until_ms, "session": dict(moves.session)}
+            return {
+                "found": "shown",
+                "calls": [_call(move) for move in moves.calls],
+                "until_ms": moves.until_ms,
+                "session": dict(moves.session),
+                "start": None if moves.start is None else dict(moves.start),
+            }
         case Empty(reason=reason):
             return {"found": "empty", "reason": reason}
         case GaveUp(reason=reason):
@@ -95,8 +100,14 @@ def finding_from_json(message: Json) -> Finding:
             return Holds(note, tuple(str(each) for each in invariant))
         case {"found": "unreachable", "invariant": list() as invariant}:
             return Unreachable(tuple(str(each) for each in invariant))
-        case {"found": "shown", "calls": list() as calls, "until_ms": int() as until_ms, "session": dict() as session}:
-            return Shown(Moves(tuple(_move(call) for call in calls), until_ms, session))
+        case {
+            "found": "shown",
+            "calls": list() as calls,
+            "until_ms": int() as until_ms,
+            "session": dict() as session,
+            "start": (dict() | None) as start,
+        }:
+            return Shown(Moves(tuple(_move(call) for call in calls), until_ms, session, start))
         case {"found": "empty", "reason": str() as reason}:
             return Empty(reason)
         case {"found": "gave_up", "reason": str() as reason}:

@@ -17,7 +17,7 @@ from sandbox.compile import load_properties
 from sandbox.decide import EnginePair, Evaluator
 from sandbox.errors import UsageError
 from sandbox.ir import Json
-from sandbox.prove.replay import replay
+from sandbox.prove.replay_beside import played
 from sandbox.prove.report import PropertyReport, Report, call_words, moves_from_json, replayed_to_json
 from sandbox.prove.verdicts import Refuted, Replayed
 
@@ -51,9 +51,9 @@ def assert_mended(properties: str | Path, *, spec: str, property_id: str, sequen
         for subject in each.properties:
             if each.contract.name == spec and subject.id == property_id:
                 engines = EnginePair(Evaluator(each.contract), None)
-                played = replay(each.contract, engines, subject, moves_from_json(dict(sequence)))
-                if isinstance(played, Replayed):
-                    told = "\n".join((f"`{property_id}` of `{spec}` is still violated:", *call_words(played)))
+                shown = played(each.contract, engines, subject, moves_from_json(dict(sequence)))
+                if isinstance(shown, Replayed):
+                    told = "\n".join((f"`{property_id}` of `{spec}` is still violated:", *call_words(shown)))
                     raise AssertionError(told)
                 return
     message = f"`{properties}` has no property `{property_id}` of `{spec}`; take the test out, or name the new one"

@@ -53,7 +53,9 @@ class _Running:
 
 
 @dataclass(slots=True)
-class _Play:
+class Play:
+    """What is stored, and what became of the calls so far."""
+
     shelf: Shelf
     decisions: list[Decision]
     words: list[str]
@@ -65,10 +67,10 @@ class _Play:
 def replay(contract: Contract, engines: EnginePair, subject: Property, moves: Moves) -> Replayed | Differs:
     """The sequence as the gate decides it, if it shows what it is said to show of the property."""
     start = moves.calls[0].now_ms if moves.calls else moves.until_ms
-    play = _Play(Shelf.fresh(contract, start), [], [], [], [])
+    play = Play(Shelf.fresh(contract, start), [], [], [], [])
     leading = moves.calls if subject.kind == "always" else moves.calls[:-1]
     for move in leading:
-        different = _permitted(contract, engines, play, move)
+        different = permitted(contract, engines, play, move)
         if different is not None:
             return different
     if subject.kind == "always":
@@ -76,7 +78,7 @@ def replay(contract: Contract, engines: EnginePair, subject: Property, moves: Mo
     return _last_call(contract, engines, subject, play, moves)
 
 
-def _permitted(contract: Contract, engines: EnginePair, play: _Play, move: Move) -> Differs | None:
+def permitted(contract: Contract, engines: EnginePair, play: Play, move: Move) -> Differs | None:
     """Play a call that must be permitted, as if a person had approved it where one is asked."""
     call = call_of(move, contract)
     session = read_session(contract, move.session)
@@ -90,14 +92,14 @@ def _permitted(contract: Contract, engines: EnginePair, play: _Play, move: Move)
     play.decisions.append(step.decision)
     changes = _changes(contract, before, effective(contract, step.after))
     play.changes.append(changes)
-    play.words.append(_told(play, move, step.decision, changes))
+    play.words.append(told_move(play, move, step.decision, changes))
     number = len(play.decisions)
     if move.ends is not None:
         play.running.append(_Running(number, number + move.ends.after, move.ends.at_ms, call, session))
     return _ended(contract, engines, play, number, move.now_ms)
 
 
-def _ended(contract: Contract, engines: EnginePair, play: _Play, number: int, now_ms: int) -> Differs | None:
+def _ended(contract: Contract, engines: EnginePair, play: Play, number: int, now_ms: int) -> Differs | None:
     """Play the success of every call that ends after this many permits, in the order of their permits."""
     for each in (each for each in play.running if each.after == number):
         at_ms = now_ms if each.at_ms is None else each.at_ms
@@ -117,7 +119,7 @@ def _ended(contract: Contract, engines: EnginePair, play: _Play, number: int, no
     return None
 
 
-def _state_without(contract: Contract, subject: Property, play: _Play, moves: Moves) -> Replayed | Differs:
+def _state_without(contract: Contract, subject: Property, play: Play, moves: Moves) -> Replayed | Differs:
     holders = holders_of(contract, read_session(contract, moves.session))
     state = effective(contract, tick(contract, play.shelf.view(holders), moves.until_ms))
     if truth(subject.condition)(Env({}, state)):
@@ -126,12 +128,12 @@ def _state_without(contract: Contract, subject: Property, play: _Play, moves: Mo
     later = moves.calls and moves.until_ms > moves.calls[-1].now_ms
     when = f"at {rfc3339(moves.until_ms)}" if later else "then" if moves.calls else "initially"
     whose = f" for {_named(holders)}" if holders else ""
-    play.words.append(f"{when} `{subject.text or subject.id}` is false{whose}: {_listed(shown)}")
+    play.words.append(f"{when} `{subject.text or subject.id}` is false{whose}: {listed(shown)}")
     return Replayed(moves, tuple(play.decisions), shown, tuple(play.words), tuple(play.changes))
 
 
 def _last_call(
-    contract: Contract, engines: EnginePair, subject: Property, play: _Play, moves: Moves
+    contract: Contract, engines: EnginePair, subject: Property, play: Play, moves: Moves
 ) -> Replayed | Differs:
     if not moves.calls:
         return Differs("there is no call")
@@ -149,7 +151,7 @@ def _last_call(
         return Differs(f"the last call does not meet the property: {decision.reason}")
     play.decisions.append(decision)
     play.changes.append({})
-    play.words.append(_told(play, move, decision, {}))
+    play.words.append(told_move(play, move, decision, {}))
     play.words.append(f"that call meets `{subject.text or subject.id}`")
     state = shown_state(contract, before)
     return Replayed(moves, tuple(play.decisions), state, tuple(play.words), tuple(play.changes))
@@ -207,7 +209,8 @@ def _shown(changes: Changes) -> str:
     return ", ".join(f"{name} {_plain(old)} -> {_plain(new)}" for name, (old, new) in changes.items())
 
 
-def _told(play: _Play, move: Move, decision: Decision, changes: Changes) -> str:
+def told_move(play: Play, move: Move, decision: Decision, changes: Changes) -> str:
+    """One call in words, with its number."""
     args = printable(canonical_json(move.args))
     args = args if len(args) <= MAX_SHOWN else f"{args[:MAX_SHOWN]}..."
     session = f" in the session {printable(canonical_json(move.session))}" if move.session else ""
@@ -227,14 +230,15 @@ def _named(holders: Holders) -> str:
     return " and ".join(f"the {scope} {printable(canonical_json(holder))}" for scope, holder in holders.items())
 
 
-def _when(play: _Play, move: Move) -> str:
+def _when(play: Play, move: Move) -> str:
     """The time of the first call, and how much later each is than the one before it."""
     if play.last_ms is None:
         return f"{rfc3339(move.now_ms)} "
     return f"{show_duration(move.now_ms - play.last_ms)} later " if move.now_ms != play.last_ms else ""
 
 
-def _listed(state: Mapping[str, Json]) -> str:
+def listed(state: Mapping[str, Json]) -> str:
+    """A state in words."""
     return ", ".join(f"{name} = {_plain(value)}" for name, value in state.items())
 
 

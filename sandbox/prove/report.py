@@ -17,6 +17,7 @@ from sandbox.prove.record import NOTHING, Obligation, RestsOn, phrase
 from sandbox.prove.replay import origin_words, rfc3339, unix_ms
 from sandbox.prove.verdicts import (
     AT_ONCE,
+    Beside,
     Bounded,
     Ends,
     Move,
@@ -142,6 +143,18 @@ def replayed_to_json(replayed: Replayed) -> Json:
         "state": dict(replayed.state),
         "words": list(replayed.words),
         "replayed": True,
+        **({"beside": [_beside_to_json(each) for each in replayed.beside]} if replayed.beside else {}),
+    }
+
+
+def _beside_to_json(each: Beside) -> Json:
+    said = each.decision
+    return {
+        "spec": each.spec,
+        "verdict": said.verdict,
+        "rule": said.rule,
+        "reason_code": said.reason_code,
+        "reason": said.reason,
     }
 
 

@@ -21,8 +21,11 @@ class Invariant:
 def resting_on(contract: Contract, subject: Property, texts: Iterable[str]) -> tuple[Invariant, ...] | None:
     """The invariants of a property that is proved, given those that were found for it.
 
-    None where one of them is no condition on the contract's state.
+    None where one of them is no condition on the contract's state. Of a `within` only those count that are: the rest
+    are about states of other specs too.
     """
+    if subject.kind == "within":
+        texts = [text for text in texts if _is_about(contract, text)]
     own = [Invariant(f"`{subject.id}`", subject.condition)] if subject.kind == "always" else []
     try:
         found = [
@@ -31,3 +34,11 @@ def resting_on(contract: Contract, subject: Property, texts: Iterable[str]) -> t
     except SpecError:
         return None
     return (*own, *found)
+
+
+def _is_about(contract: Contract, text: str) -> bool:
+    try:
+        read_invariant(text, contract)
+    except SpecError:
+        return False
+    return True

@@ -13,7 +13,7 @@ from sandbox.cache import Cache
 from sandbox.decide import EnginePair, Evaluator
 from sandbox.engines import SolverWorker
 from sandbox.errors import EnginesDisagree, SandboxError, UsageError
-from sandbox.ir import Contract, Property
+from sandbox.ir import VERDICTS, Contract, Property
 from sandbox.prove import certificate, ledger
 from sandbox.prove.bounded import hindered_by
 from sandbox.prove.certificate import Certified
@@ -21,7 +21,8 @@ from sandbox.prove.coverage import Coverage, coverage
 from sandbox.prove.crew import Crew, Reply
 from sandbox.prove.findings import Disputed, Empty, GaveUp, Holds, Shown, SolverChoice, Unreachable
 from sandbox.prove.ledger import Difference, Entry
-from sandbox.prove.replay import Differs, replay
+from sandbox.prove.replay import Differs
+from sandbox.prove.replay_beside import played
 from sandbox.prove.report import LedgerStatus, PropertyReport, Report
 from sandbox.prove.saved import Memory
 from sandbox.prove.share import Shard
@@ -269,21 +270,21 @@ def _shown(
     contract: Contract, engines: EnginePair, subject: Property, moves: Moves, ceilings: tuple[Contract, ...]
 ) -> Verdict:
     try:
-        played = replay(contract, engines, subject, moves)
-        hindered = hindered_by(contract, ceilings, subject, played) if subject.kind == "possible" else ""
+        shown = played(contract, engines, subject, moves)
+        hindered = hindered_by(contract, ceilings, subject, shown) if subject.kind == "possible" else ""
     except (SandboxError, KeyError, TypeError, ValueError) as error:
         return Unknown(f"the sequence that was found could not be replayed: {type(error).__name__}")
-    match played:
+    match shown:
         case Replayed() if hindered:
             return Unknown(f"the sequence that was found does not run under what the spec extends: {hindered}")
         case Replayed() if subject.kind == "possible":
-            return Proved(witness=played)
+            return Proved(witness=shown)
         case Replayed():
-            return Refuted(_how(subject, played), played)
+            return Refuted(_how(subject, shown), shown)
         case Differs(reason=reason):
             return Unknown(f"the sequence that was found does not replay: {reason}")
         case _:
-            assert_never(played)
+            assert_never(shown)
 
 
 def _how(subject: Property, played: Replayed) -> str:
@@ -294,6 +295,9 @@ def _how(subject: Property, played: Replayed) -> str:
     last = played.decisions[-1]
     by = f"rule `{last.rule}`" if last.rule else "no rule"
     calls = "1 call" if count == 1 else f"{count} calls"
+    if played.beside:
+        other = min(played.beside, key=lambda each: VERDICTS.index(each.decision.verdict))
+        by = f"{by}, where `{other.spec}` says `{other.decision.verdict}`"
     return f"{calls}, the last with verdict `{last.verdict}` by {by}"
 
 

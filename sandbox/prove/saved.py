@@ -14,7 +14,7 @@ from sandbox.errors import Fault, SandboxError
 from sandbox.ir import Json
 from sandbox.prove.crew import Crew, Reply
 from sandbox.prove.findings import Empty, Holds, Shown, Unreachable
-from sandbox.prove.replay import replay
+from sandbox.prove.replay_beside import played
 from sandbox.prove.verdicts import Replayed
 from sandbox.prove.worker import Order, Work, order_to_json, work_from_json, work_to_json
 
@@ -57,7 +57,7 @@ def _still_shows(order: Order, work: Work) -> bool:
         case Shown(moves=moves):
             try:
                 engines = EnginePair(Evaluator(order.contract), None)
-                return isinstance(replay(order.contract, engines, order.subject, moves), Replayed)
+                return isinstance(played(order.contract, engines, order.subject, moves), Replayed)
             except (SandboxError, KeyError, TypeError, ValueError):
                 return False
         case _:

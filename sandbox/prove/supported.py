@@ -16,7 +16,7 @@ IN_PROOFS: Final[dict[type, frozenset[str]]] = {
     Variable: frozenset({"name", "sort", "initial", "period", "scope", "key"}),
     Assignment: frozenset({"variable", "value", "key"}),
     Period: frozenset({"kind", "length_ms"}),
-    Property: frozenset({"id", "kind", "condition", "tools", "mentions_decision"}),
+    Property: frozenset({"id", "kind", "condition", "tools", "mentions_decision", "ceilings", "newly"}),
 }
 """The fields that obligations are made of."""
 
@@ -50,7 +50,8 @@ What `extends` names judges for itself, and can only be stricter.
 
 def check_supported(contract: Contract, subject: Property) -> None:
     """Raise Fault where the contract or the property uses a field that no obligation is made of."""
-    for node in (subject, *_nodes(contract)):
+    specs = (contract, *subject.ceilings)
+    for node in (subject, *(node for each in specs for node in _nodes(each))):
         for each in fields(node):  # type: ignore[arg-type]  # every node is a dataclass
             known = each.name in IN_PROOFS[type(node)] or each.name in NO_MATTER
             if not known and getattr(node, each.name) != _default(each):

@@ -41,15 +41,26 @@ class Move:
 class Moves:
     """Calls from the initial state, and the time at which the state after them is looked at.
 
-    `session` has the facts that say for whom it is looked at, where that matters.
+    `session` has the facts that say for whom it is looked at, where that matters. With a `start` they begin in that
+    state instead, which is not known to be reached: values by variable, as they are stored (decimals as scaled
+    integers, the items of a set as a list).
     """
 
     calls: tuple[Move, ...]
     until_ms: int
     session: Mapping[str, Json] = field(default_factory=dict)
+    start: Mapping[str, Json] | None = None
 
 
 Changes: TypeAlias = Mapping[str, tuple[Json, Json]]
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """What another spec said of a call."""
+
+    spec: str
+    decision: Decision
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +68,8 @@ class Replayed:
     """Moves that went through the real parse, decide and machine, and showed what the solver said they would.
 
     `decisions` are the gate's own, one a call, and `changes` what each did to the state, its old and new value by name;
-    `state` is what the property was evaluated on, decimals as text; `words` tells the sequence to a person.
+    `state` is what the property was evaluated on, decimals as text; `words` tells the sequence to a person. `beside` is
+    what other specs said of the last call, where the property is about several.
     """
 
     moves: Moves
@@ -65,6 +77,7 @@ class Replayed:
     state: Mapping[str, Json]
     words: tuple[str, ...]
     changes: tuple[Changes, ...] = ()
+    beside: tuple[Beside, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

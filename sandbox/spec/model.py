@@ -493,7 +493,7 @@ def one_or_several(value: object) -> object:
 
 
 class PropertySpec(Model):
-    """A property: exactly one of never, always, possible."""
+    """A property: exactly one of never, always, possible, within."""
 
     keys_of_later: ClassVar[frozenset[str]] = later.PROPERTY_KEYS
 
@@ -501,6 +501,7 @@ class PropertySpec(Model):
     never: fields.Expression | None = None
     always: fields.Expression | None = None
     possible: fields.Expression | None = None
+    within: fields.Prose | None = None
     tools: list[fields.ToolName] | None = None
     effect: fields.Id | None = None
     why: fields.Prose = ""

@@ -8,10 +8,11 @@ import sandbox
 from sandbox.prove import ledger
 
 MODELS_AND_REPORTS = {
-    "__init__", "bounded", "certificate", "configurations", "coverage", "crew", "findings", "held", "html", "ledger",
-    "manifest", "models", "mutants", "narrow", "nursery", "page", "page_matrix", "page_sequence", "reading", "recheck",
-    "record", "regression", "replay", "report", "resting", "said", "sarif", "saved", "sequence", "share", "sources",
-    "standing", "tape", "unroll", "verdicts", "verify", "weaken", "worker",
+    "__init__", "bounded", "certificate", "configurations", "coverage", "crew", "diff", "diff_words", "differences",
+    "findings", "held", "html", "ledger", "manifest", "models", "mutants", "narrow", "nursery", "page", "page_matrix",
+    "page_sequence", "reading", "recheck", "record", "regression", "replay", "replay_beside", "report", "resting",
+    "said", "sarif", "saved", "sequence", "share", "sources", "standing", "tape", "unroll", "verdicts", "verify",
+    "weaken", "worker",
 }  # fmt: skip
 
 

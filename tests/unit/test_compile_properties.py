@@ -86,10 +86,9 @@ def test_one_file_may_prove_several_specs_and_a_folder_holds_several_files(tmp_p
 @pytest.mark.parametrize(
     ("line", "place", "message"),
     [
-        ("{id: a}", "3:5", "a property has exactly one of `never`, `always`, `possible`; split it or add one"),
-        ("{id: a, never: true, always: true}", "3:5", "a property has exactly one of `never`, `always`, `possible`; split it or add one"),
+        ("{id: a}", "3:5", "a property has exactly one of `never`, `always`, `possible`, `within`; split it or add one"),
+        ("{id: a, never: true, always: true}", "3:5", "a property has exactly one of `never`, `always`, `possible`, `within`; split it or add one"),
         ("{id: a, needs: {}}", "3:13", "`needs` is not supported in this version"),
-        ("{id: a, within: x.yaml}", "3:13", "`within` is not supported in this version"),
         ("{id: a, flow: {}}", "3:13", "`flow` is not supported in this version"),
         ("{id: a, nevr: true}", "3:13", "unknown key `nevr`; did you mean `never`?"),
         ("{id: a, always: args.n == 1}", "3:21", "`args` has no meaning here, where no call is looked at"),
