@@ -24,10 +24,7 @@ def _of_whole(old: Contract, new: Contract) -> Iterator[str]:
         yield f"`extends` was {was} and is {now}: ceilings are not part of this comparison"
     if old.server != new.server:
         yield "what the `server` is granted is another"
-    before = {fact.name for fact in old.session}
-    for fact in new.session:
-        if fact.name not in before:
-            yield f"`session.{fact.name}` is demanded now: a host that does not supply it is denied everything"
+    yield from _of_facts(old, new)
     theirs = {variable.name: variable for variable in old.variables}
     for variable in new.variables:
         known = theirs.pop(variable.name, None)
@@ -39,11 +36,26 @@ def _of_whole(old: Contract, new: Contract) -> Iterator[str]:
         yield f"`state.{name}` is gone"
 
 
+def _of_facts(old: Contract, new: Contract) -> Iterator[str]:
+    """What a host must supply is no rule, so that the comparison takes it as supplied, of the new version's type."""
+    before = {fact.name: fact for fact in old.session}
+    for fact in new.session:
+        known = before.pop(fact.name, None)
+        if known is None:
+            yield f"`session.{fact.name}` is demanded now: a host that does not supply it is denied everything"
+        elif known != fact:
+            yield f"`session.{fact.name}` is of another type: what it may be is compared as the new version says"
+    for name in before:
+        yield f"`session.{name}` is not demanded any more: calls without it were denied, and are not now"
+
+
 def _of_tool(old: Tool, new: Tool) -> Iterator[str]:
     if old.run != new.run:
         yield f"what `{new.name}` runs, or is granted, is another: compare its `run`"
     if old.then != new.then or old.on_success != new.on_success:
         yield f"what a call of `{new.name}` does to the state is another"
+    if old.returns != new.returns:
+        yield f"`{new.name}` returns other fields, or leaves other labels: origins are compared as the same ones"
     if old.changes != new.changes:
         yield f"`{new.name}` has other rules for the changes that it makes"
     if old.after != new.after:

@@ -10,16 +10,15 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import Final, assert_never
 
-from sandbox.call import Call, Decision, Rejected
+from sandbox.call import Decision
 from sandbox.canonical import show_state
 from sandbox.decide import EnginePair, Evaluator
 from sandbox.engines import SolverWorker
 from sandbox.holders import Shelf, holders_of
 from sandbox.ir import Contract, Json, Newly, Property, Variable
 from sandbox.machine import StateValue, StoredState, effective, is_map, is_window, tick
-from sandbox.parse import parse_call
 from sandbox.prove.beside import beside, prefix_of
-from sandbox.prove.replay import Differs, Play, listed, permitted, raw_of, replay, shown_state, told_move
+from sandbox.prove.replay import Differs, Play, call_of, listed, permitted, replay, shown_state, told_move
 from sandbox.prove.verdicts import Beside, Move, Moves, Replayed
 from sandbox.session import read_session
 from sandbox.step import take_step
@@ -102,7 +101,7 @@ def _by_rules(decision: Decision) -> bool:
 
 
 def _decided(spec: _Spec, move: Move) -> Decision:
-    call: Call | Rejected = parse_call(raw_of(move), spec.contract)
+    call = call_of(move, spec.contract)
     session = read_session(spec.contract, move.session)
     stored = spec.play.shelf.view(holders_of(spec.contract, session))
     return take_step(spec.engines, spec.contract, stored, call, move.now_ms, session=session).decision

@@ -20,8 +20,8 @@ from sandbox.prove.findings import RULES_ONLY, Finding, GaveUp, Holds, Shown
 from sandbox.prove.horn import met_condition
 from sandbox.prove.induction import grounded
 from sandbox.prove.keys import keys_in
-from sandbox.prove.mentions import variables_in
-from sandbox.prove.models import Symbolic, is_true, number, shrunk
+from sandbox.prove.mentions import origins_in, variables_in
+from sandbox.prove.models import Symbolic, is_true, ladders, number, shrunk
 from sandbox.prove.obligations import Case, Ground, Query, call_symbols, cases, meets
 from sandbox.prove.sequence import END_MS, START_MS
 from sandbox.prove.solve import Answer, Desk, Model, Open, Sat, Unsat
@@ -100,11 +100,14 @@ def _strengthened(ground: Ground, desk: Desk, targets: tuple[CallTarget, ...]) -
 
 
 def _note(contract: Contract, subject: Property, specs: Beside) -> str:
-    """`rules_only` where another spec keeps something of its own that may be full, and then denies for want of room."""
+    """`rules_only` where another spec may deny for want of room, or of a fact that only that one demands."""
+    if subject.newly:
+        return ""
+    demanded = {fact.name for each in subject.ceilings for fact in each.session} - {f.name for f in contract.session}
     own = {variable.name for variable in contract.variables}
     kept = (each for each in specs.machine.variables if each.name not in own)
     full = any(isinstance(each.sort, SetSort | MapSort) or is_window(each) for each in kept)
-    return RULES_ONLY if full and not subject.newly else ""
+    return RULES_ONLY if full or demanded else ""
 
 
 def _shown_for(specs: Beside, subject: Property, holds: Holds) -> Finding:
@@ -137,8 +140,8 @@ def _elsewhere(
         alike = (*_alike(contract, subject, ground.contract, call.env.state), now >= START_MS, now <= END_MS)
         model = desk.search(Query(query.label, (*query.terms, *alike), strings=query.strings))
         if isinstance(model, Model):
-            model = shrunk(desk, query.label, model, (call,), ((now == START_MS,),))
-            move = move_of(ground, model, call, now)
+            model = shrunk(desk, query.label, model, (((now == START_MS,),), *ladders((call,))))
+            move = move_of(ground, model, call, now, origins_in(target.condition))
             keys = keys_in((*query.terms, *alike))
             start = {v.name: _stored(model, v, call.env.state[v.name], keys) for v in ground.contract.variables}
             return Shown(Moves((move,), move.now_ms, start=start))

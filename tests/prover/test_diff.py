@@ -155,6 +155,40 @@ def test_the_same_spec_is_the_same_without_a_question(tmp_path: Path, monkeypatc
     assert result.exit_code == 0
 
 
+LOOK = """\
+sandbox: 1
+name: look
+{}tools:
+  look:
+    args: {{x: {{type: string}}}}
+    {}rules: [{{id: all, allow: true}}]
+"""
+FACT = "session: {who: {type: string}}\n"
+LABELLED = "returns: {text: {origin: web}}\n    "
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "note"),
+    [
+        ((FACT, ""), ("", ""), "`session.who` is not demanded any more: calls without it were denied, and are not now"),
+        (("", ""), (FACT, ""), "`session.who` is demanded now: a host that does not supply it is denied everything"),
+        ((FACT, ""), (FACT.replace("string", "int"), ""), "`session.who` is of another type: what it may be is compared as the new version says"),
+        (("", ""), ("", LABELLED), "`look` returns other fields, or leaves other labels: origins are compared as the same ones"),
+    ],
+)  # fmt: skip
+def test_what_no_rule_says_is_told(tmp_path: Path, old: tuple[str, str], new: tuple[str, str], note: str) -> None:
+    assert compared(tmp_path, LOOK.format(*new), LOOK.format(*old)).notes == (note,)
+
+
+def test_an_origin_that_is_not_asked_for_any_more_is_shown(tmp_path: Path) -> None:
+    asking = LOOK.format("", "").replace("allow: true", "allow: \"'user' in origin(args.x)\"")
+    result = compared(tmp_path, LOOK.format("", ""), asking)
+    assert found(result) == {"look": "allowed"}
+    (witness,) = [a.witness for a in result.tools[0].answers if a.witness is not None]
+    assert "user" not in witness.moves.calls[-1].origins["x"]
+    assert compared(tmp_path, asking, asking).tools[0].change == "same"
+
+
 ADDED = """\
   send:
     rules: [{id: all, ask: true}]

@@ -175,6 +175,23 @@ def test_a_ceiling_that_may_be_full_is_noted(tmp_path: Path) -> None:
     assert only(files(tmp_path, ceiling=kept)).verdict.note == "rules_only"
 
 
+def test_a_fact_that_only_the_ceiling_demands_is_noted(tmp_path: Path) -> None:
+    demanding = CEILING.replace("tools:", "session: {who: {type: string}}\ntools:")
+    assert only(files(tmp_path, ceiling=demanding)).verdict.note == "rules_only"
+
+
+def test_origins_are_compared_and_shown(tmp_path: Path) -> None:
+    strict = "{id: told, ask: \"!('user' in origin(args.to))\"}"
+    ceiling = CEILING.replace("rules:\n      - {id: over", f"rules:\n      - {strict}\n      - {{id: over")
+    report = only(files(tmp_path, ceiling=ceiling))
+    assert isinstance(report.verdict, Refuted), report.verdict
+    shown = report.verdict.counterexample
+    assert "user" not in shown.moves.calls[-1].origins["to"]
+    assert shown.beside[0].decision.rule == "told"
+    both = TEAM.replace("rules:\n", f"rules:\n      - {strict}\n")
+    assert isinstance(only(files(tmp_path, both, ceiling)).verdict, Proved)
+
+
 def test_a_spec_without_tools_is_within_anything(tmp_path: Path) -> None:
     assert isinstance(only(files(tmp_path, "sandbox: 1\nname: team\ntools: {}\n")).verdict, Proved)
 
