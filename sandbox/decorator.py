@@ -13,7 +13,7 @@ from __future__ import annotations
 import dis
 import inspect
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -45,13 +45,13 @@ _NAMED: Final = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYW
 def sandboxed(
     gate: Gate | SpecPaths, *, tool: str | None = None, session: SessionSource = None
 ) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """Make the decorated function (sync or async) a call of `tool` through the gate; by default the tool of its name.
+    """Make the decorated function (sync, async, a generator) a call of `tool`, by default the one of its name.
 
     Given a path (or several), the specs are loaded now and their gate opened at the first call. `session` has the
     session's facts, or returns them at the time of a call.
 
     Raises UsageError at decoration: no such tool, parameters that are not the spec's arguments, a body that would
-    never run, a generator; and SpecError for a wrong spec.
+    never run, a generator that is no host tool; and SpecError for a wrong spec.
     """
     policy = gate.policy if isinstance(gate, Gate) else load_policy(gate)
     opener = _Opener(gate)
@@ -63,8 +63,7 @@ def sandboxed(
         if declared.run is not None and isinstance(declared.run.what, RunHost):
             opener.attach(declared.name, function)
         call = _Maker(declared.name, signature, session)
-        front = _async_front if inspect.iscoroutinefunction(function) else _front
-        return cast("Callable[P, R]", _dressed(front(opener, call), function, signature))
+        return cast("Callable[P, R]", _dressed(_front_for(function)(opener, call), function, signature))
 
     return decorate
 
@@ -107,6 +106,14 @@ class _Maker:
         return raw_call(self.tool, self.signature.bind(*args, **kwargs).arguments), current(self.session)
 
 
+def _front_for(function: Callable[..., object]) -> Callable[[_Opener, _Maker], Callable[..., object]]:
+    if inspect.iscoroutinefunction(function):
+        return _async_front
+    if inspect.isasyncgenfunction(function):
+        return _async_items_front
+    return _items_front if inspect.isgeneratorfunction(function) else _front
+
+
 def _front(opener: _Opener, make: _Maker) -> Callable[..., object]:
     def call(*args: object, **kwargs: object) -> object:
         return opener.gate().call(*make(args, kwargs)).value
@@ -117,6 +124,33 @@ def _front(opener: _Opener, make: _Maker) -> Callable[..., object]:
 def _async_front(opener: _Opener, make: _Maker) -> Callable[..., object]:
     async def call(*args: object, **kwargs: object) -> object:
         return (await opener.gate().acall(*make(args, kwargs))).value
+
+    return call
+
+
+def _items_front(opener: _Opener, make: _Maker) -> Callable[..., object]:
+    """Of a generator: one call, made when its first item is asked for, whose items are yielded once it has ended."""
+
+    def call(*args: object, **kwargs: object) -> object:
+        made = make(args, kwargs)
+
+        def items() -> Iterator[object]:
+            yield from cast("list[object]", opener.gate().call(*made).value)
+
+        return items()
+
+    return call
+
+
+def _async_items_front(opener: _Opener, make: _Maker) -> Callable[..., object]:
+    def call(*args: object, **kwargs: object) -> object:
+        made = make(args, kwargs)
+
+        async def items() -> AsyncIterator[object]:
+            for item in cast("list[object]", (await opener.gate().acall(*made)).value):
+                yield item
+
+        return items()
 
     return call
 
@@ -161,8 +195,9 @@ def _checked_signature(function: Callable[..., object], tool: Tool) -> inspect.S
     if not isinstance(function, FunctionType):
         message = f"`@sandboxed` decorates plain functions, not `{type(function).__name__}`"
         raise UsageError(message)
-    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
-        message = f"`{function.__name__}` is a generator; a tool returns one result"
+    on_host = tool.run is not None and isinstance(tool.run.what, RunHost)
+    if (inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function)) and not on_host:
+        message = f"`{function.__name__}` is a generator; a tool that runs in a container returns one result"
         raise UsageError(message)
     signature = inspect.signature(function)
     for parameter in signature.parameters.values():

@@ -7,13 +7,14 @@ stopped: Python has no way to end a thread.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import inspect
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from pathlib import Path
-from typing import TypeAlias
+from typing import Never, TypeAlias
 
 from sandbox import ir
 from sandbox.call import Outcome, Permit
@@ -68,8 +69,12 @@ class HostRunner:
         started = time.monotonic_ns()
         try:
             answer = function(**python_arguments(permit.call, tool))
-            if inspect.isawaitable(answer):
-                answer = asyncio.run(_awaited(answer))
+            if inspect.isawaitable(answer) or inspect.isasyncgen(answer):
+                answer = asyncio.run(_awaited(answer, _items_within(limit)))
+            if inspect.isgenerator(answer):
+                answer = _taken(answer, _items_within(limit))
+        except TooManyError as error:
+            return _ended(started, "error", "limit.result", str(error))
         except Exception as error:  # noqa: BLE001  # the tool's own failure, whatever it is, is an outcome
             return _ended(started, "error", "tool.error", one_line(f"{type(error).__name__}: {error}"))
         try:
@@ -86,8 +91,44 @@ class HostRunner:
         return function
 
 
-async def _awaited(answer: object) -> object:
-    return await answer if inspect.isawaitable(answer) else answer
+class TooManyError(Exception):
+    """A generator yields more than can be a result. The message is one line."""
+
+
+def _items_within(limit: int) -> int:
+    """How many items a list of so many bytes can have, each a digit and a comma."""
+    return limit // 2
+
+
+async def _awaited(answer: object, most: int) -> object:
+    if inspect.isawaitable(answer):
+        answer = await answer
+    if not inspect.isasyncgen(answer):
+        return answer
+    items: list[object] = []
+    try:
+        async for item in answer:
+            items.append(item)
+            _check_count(items, most)
+    finally:
+        await answer.aclose()
+    return items
+
+
+def _taken(answer: Generator[object, Never, object], most: int) -> list[object]:
+    """All that a generator yields: it runs to its end here, within the call, or is closed at the limit."""
+    items: list[object] = []
+    with contextlib.closing(answer):
+        for item in answer:
+            items.append(item)
+            _check_count(items, most)
+    return items
+
+
+def _check_count(items: list[object], most: int) -> None:
+    if len(items) > most:
+        message = f"the generator yields more than {most:,} items, which is more than `output` allows"
+        raise TooManyError(message)
 
 
 def _as_json(answer: object, limit: int) -> Json:
