@@ -54,7 +54,7 @@ def own_engine(*options: str, runtimes: dict[str, object] | None = None) -> Iter
     finally:
         daemon.terminate()
         daemon.wait(START_S)
-        _forget(folder)
+        forget(folder)
 
 
 def gvisor_engine() -> contextlib.AbstractContextManager[OwnEngine]:
@@ -75,6 +75,14 @@ def _connected(daemon: subprocess.Popen[bytes], url: str, folder: Path) -> docke
     pytest.fail(f"no engine of our own started: {tail}")
 
 
+def await_socket(place: Path) -> None:
+    """Returns when somebody answers there."""
+    deadline = time.monotonic() + START_S
+    while not _listens(place):
+        assert time.monotonic() < deadline, f"nobody answers at {place}"
+        time.sleep(0.05)
+
+
 def _listens(place: Path) -> bool:
     """Whether somebody answers: the client library does not close a socket on which nobody does."""
     with socket.socket(socket.AF_UNIX) as connection:
@@ -88,7 +96,7 @@ def _load_image(client: docker.APIClient) -> None:
             assert "error" not in part, part
 
 
-def _forget(folder: Path) -> None:
+def forget(folder: Path) -> None:
     """What a daemon that was stopped leaves mounted, and its folder."""
     mounted = [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines() if f" {folder}/" in line]
     for place in sorted(mounted, reverse=True):

@@ -56,7 +56,7 @@ def examine() -> tuple[Finding, ...]:
     try:
         engine = Engine.connect()
     except EnvironmentLacking as error:
-        return (kernel, Finding("engine", ok=False, found="none answers", remedy=str(error)), _builder())
+        return (kernel, Finding("engine", ok=False, found="none that can be used", remedy=str(error)), _builder())
     try:
         return (kernel, *_engine_findings(engine), _image(engine), _builder())
     finally:

@@ -13,7 +13,7 @@ import select
 import socket
 import struct
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
@@ -53,6 +53,9 @@ _ANSWER_LIMIT: Final = 16 * 1024
 
 _CONFLICT: Final = 409
 """The engine's answer where a removal is under way already."""
+
+PODMAN: Final = "Podman Engine"
+"""What Podman calls itself among the components of its version."""
 
 _REMAPPED: Final = re.compile(r"/(\d+)\.(\d+)/?$")
 
@@ -178,7 +181,7 @@ class Engine:
         try:
             _knock(path)
             client = docker.APIClient(base_url=url, version="auto", timeout=CONNECT_TIMEOUT_S)
-            info = client.info()
+            info, components = client.info(), client.version().get("Components") or ()
         except (DockerException, OSError) as error:
             raise EnvironmentLacking(HOW_TO_GET, "environment.engine") from error
         if info.get("CgroupDriver") in {None, "", "none"}:
@@ -186,6 +189,7 @@ class Engine:
             message = "the engine has no cgroup driver, so it would ignore every limit; run dockerd as root"
             raise EnvironmentLacking(message, "environment.engine")
         try:
+            _refuse_podman(components)
             first_ids = _first_ids(info)
         except EnvironmentLacking:
             client.close()
@@ -300,6 +304,16 @@ class Engine:
         with _engine_errors("list containers"):
             found = self.client.containers(all=True, filters={"label": [label]})
             return tuple((str(item["Id"]), dict(item["Labels"])) for item in found)
+
+
+def _refuse_podman(components: Sequence[Mapping[str, Json]]) -> None:
+    """Its API in the engine's words leaves out some of what is asked for, and tells of the rest in other words."""
+    if any(each.get("Name") == PODMAN for each in components):
+        message = (
+            "the engine is Podman, whose API cannot be asked for a container without scratch space of its own; "
+            "use dockerd, and unset DOCKER_HOST (docs/isolation.md)"
+        )
+        raise EnvironmentLacking(message, "environment.engine")
 
 
 def _first_ids(info: Mapping[str, Json]) -> tuple[int, int]:

@@ -247,6 +247,12 @@ def test_an_engine_that_lies_about_its_groups_is_not_used(socket: Between) -> No
         Engine.connect()
 
 
+def test_an_engine_that_is_podman_is_not_used(socket: Between) -> None:
+    socket.fault = Fault("lying", r"^GET \S*/version", changed(Components=[{"Name": "Podman Engine"}]))
+    with pytest.raises(EnvironmentLacking, match="the engine is Podman"):
+        Engine.connect()
+
+
 @pytest.mark.parametrize("kind", ["refused", "error", "half", "gone"])
 @pytest.mark.parametrize("pattern", [r"^GET \S*/version", r"^GET \S*/info"], ids=["version", "info"])
 def test_an_engine_that_does_not_answer_is_lacking(pattern: str, kind: Kind, socket: Between) -> None:
