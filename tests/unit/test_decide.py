@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
+import threading
 from collections.abc import Iterator, Mapping
 
 import pytest
@@ -167,6 +169,25 @@ def test_a_solver_that_hangs_is_killed_at_its_deadline_and_the_next_check_has_a_
         assert child.poll() is not None
     with SolverWorker(CONTRACT) as worker:
         assert judged(EnginePair(Evaluator(CONTRACT), worker), call(amount=1)).decision.verdict == "allow"
+
+
+def test_two_threads_ask_the_solver_one_after_the_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    together = threading.Barrier(2)
+    met: list[int] = []
+
+    def asked(_worker: SolverWorker, _question: object) -> Confirmation:
+        with contextlib.suppress(threading.BrokenBarrierError):
+            met.append(together.wait(timeout=0.2))
+        return Confirmation("allow", "", "")
+
+    monkeypatch.setattr(SolverWorker, "_ask", asked)
+    worker, claim = SolverWorker(CONTRACT), Claim("allow", "", (), {})
+    threads = [threading.Thread(target=worker.confirm, args=(call(amount=1), {"sent": 0}, {}, claim)) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert met == []
 
 
 def test_a_solver_that_dies_denies_once_and_is_started_again() -> None:

@@ -9,7 +9,9 @@ from typing import get_args
 from sandbox import ir
 
 ROOT = Path(__file__).resolve().parents[2]
-TABLE = (ROOT / "docs" / "semantics.md").read_text(encoding="utf-8").partition("## Operators")[2].partition("\n## ")[0]
+PAGE = (ROOT / "docs" / "semantics.md").read_text(encoding="utf-8")
+TABLE = PAGE.partition("## Operators")[2].partition("\n## ")[0]
+TRAPS = PAGE.partition("## Known traps")[2]
 ROWS = [re.split(r"\s*\|\s*", line.strip("|").strip()) for line in TABLE.splitlines() if line.startswith("| `")]
 
 
@@ -24,3 +26,11 @@ def test_every_row_has_both_meanings_and_a_test_that_exists() -> None:
         assert closure.strip(), operator
         assert term.strip(), operator
         assert held.strip("` ") in there, (operator, held)
+
+
+def test_every_known_trap_has_a_guard_and_a_test_that_exists() -> None:
+    tests = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "tests").rglob("test_*.py"))
+    there = set(re.findall(r"^def (test_\w+)", tests, re.MULTILINE))
+    rows = [line.strip("| ").split(" | ") for line in TRAPS.splitlines()[1:] if line.startswith("| ")][1:]
+    assert [row for row in rows if len(row) != 3 or row[2].strip("` ") not in there] == []
+    assert len(rows) == 20
