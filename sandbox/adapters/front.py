@@ -48,8 +48,8 @@ class Front:
         Raises EnvironmentLacking and Fault: they are the operator's matter and not the model's.
         """
         raw, session = self.__raw(arguments), current(self.__session)
-        if answered is not None and answered.refused_by:
-            return _turned_down(answered)
+        if answered is not None and (turned := _turned_down(answered, session)) is not None:
+            return turned
         given = None if answered is None else answered.given()
         try:
             return done(self.__gate.call(raw, session, given=given).outcome)
@@ -59,8 +59,8 @@ class Front:
     async def acall(self, arguments: Arguments, answered: Answered | None = None) -> Answer:
         """As `call`, in a thread; a run that is cancelled meanwhile still settles and is recorded."""
         raw, session = self.__raw(arguments), current(self.__session)
-        if answered is not None and answered.refused_by:
-            return _turned_down(answered)
+        if answered is not None and (turned := _turned_down(answered, session)) is not None:
+            return turned
         given = None if answered is None else answered.given()
         try:
             return done((await self.__gate.acall(raw, session, given=given)).outcome)
@@ -69,8 +69,9 @@ class Front:
 
     def ticket(self, arguments: Arguments) -> Ticket | None:
         """The ticket of a call that, as things stand, waits for a person; None for any other. Runs nothing."""
-        decision = self.__gate.decide(self.__raw(arguments), current(self.__session))
-        return new_ticket(decision, wall_clock()) if decision.verdict == "ask" else None
+        session = current(self.__session)
+        decision = self.__gate.decide(self.__raw(arguments), session)
+        return new_ticket(decision, wall_clock(), _principal(session)) if decision.verdict == "ask" else None
 
     def __raw(self, arguments: Arguments) -> Raw:
         """The raw call. The arguments' text is not read here: the gate's parser refuses what is more than they."""
@@ -87,7 +88,7 @@ class Front:
                 hints = self.__gate.nearest(raw, session) if error.decision.call is not None else ()
                 return refused(error.decision, hints, self.__tool)
             case ApprovalNeeded():
-                return waiting(error.decision, new_ticket(error.decision, wall_clock()))
+                return waiting(error.decision, new_ticket(error.decision, wall_clock(), _principal(session)))
             case ToolError():
                 return failed(error)
 
@@ -102,8 +103,19 @@ class Front:
         raise TypeError(message)
 
 
-def _turned_down(answered: Answered) -> Answer:
-    return Answer("denied", f"denied (approval.refused): refused by {answered.refused_by}. It did not run.")
+def _turned_down(answered: Answered, session: Session) -> Answer | None:
+    """The refusal of a call that people refused, or approved for somebody else; None where they approved this one."""
+    if answered.refused_by:
+        return Answer("denied", f"denied (approval.refused): refused by {answered.refused_by}. It did not run.")
+    if answered.ticket.principal != _principal(session):
+        said = "what was approved is the same call of another principal's; ask people anew"
+        return Answer("denied", f"denied (approval.refused): {said}. It did not run.")
+    return None
+
+
+def _principal(session: Session) -> str:
+    """Whose call it is, as the host says; '' where it does not."""
+    return str(session.get("principal", ""))
 
 
 def fronts(gate: Gate, session: SessionSource = None) -> tuple[Front, ...]:

@@ -16,7 +16,18 @@ from sandbox.call import Decision
 from sandbox.errors import UsageError
 from sandbox.ir import Json
 
-_FIELDS: Final = ("request", "tool", "call", "digest", "rule", "reason", "needed", "expires_at_ms", "origins")
+_FIELDS: Final = (
+    "request",
+    "tool",
+    "call",
+    "digest",
+    "rule",
+    "reason",
+    "needed",
+    "expires_at_ms",
+    "origins",
+    "principal",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +36,7 @@ class Ticket:
 
     `request` tells this question from every other, `needed` is how many different people have to agree, until
     `expires_at_ms` (Unix milliseconds). `origins` are the labels of each argument of which a rule asks any.
+    `principal` is whose call it is, '' where the host does not say.
     """
 
     request: str
@@ -36,6 +48,7 @@ class Ticket:
     needed: int
     expires_at_ms: int
     origins: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    principal: str = ""
 
     def to_json(self) -> dict[str, Json]:
         """The ticket as JSON, for whatever stores the paused run."""
@@ -61,7 +74,7 @@ class Answered:
         return Given(ticket.request, approvals, {name: frozenset(labels) for name, labels in ticket.origins.items()})
 
 
-def new_ticket(decision: Decision, now_ms: int) -> Ticket:
+def new_ticket(decision: Decision, now_ms: int, principal: str = "") -> Ticket:
     """A ticket for a call that `Gate.call` said waits for a person."""
     if decision.call is None:
         message = "what could not be read as a call waits for nobody"
@@ -76,6 +89,7 @@ def new_ticket(decision: Decision, now_ms: int) -> Ticket:
         needed=decision.approvers,
         expires_at_ms=now_ms + decision.expires_ms,
         origins=decision.call.told_origins(),
+        principal=principal,
     )
 
 
@@ -109,9 +123,10 @@ def read_ticket(value: object) -> Ticket:
                 "needed": int() as needed,
                 "expires_at_ms": int() as expires,
                 "origins": Mapping() as origins,
+                "principal": str() as principal,
             } if request and all(map(_is_labelled, origins.items())):
                 told = {name: tuple(labels) for name, labels in origins.items()}
-                return Ticket(request, tool, call, digest, rule, reason, needed, expires, told)
+                return Ticket(request, tool, call, digest, rule, reason, needed, expires, told, principal)
     message = "this is no ticket of a paused call"
     raise UsageError(message)
 

@@ -152,6 +152,25 @@ def test_a_waiting_call_has_a_ticket_that_another_process_can_answer(tmp_path: P
     assert kinds(tmp_path).count("intent") == 1
 
 
+@pytest.mark.parametrize("other", [{"principal": "bob"}, {"principal": ""}, {"principal": "Ann"}, {}])
+def test_what_was_approved_for_one_principal_is_no_approval_for_another(
+    tmp_path: Path, runner: SpyRunner, other: dict[str, object]
+) -> None:
+    raw = json.dumps(payment(STRANGER)["args"])
+    with open_gate(tmp_path, runner=runner) as gate:
+        (front,) = fronts(gate, {"principal": "ann", "id": "first"})
+        ticket = read_ticket(json.loads(json.dumps(front.call(raw).ticket.to_json())))
+        assert (ticket.principal, front.ticket(raw).principal) == ("ann", "ann")
+        answer = read_answer(ticket.answer(approved_by=["eve"]))
+        (stranger,) = fronts(gate, other)
+        assert "of another principal's" in stranger.call(raw, answer).text
+        assert asyncio.run(stranger.acall(raw, answer)).status == "denied"
+        assert runner.permits == []
+        (resumed,) = fronts(gate, {"principal": "ann", "id": "after a restart"})
+        assert resumed.call(raw, answer).status == "ok"
+    assert len(runner.permits) == 1
+
+
 def ticket_of(front: Front) -> dict[str, object]:
     return front.call(payment(STRANGER)["args"]).ticket.to_json()
 
@@ -168,6 +187,7 @@ def ticket_of(front: Front) -> dict[str, object]:
         {"approved_by": ["ann"], "digest": 1},
         {"approved_by": ["ann"], "request": ""},
         {"approved_by": ["ann"], "expires_at_ms": "9"},
+        {"approved_by": ["ann"], "principal": None},
     ],
 )
 def test_nothing_odd_counts_as_a_yes(front: Front, change: dict[str, object]) -> None:
