@@ -38,6 +38,9 @@ TWINS = {
 EQUIVALENT: dict[tuple[str, str, str], str] = {
     ("evaluate", "truncated", "Compare"): "at 0 both branches are 0",
     ("evaluate", "truncated", "Constant"): "at 0 both branches are 0, so `>= 1` divides alike",
+    ("evaluate", "compared", "Compare"): "no choice is found then, and the long way means the same",
+    ("evaluate", "every_element", "Constant"): "the choice is not of the element then; the long way means the same",
+    ("evaluate", "some_element", "Constant"): "the choice is not of the element then; the long way means the same",
     ("encode", "truncated", "Compare"): "at 0 both branches are 0",
     ("encode", "truncated", "Constant"): "at 0 both branches are 0, so `>= 1` divides alike",
 }

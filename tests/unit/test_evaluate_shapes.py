@@ -10,11 +10,13 @@ from itertools import product
 
 import pytest
 
-from sandbox.evaluate import Env, truth
+from sandbox.evaluate import Env, evaluate, truth
 from sandbox.ir import (
+    Add,
     All,
     And,
     Arg,
+    BoolSort,
     Bound,
     Const,
     Contains,
@@ -33,6 +35,7 @@ from sandbox.ir import (
     Size,
     StartsWith,
     StringSort,
+    Sub,
 )
 
 S, N = StringSort(), IntSort()
@@ -106,3 +109,30 @@ def test_what_is_said_of_something_else_than_the_element_is_not_taken_for_it(qua
         alone = truth(shape(other))
         for word, items in product(WORDS, [("a",), ("b", "ab"), ("", "A", "aba")]):
             assert holds(Env({"xs": items, "s": word}, {})) == alone(Env({"s": word}, {}))
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_connectives_are_all_and_any(count: int) -> None:
+    facts = [Arg(f"b{at}", BoolSort()) for at in range(count)]
+    every, some = truth(And(tuple(facts))), truth(Or(tuple(facts)))
+    for values in product([False, True], repeat=count):
+        env = Env({fact.name: value for fact, value in zip(facts, values, strict=True)}, {})
+        assert (every(env), some(env)) == (all(values), any(values))
+
+
+def test_a_choice_is_taken_for_one_only_where_all_of_it_asks_the_same() -> None:
+    s, other = Arg("s", S), Arg("t", S)
+    of_both = truth(Or((Eq(s, const("a")), Eq(other, const("b")))))
+    of_kinds = truth(Or((Eq(s, const("a")), EndsWith(s, const("b")))))
+    of_one = truth(Or((Eq(hidden(s), const("a")), Eq(hidden(s), const("b")))))
+    for word, second in product(WORDS, repeat=2):
+        env = Env({"s": word, "t": second}, {})
+        assert of_both(env) == (word == "a" or second == "b")
+        assert of_kinds(env) == (word == "a" or word.endswith("b"))
+        assert of_one(env) == (word in {"a", "b"})
+
+
+def test_numbers_are_added_and_taken_off_beside_constants() -> None:
+    n, three = Arg("n", N), Const(3, N)
+    env = Env({"n": 5}, {})
+    assert [evaluate(expr)(env) for expr in (Add(n, three), Sub(n, three), Sub(three, n), Add(n, n))] == [8, 2, -2, 10]
