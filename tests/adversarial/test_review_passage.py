@@ -12,7 +12,6 @@ from langchain_core.tools import StructuredTool
 from sandbox.adapters.langchain import wrap
 from sandbox.call import Outcome, Permit
 from sandbox.errors import Fault
-from sandbox.gate import _Said
 
 PAY = b'{"tool": "pay", "args": {"recipient": "%s", "amount": 900}}' % RECIPIENT.encode()
 MIMIC = """\
@@ -35,7 +34,7 @@ def test_a_permit_that_is_presented_again_gives_nothing_back(tmp_path: Path) -> 
 
     def again(permit: Permit) -> Outcome:
         decision = gate.decide(PAY)
-        way = gate._prepare(permit.call, _Said("", {}))
+        way = gate._prepare(permit.call, gate._said(None))
         with pytest.raises(Fault) as caught:
             gate._passage.take(way, decision, permit)
         codes.append(caught.value.reason_code)
