@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -168,3 +169,49 @@ def test_the_permits_of_two_clients_say_that_they_are_two(gate: Gate) -> None:
     for _ in range(2):
         all_.answer(begun(all_), asked(call("echo", text="a")))
     assert len({permit.session_digest for permit in permits}) == 2
+
+
+CEILING = """\
+sandbox: 1
+name: company
+session: {principal: {type: string}, id: {type: string}}
+state: {all: {type: int, initial: 0, scope: principal}}
+tools:
+  unlock:
+    args: {user: {type: string}, pin: {type: string, secret: true, max_size: 20}}
+    rules:
+      - {id: all, deny: state.all >= 3}
+      - {id: person, ask: args.user == 'bob'}
+      - {id: rest, allow: true}
+    then: {all: state.all + 1}
+"""
+DESK = (
+    CEILING.replace("name: company", "name: desk\nextends: company.yaml\nserver: {}")
+    .replace("all: {type: int, initial: 0, scope: principal}", "own: {type: int, initial: 0, scope: session}")
+    .replace("all: state.all", "own: state.own")
+    .replace("id: all, deny: state.all >= 3", "id: own, deny: state.own >= 2")
+)
+PIN = "a-marked-secret"
+
+
+def test_two_clients_at_once_share_the_ceiling_and_nobody_is_told_a_secret(tmp_path: Path) -> None:
+    spec_file(tmp_path, CEILING, "company.yaml")
+    forward, told = CurrentServer(), []
+    with Gate.open(spec_file(tmp_path, DESK, "desk.yaml"), runner=SpyRunner(), server=forward) as opened:
+        all_ = Sessions(opened, forward, lambda: Closed(lambda _: OK), session_facts(opened.policy, ANN))
+        names = [begun(all_), begun(all_)]
+
+        def unlock(name: str, user: str = "ann", pin: str = PIN) -> None:
+            told.append((name, code(all_.answer(name, asked(call("unlock", user=user, pin=pin))))))
+
+        threads = [threading.Thread(target=unlock, args=(name,)) for name in names * 4]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        unlock(begun(all_), user="bob")
+        unlock(begun(all_), pin=PIN * 2)
+    done = [sum(text == "done" for client, text in told if client == name) for name in names]
+    assert (sum(done), max(done)) == (3, 2)
+    assert not any(PIN in text for _, text in told)
+    assert not [path for path in tmp_path.rglob("*") if path.is_file() and PIN.encode() in path.read_bytes()]
