@@ -41,6 +41,8 @@ EQUIVALENT: dict[tuple[str, str, str], str] = {
     ("evaluate", "compared", "Compare"): "no choice is found then, and the long way means the same",
     ("evaluate", "every_element", "Constant"): "the choice is not of the element then; the long way means the same",
     ("evaluate", "some_element", "Constant"): "the choice is not of the element then; the long way means the same",
+    ("encode", "choice", "BoolOp"): "both branches have one sort: two sets, two maps, or neither of them any",
+    ("encode", "plain", "Constant"): "it stands where a value means nothing",
     ("encode", "truncated", "Compare"): "at 0 both branches are 0",
     ("encode", "truncated", "Constant"): "at 0 both branches are 0, so `>= 1` divides alike",
 }
