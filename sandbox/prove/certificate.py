@@ -156,7 +156,7 @@ esac
 cd "$(dirname "$0")" || exit 4
 seconds=${TIMEOUT:-60}
 case $(basename "$solver") in
-    cvc5*) ask() { "$solver" --strings-exp --tlimit="${seconds}000" "$1"; } ;;
+    cvc5*) ask() { "$solver" --strings-exp --arrays-exp --tlimit="${seconds}000" "$1"; } ;;
     *) ask() { "$solver" -T:"$seconds" "$1"; } ;;
 esac
 agreed=0 wrong=0 open=0

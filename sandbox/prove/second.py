@@ -15,6 +15,7 @@ def second_opinion(script: str, timeout_ms: int) -> Opinion:
 
     solver = cvc5.Solver(cvc5.TermManager())
     solver.setOption("tlimit-per", str(max(1, timeout_ms)))
+    solver.setOption("arrays-exp", "true")  # else it refuses maps and sets that begin as one value
     parser = cvc5.InputParser(solver)
     parser.setStringInput(cvc5.InputLanguage.SMT_LIB_2_6, script, "query")
     symbols = parser.getSymbolManager()
