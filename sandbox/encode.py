@@ -682,7 +682,10 @@ def state_domain(contract: Contract, env: Environment) -> tuple[z3.BoolRef, ...]
 
 
 def inhabits(term: Term, type_: ArgType, ctx: z3.Context) -> list[z3.BoolRef]:
-    """The conditions under which a term is a canonical value of an argument type."""
+    """The conditions under which a term is a canonical value of an argument type.
+
+    A URL may lack `is_ip` and `is_private`, which every host has: nothing is said of them then.
+    """
     if isinstance(term, ListTerm):
         return list_inhabits(term, type_, ctx)
     if isinstance(term, RecordTerm):
@@ -796,8 +799,10 @@ def record_inhabits(term: RecordTerm, type_: ArgType, ctx: z3.Context) -> list[z
                 z3.InRe(single(term.parts[name]), to_z3(pattern, mode="full", ctx=ctx))
                 for name, pattern in SHAPES.items()
             ]
-            host, is_ip, private = (single(term.parts[name]) for name in ("host", "is_ip", "is_private"))
             port = in_range(single(term.parts["port"]), 1, 65_535, ctx)
+            if "is_ip" not in term.parts:
+                return [named, *shaped, port]
+            host, is_ip, private = (single(term.parts[name]) for name in ("host", "is_ip", "is_private"))
             return [named, *shaped, port, *host_facts(host, is_ip, private, ctx)]
         case EmailType():
             return [

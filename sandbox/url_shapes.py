@@ -7,6 +7,7 @@ private, so that a proof holds either way.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from ipaddress import IPv4Network
 from typing import Final
 
@@ -37,8 +38,9 @@ def host_facts(host: z3.SeqRef, is_ip: z3.BoolRef, private: z3.BoolRef, ctx: z3.
     return is_ip == address, z3.Or(colon, private == z3.InRe(host, inner_hosts(ctx)))
 
 
+@lru_cache(maxsize=2)
 def inner_hosts(ctx: z3.Context) -> z3.ReRef:
-    """The names and IPv4 addresses that are private."""
+    """The names and IPv4 addresses that are private. Kept for the context: it is said of every URL of every query."""
     return z3.Union(inner_names(ctx), *(to_z3(_inside(network), mode="full", ctx=ctx) for network in INNER_V4))
 
 

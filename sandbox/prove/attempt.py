@@ -46,9 +46,9 @@ def attempt(contract: Contract, subject: Property, others: tuple[Expr, ...], des
         case "always":
             return attempt_always(grounded(ground, desk), subject, others, desk)
         case "never":
-            return attempt_never(grounded(replace(ground, invariants=others), desk), subject, desk)
+            return attempt_never(replace(ground, invariants=others), subject, desk)
         case "possible":
-            return attempt_possible(grounded(replace(ground, invariants=others), desk), subject, desk)
+            return attempt_possible(replace(ground, invariants=others), subject, desk)
         case "within":
             return attempt_within(contract, subject, others, desk)
 
@@ -88,7 +88,8 @@ def attempt_never(ground: Ground, subject: Property, desk: Desk) -> Finding:
     conditions = by_tool(ground.contract, subject)
     if all(isinstance(desk.prove(query), Unsat) for query in _each(obligations.typed, ground, subject)):
         return Holds(BY_TYPE)
-    match met(ground, desk, subject, conditions):
+    ground, found = met_in(ground, subject, conditions, desk)
+    match found:
         case Unmet():
             return Holds(_rules_only(ground, subject, desk))
         case Perhaps() as open_cases:
@@ -105,7 +106,8 @@ def attempt_possible(ground: Ground, subject: Property, desk: Desk) -> Finding:
     at_once = at_a_glance(ground, desk, targets_of(every, conditions))
     if at_once is not None:
         return Shown(at_once.moves)
-    match met(ground, desk, subject, conditions):
+    ground, found = met_in(ground, subject, conditions, desk)
+    match found:
         case Unmet():
             return Unreachable()
         case Perhaps() as open_cases:
@@ -113,6 +115,17 @@ def attempt_possible(ground: Ground, subject: Property, desk: Desk) -> Finding:
             if isinstance(stronger, Strengthened):
                 return Unreachable(stronger.texts)
             return search(ground, subject, open_cases, desk)
+
+
+def met_in(
+    ground: Ground, subject: Property, conditions: Mapping[str, Expr], desk: Desk
+) -> tuple[Ground, Unmet | Perhaps]:
+    """Whether the condition is excluded; what can be shown of windows is shown only where it is not without that."""
+    found = met(ground, desk, subject, conditions)
+    if isinstance(found, Unmet):
+        return ground, found
+    ground = grounded(ground, desk)
+    return ground, met(ground, desk, subject, conditions) if ground.growing else found
 
 
 def excluded(ground: Ground, subject: Property, open_cases: Perhaps, desk: Desk) -> Strengthened | NotStrengthened:

@@ -1,6 +1,7 @@
 """Command lines have two thousand places for words: those that nothing reads, and those that few calls fill, go away.
 
-What is said of a word that nothing reads can always be met, by the empty word, so leaving it out changes no answer.
+What is said of a word that nothing reads can always be met, by the empty word, so leaving it out changes no answer. So
+it is with what is said of a URL's address beside its host: every host has one answer to `is_ip` and `is_private`.
 """
 
 from __future__ import annotations
@@ -11,9 +12,11 @@ from typing import Final
 
 import z3
 
-from sandbox.encode import Environment, ListTerm, Term, single
-from sandbox.ir import ArgvType, ShellType, Tool
+from sandbox.encode import Environment, ListTerm, RecordTerm, Term, single
+from sandbox.ir import ArgvType, ShellType, Tool, UrlType
 from sandbox.regex import z3_string
+
+ADDRESS: Final = ("is_ip", "is_private")
 
 COMMANDS: Final = 3
 WORDS: Final = 5
@@ -21,12 +24,23 @@ WORDS: Final = 5
 
 
 def quiet(tool: Tool, env: Environment, terms: Iterable[z3.BoolRef]) -> Environment:
-    """The environment, for the domain alone, with the empty word in place of every word that the terms never read."""
+    """The environment, for the domain alone, with the empty word in place of every word that the terms never read.
+
+    And without `is_ip` and `is_private` of a URL, where the terms read neither.
+    """
     lines = [a.name for a in tool.arguments if isinstance(a.type, ArgvType | ShellType)]
-    if not lines:
+    urls = [a.name for a in tool.arguments if isinstance(a.type, UrlType)]
+    if not lines and not urls:
         return env
     read, empty = constants_in(terms), z3_string("", env.ctx)
-    return replace(env, args={**env.args, **{name: _quieted(env.args[name], read, empty) for name in lines}})
+    words = {name: _quieted(env.args[name], read, empty) for name in lines}
+    return replace(env, args={**env.args, **words, **{name: _unasked(env.args[name], read) for name in urls}})
+
+
+def _unasked(term: Term, read: frozenset[int]) -> Term:
+    if not isinstance(term, RecordTerm) or any(single(term.parts[name]).get_id() in read for name in ADDRESS):
+        return term
+    return replace(term, parts={name: part for name, part in term.parts.items() if name not in ADDRESS})
 
 
 def shortened(tool: Tool, env: Environment) -> Environment:

@@ -15,7 +15,7 @@ from sandbox.prove.stringwise import MANY, by_string
 from sandbox.regex import literal_re, to_z3, z3_string
 
 
-def strings(ctx: z3.Context, count: int = MANY) -> list[z3.SeqRef]:
+def strings(ctx: z3.Context, count: int = 8) -> list[z3.SeqRef]:
     return [z3.String(f"s{position}", ctx) for position in range(count)]
 
 
