@@ -56,6 +56,14 @@ def deep_factor(item: pytest.Item) -> int:
     return DEEP_FACTOR if own is None else own.args[0]
 
 
+@pytest.fixture(autouse=True)
+def children_untraced(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Processes that a `no_cover` test starts are not traced either."""
+    if request.node.get_closest_marker("no_cover") is not None:
+        monkeypatch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)
+        monkeypatch.delenv("COVERAGE_PROCESS_START", raising=False)
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
     """Ends a test that hangs, with the place where it waits."""

@@ -29,7 +29,7 @@ from sandbox.execute.pool import PoolRunner
 from sandbox.execute.reap import reap
 from sandbox.receipts import check_receipts
 
-pytestmark = pytest.mark.containers
+pytestmark = [pytest.mark.containers, pytest.mark.no_cover]
 
 SPEC = """\
 sandbox: 1

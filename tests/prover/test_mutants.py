@@ -18,8 +18,6 @@ from sandbox.prove.mutants import mutants
 from sandbox.prove.said import said
 from sandbox.prove.weaken import stronger, weaker
 
-pytestmark = pytest.mark.no_cover  # a search goes the same ways many times; others cover them
-
 SPEC = """\
 sandbox: 1
 name: pay

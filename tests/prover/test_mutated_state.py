@@ -19,6 +19,9 @@ from sandbox.prove.obligations import Case, Ground
 from sandbox.prove.scopes import Apart
 from sandbox.prove.verdicts import Verdict, name_of
 
+pytestmark = pytest.mark.no_cover  # it goes the prover's ways once more for each example; others cover them
+
+
 Patch = pytest.MonkeyPatch
 
 

@@ -15,6 +15,9 @@ from sandbox.compile import load_properties
 from sandbox.prove.replay import rfc3339
 from sandbox.prove.verdicts import Proved, Refuted, Verdict
 
+pytestmark = pytest.mark.no_cover  # it goes the prover's ways once more for each example; others cover them
+
+
 READABLE = 400
 """Characters that a person reads as one line."""
 

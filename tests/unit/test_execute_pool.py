@@ -43,6 +43,7 @@ class Stage(Engine):
         for name, value in {
             "version": "staged",
             "bodies": {},
+            "first_ids": (0, 0),
             "image_asked": [],
             "ends": {},
             "removed": [],
