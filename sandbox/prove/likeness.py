@@ -14,13 +14,10 @@ from sandbox.ir import (
     ArgType,
     Argument,
     ArgvType,
-    BoolType,
     Bound,
     Const,
     DecimalSort,
     DecimalType,
-    DurationType,
-    EmailType,
     EnumSort,
     EnumType,
     Eq,
@@ -29,6 +26,7 @@ from sandbox.ir import (
     HasField,
     IntSort,
     IntType,
+    ItemType,
     Le,
     ListType,
     Matches,
@@ -41,7 +39,6 @@ from sandbox.ir import (
     StringSort,
     StringType,
     TextType,
-    TimestampType,
     UrlType,
     item_sort_of,
     sort_of,
@@ -144,27 +141,12 @@ def _lists(one: ListType, other: ListType) -> Alike | Unlike:
     both = together(one.items, other.items)
     if isinstance(both, Unlike):
         return Unlike(f"has items each of which {both.reason}")
-    if not isinstance(both.type, _ITEMS):
+    if not isinstance(both.type, ItemType):
         return Unlike("has items that are no items")
     repeated = () if one.unique == other.unique else ("lists with repeated items",)
     unique = one.unique or other.unique
     sizes = min(one.min_size, other.min_size), max(one.max_size, other.max_size)
     return Alike(ListType(both.type, *sizes, unique), (*both.left_out, *repeated))
-
-
-_ITEMS = (
-    BoolType
-    | IntType
-    | DecimalType
-    | StringType
-    | EnumType
-    | PathType
-    | TimestampType
-    | DurationType
-    | UrlType
-    | EmailType
-    | RecordType
-)
 
 
 # --- when a spec accepts a value ---------------------------------------------------------------------

@@ -156,6 +156,7 @@ def serve() -> None:
     from sandbox.prove import attempt, recheck, worker  # noqa: PLC0415 - loaded once, for every child
 
     _ = attempt, recheck
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # were it ignored, as it is inherited, nothing could be reaped
     born: set[int] = set()
     with socket.socket(fileno=os.dup(sys.stdin.fileno())) as parent:
         try:

@@ -1,4 +1,4 @@
-"""Queries about very many strings, decided one string at a time: a shell line has two thousand places for words.
+"""Queries about several strings, decided one string at a time: a shell line has two thousand places for words.
 
 Where strings are met by predicates with constants only, each such atom becomes a free truth value. What is then
 unsatisfiable was so before. A solution is checked string by string: whether some text meets exactly the predicates

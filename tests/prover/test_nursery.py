@@ -76,6 +76,23 @@ def test_a_process_that_was_killed_is_started_anew() -> None:
     children.close()
 
 
+def test_what_becomes_of_children_is_told_though_whoever_started_the_prover_asked_not_to_be(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked_not = "import signal; signal.signal(signal.SIGCHLD, signal.SIG_IGN)"  # a started program inherits it
+    program = f"{asked_not}; import runpy; runpy.run_module('sandbox.prove.nursery', run_name='__main__')"
+    monkeypatch.setattr(nursery, "PROGRAM", ("-c", program))
+    children = Nursery()
+    first = children.child()
+    watched = os.dup(first.handle)
+    children.bury(first)
+    assert ended(watched)
+    second = children.child()
+    children.bury(second)
+    children.close()
+    os.close(watched)
+
+
 def test_a_process_that_dies_while_it_is_asked_has_proved_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(nursery, "PROGRAM", ("-c", "pass"))
     with Crew() as workers:

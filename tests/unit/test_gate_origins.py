@@ -607,3 +607,40 @@ def test_a_field_without_a_type_is_no_reason_to_withhold(tmp_path: Path) -> None
         pytest.raises(ToolError, match="not what `returns` declares"),
     ):
         gate.call(READ, ONE)
+
+
+# --- several specs -----------------------------------------------------------------------------------
+
+CEILING = """\
+sandbox: 1
+name: above
+tools:
+  read:
+    args: {}
+    returns: {body: {origin: web}}
+    rules: [{id: any, allow: true}]
+    run: {tool: "tools.payments:send_money"}
+  send:
+    args: {to: {type: string}}
+    rules: [{id: web, deny: "'web' in origin(args.to)"}, {id: any, allow: true}]
+    run: {tool: "tools.payments:send_money"}
+"""
+BELOW = """\
+sandbox: 1
+name: below
+extends: above.yaml
+tools:
+  read: {args: {}, rules: [{id: any, allow: true}], run: {tool: "tools.payments:send_money"}}
+  send: {args: {to: {type: string}}, rules: [{id: any, allow: true}], run: {tool: "tools.payments:send_money"}}
+"""
+
+
+def test_what_only_a_ceiling_asks_is_learned_and_decides(tmp_path: Path) -> None:
+    (tmp_path / "above.yaml").write_text(CEILING, encoding="utf-8")
+    with open_gate(tmp_path, text=BELOW, runner=returning({"body": ["evil", {"key": "deep"}]}), solver=True) as gate:
+        gate.call(send("evil"))
+        gate.call(READ)
+        for value in ("evil", "EVIL", "deep", "key"):
+            with pytest.raises(Denied):
+                gate.call(send(value))
+        gate.call(send("other"))
