@@ -845,7 +845,7 @@ class Contract:
 
 # --- properties --------------------------------------------------------------------------------------
 
-PropertyKind: TypeAlias = Literal["never", "always", "possible", "within"]
+PropertyKind: TypeAlias = Literal["never", "always", "possible", "needs", "within"]
 Newly: TypeAlias = Literal["", "allowed", "asked", "denied"]
 
 
@@ -855,6 +855,8 @@ class Property:
 
     A `within` says that no call gets a laxer verdict than all of `ceilings` give it, call by call, after every
     sequence of calls; of a comparison of two versions, with `newly`, that none is newly allowed, asked or denied.
+    A `needs` says that no call which meets `condition` is let through before a call that met `before` has ended `ok`;
+    `before` reads arguments, the tool and facts of the session alone, so that a call meets it for good or never.
     """
 
     id: str
@@ -866,6 +868,7 @@ class Property:
     text: str = ""
     ceilings: tuple[Contract, ...] = ()
     newly: Newly = ""
+    before: Expr | None = None
     place: Place = field(default=NOWHERE, compare=False, metadata={"digest": False})
 
 

@@ -11,16 +11,30 @@ from sandbox.compile import ceilings, folders
 from sandbox.compile.contract import Loaded, check_constants, load
 from sandbox.compile.policy import ceilings_of
 from sandbox.errors import PropertyError, SpecError, UsageError
-from sandbox.ir import TRUE, VERDICTS, BoolSort, Contract, EnumSort, Expr, Fact, Property, PropertyKind, TimestampSort
+from sandbox.ir import (
+    TRUE,
+    VERDICTS,
+    BoolSort,
+    Contract,
+    EnumSort,
+    Expr,
+    Fact,
+    OriginHas,
+    Property,
+    PropertyKind,
+    State,
+    TimestampSort,
+)
 from sandbox.lang import Scope, compile_expression
+from sandbox.lang.later import NOT_YET
 from sandbox.lang.source import Problems, SourceText, shown
 from sandbox.lang.suggest import near_miss
-from sandbox.lang.walk import parts
+from sandbox.lang.walk import parts, within
 from sandbox.origins import labels_of
 from sandbox.spec import Written, read_properties
-from sandbox.spec.model import PropertyFile, PropertySpec
+from sandbox.spec.model import NeedsSpec, PropertyFile, PropertySpec
 
-KINDS: Final[tuple[PropertyKind, ...]] = ("never", "always", "possible", "within")
+KINDS: Final[tuple[PropertyKind, ...]] = ("never", "always", "possible", "needs", "within")
 
 
 _Path: TypeAlias = tuple[str | int, ...]
@@ -136,12 +150,15 @@ class _Compiler:
     def _property(self, spec: PropertySpec, path: _Path) -> Property | None:
         given = [kind for kind in KINDS if getattr(spec, kind) is not None]
         if len(given) != 1:
-            message = "a property has exactly one of `never`, `always`, `possible`, `within`; split it or add one"
+            kinds = ", ".join(f"`{kind}`" for kind in KINDS)
+            message = f"a property has exactly one of {kinds}; split it or add one"
             self._wrong(message, *path)
             return None
         kind = given[0]
         if kind == "within":
             return self._within(spec, path)
+        if spec.needs is not None:
+            return self._needs(spec, spec.needs, path)
         source: SourceText = getattr(spec, kind)
         if kind == "always":
             for key in ("tools", "effect"):
@@ -152,11 +169,8 @@ class _Compiler:
             tools = self._tools(spec, path)
         if tools is None:
             return None
-        try:
-            condition = compile_expression(source, self._scope(kind, tools), BoolSort())
-        except SpecError as error:
-            for problem in error.problems:
-                self._problems.add(problem)
+        condition = self._condition(source, kind, tools)
+        if condition is None:
             return None
         return Property(
             id=spec.id,
@@ -167,6 +181,38 @@ class _Compiler:
             why=spec.why,
             text=source.text,
             place=source.place(),
+        )
+
+    def _condition(self, source: SourceText, kind: PropertyKind, tools: tuple[str, ...]) -> Expr | None:
+        try:
+            return compile_expression(source, self._scope(kind, tools), BoolSort())
+        except SpecError as error:
+            for problem in error.problems:
+                self._problems.add(problem)
+            return None
+
+    def _needs(self, spec: PropertySpec, needs: NeedsSpec, path: _Path) -> Property | None:
+        """The calls that are let through are those of `tools` or `effect`; the one before may be any tool's."""
+        tools = self._tools(spec, path)
+        before = self._condition(needs.before, "needs", tuple(tool.name for tool in self._contract.tools))
+        after = None if tools is None else self._condition(needs.after, "needs", tools)
+        if tools is None or before is None or after is None:
+            return None
+        moving = tuple(dict.fromkeys(name for part in within(before) if (name := _moving(part))))
+        if moving:
+            message = f"`before` reads `{moving[0]}`, which is {NOT_YET}; it may read `args`, `tool` and `session`"
+            self._wrong(message, *path, "needs", "before")
+            return None
+        return Property(
+            id=spec.id,
+            kind="needs",
+            condition=after,
+            tools=tools,
+            mentions_decision=_mentions_decision(after),
+            why=spec.why,
+            text=f"{needs.before.text} before {needs.after.text}",
+            before=before,
+            place=self._written.place(*path, "needs"),
         )
 
     def _within(self, spec: PropertySpec, path: _Path) -> Property | None:
@@ -245,3 +291,16 @@ def _mentions_decision(expr: Expr) -> bool:
     if isinstance(expr, Fact) and expr.name == "decision":
         return True
     return any(_mentions_decision(part) for part in parts(expr))
+
+
+def _moving(part: Expr) -> str:
+    """The author's name for what is not the same when a call is judged and when it has ended; '' for what is."""
+    match part:
+        case State():
+            return "state"
+        case OriginHas():
+            return "origin"
+        case Fact(name=name) if name != "tool" and not name.startswith("session."):
+            return name
+        case _:
+            return ""

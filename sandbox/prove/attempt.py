@@ -24,6 +24,7 @@ from sandbox.prove.induction import (
     proved_together,
 )
 from sandbox.prove.mentions import variables_in
+from sandbox.prove.needing import before_of, remembering
 from sandbox.prove.obligations import Case, Ground, Query, cases, tool_of
 from sandbox.prove.solve import Desk, Open, Sat, Unsat
 from sandbox.prove.strengthen import Aim, NotStrengthened, Strengthened, strengthened
@@ -49,6 +50,8 @@ def attempt(contract: Contract, subject: Property, others: tuple[Expr, ...], des
             return attempt_never(replace(ground, invariants=others), subject, desk)
         case "possible":
             return attempt_possible(replace(ground, invariants=others), subject, desk)
+        case "needs":
+            return attempt_needs(ground, subject, others, desk)
         case "within":
             return attempt_within(contract, subject, others, desk)
 
@@ -97,6 +100,29 @@ def attempt_never(ground: Ground, subject: Property, desk: Desk) -> Finding:
             if isinstance(stronger, Strengthened):
                 return Holds(_rules_only(ground, subject, desk), stronger.texts)
             return search(ground, subject, open_cases, desk)
+
+
+def attempt_needs(ground: Ground, subject: Property, others: tuple[Expr, ...], desk: Desk) -> Finding:
+    """Vacuous where no call can be the one before, whatever the rules; else as the `never` that it comes to."""
+    nothing = nothing_before(ground, subject, desk)
+    if nothing is not None:
+        return nothing
+    watched, never = remembering(ground.contract, subject)
+    return attempt_never(Ground(watched, ground.ctx, invariants=others), never, desk)
+
+
+def nothing_before(ground: Ground, subject: Property, desk: Desk) -> Empty | GaveUp | None:
+    """Whether `before` is false whatever the call: what is left to say is a `never`, and was hardly meant."""
+    every = tuple(tool.name for tool in ground.contract.tools)
+    before = replace(subject, condition=before_of(subject), tools=every)
+    queries = [replace(query, label=f"before_{query.tool}") for query in _each(obligations.consistent, ground, before)]
+    answers = [desk.prove(query) for query in queries]
+    if all(isinstance(answer, Unsat) for answer in answers):
+        return Empty("its `before` contradicts itself, whatever the call")
+    undecided = [answer.reason for answer in answers if isinstance(answer, Open)]
+    if undecided and Sat() not in answers:
+        return GaveUp(f"whether any call can come before is not decided: {undecided[0]}")
+    return None
 
 
 def attempt_possible(ground: Ground, subject: Property, desk: Desk) -> Finding:

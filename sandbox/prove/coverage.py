@@ -84,7 +84,7 @@ def every_part() -> tuple[str, ...]:
 
 def _variables(contract: Contract, subject: Property) -> frozenset[str]:
     if subject.kind != "within":
-        return variables_in(subject.condition)
+        return variables_in(subject.condition)  # the `before` of a `needs` reads none
     rules = (rule for tool in contract.tools if tool.name in subject.tools for rule in tool.rules)
     return frozenset().union(*(variables_in(rule.when) for rule in rules))
 

@@ -48,6 +48,7 @@ ENCODER: Final = (
     "prove/keys.py",
     "prove/likeness.py",
     "prove/mentions.py",
+    "prove/needing.py",
     "prove/obligations.py",
     "prove/phrase.py",
     "prove/positive.py",

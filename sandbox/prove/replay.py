@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
@@ -43,10 +43,10 @@ class Differs:
 
 @dataclass(slots=True)
 class _Running:
-    """A permitted call, by its number in the sequence; after which number, and when, it ends `ok`."""
+    """A permitted call, by its number in the sequence; after which number (None: never), and when, it ends `ok`."""
 
     number: int
-    after: int
+    after: int | None
     at_ms: int | None
     call: Call
     session: Mapping[str, Value]
@@ -61,6 +61,7 @@ class Play:
     words: list[str]
     running: list[_Running]
     changes: list[dict[str, tuple[Json, Json]]]
+    ended: list[_Running] = field(default_factory=list)
     last_ms: int | None = None
 
 
@@ -94,8 +95,8 @@ def permitted(contract: Contract, engines: EnginePair, play: Play, move: Move) -
     play.changes.append(changes)
     play.words.append(told_move(play, move, step.decision, changes))
     number = len(play.decisions)
-    if move.ends is not None:
-        play.running.append(_Running(number, number + move.ends.after, move.ends.at_ms, call, session))
+    after, at_ms = (None, None) if move.ends is None else (number + move.ends.after, move.ends.at_ms)
+    play.running.append(_Running(number, after, at_ms, call, session))
     return _ended(contract, engines, play, number, move.now_ms)
 
 
@@ -109,6 +110,7 @@ def _ended(contract: Contract, engines: EnginePair, play: Play, number: int, now
         landing = take_success(engines, contract, stored, each.call, at_ms, session=each.session)
         if landing.reason_code:
             return Differs(f"call {each.number} ends `ok`, and that is not noted: {landing.reason}")
+        play.ended.append(each)
         if landing.after is not None:
             play.shelf.put(holders, landing.after)
             changes = _changes(contract, before, effective(contract, landing.after))
@@ -149,12 +151,31 @@ def _last_call(
     facts = {"now": max(move.now_ms, stored.clock_ms), **{f"session.{name}": v for name, v in session.items()}}
     if not _meets(subject, call, before, facts, decision):
         return Differs(f"the last call does not meet the property: {decision.reason}")
+    come = [each.number for each in play.ended if _comes_before(subject, each)]
+    if come:
+        return Differs(f"call {come[0]} is one that the property needs, and it ended `ok`")
     play.decisions.append(decision)
     play.changes.append({})
     play.words.append(told_move(play, move, decision, {}))
-    play.words.append(f"that call meets `{subject.text or subject.id}`")
+    play.words += _told_end(subject, play)
     state = shown_state(contract, before)
     return Replayed(moves, tuple(play.decisions), state, tuple(play.words), tuple(play.changes))
+
+
+def _comes_before(subject: Property, each: _Running) -> bool:
+    """Whether an earlier call is one that a `needs` asks for: by the call itself, not by any state."""
+    if subject.before is None:
+        return False
+    known = {"tool": each.call.tool, **{f"session.{name}": value for name, value in each.session.items()}}
+    return truth(subject.before)(Env(each.call.args, {}, known))
+
+
+def _told_end(subject: Property, play: Play) -> list[str]:
+    if subject.kind != "needs":
+        return [f"that call meets `{subject.text or subject.id}`"]
+    waiting = [each for each in play.running if each not in play.ended and _comes_before(subject, each)]
+    running = [f"call {each.number} is one that it needs, and has not ended" for each in waiting]
+    return [*running, f"that call is let through before what it needs: `{subject.text or subject.id}`"]
 
 
 def _meets(
@@ -164,7 +185,9 @@ def _meets(
     by_rules = decision.reason_code == "default_deny" or decision.reason_code.startswith("rule.")
     if not by_rules or call.tool not in subject.tools:
         return False
-    if subject.kind == "never" and not subject.mentions_decision and decision.verdict == "deny":
+    if decision.verdict == "deny" and (
+        subject.kind == "needs" or (subject.kind == "never" and not subject.mentions_decision)
+    ):
         return False
     known = {**facts, "tool": call.tool, "decision": decision.verdict, "rule": decision.rule}
     return truth(subject.condition)(Env(call.args, dict(state), known, origins=call.origins))

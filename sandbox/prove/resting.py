@@ -22,9 +22,9 @@ def resting_on(contract: Contract, subject: Property, texts: Iterable[str]) -> t
     """The invariants of a property that is proved, given those that were found for it.
 
     None where one of them is no condition on the contract's state. Of a `within` only those count that are: the rest
-    are about states of other specs too.
+    are about states of other specs too; and of a `needs`: the rest are about what has been, which no state keeps.
     """
-    if subject.kind == "within":
+    if subject.kind in {"within", "needs"}:
         texts = [text for text in texts if _is_about(contract, text)]
     own = [Invariant(f"`{subject.id}`", subject.condition)] if subject.kind == "always" else []
     try:

@@ -175,7 +175,7 @@ def _proved(order: Order) -> Work:
     from sandbox.prove.sources import Naming  # noqa: PLC0415 - only the child loads the solvers
     from sandbox.prove.tape import Tape  # noqa: PLC0415 - only the child loads the solvers
 
-    tape = Tape(Naming(_told(order), order.subject, order.others, order.ids))
+    tape = Tape(Naming(*_told(order), order.others, order.ids))
     desk = Desk(order.choice, time.monotonic() + order.seconds, emit=tape)
     finding = attempt(order.contract, order.subject, order.others, desk)
     if isinstance(finding, Shown):
@@ -191,8 +191,8 @@ def _read_again(order: Order, known: tuple[Obligation, ...]) -> Work:
     from sandbox.prove.spoken import read_invariants  # noqa: PLC0415 - only the child reads expressions
     from sandbox.prove.tape import Tape  # noqa: PLC0415 - only the child loads the solvers
 
-    naming = Naming(_told(order), order.subject, order.others, order.ids)
-    naming.learn(read_invariants(order.invariant, _told(order)))
+    naming = Naming(*_told(order), order.others, order.ids)
+    naming.learn(read_invariants(order.invariant, naming.contract))
     tape = Tape(naming)
     files = Files(Path(order.emit or ""), known)
     desk = Counter(order.choice, time.monotonic() + order.seconds, files=files, tape=tape, hint=order.invariant)
@@ -200,13 +200,14 @@ def _read_again(order: Order, known: tuple[Obligation, ...]) -> Work:
     return Work(finding, 0, rests_on(tape.decided()), files.counted(), files.doubts())
 
 
-def _told(order: Order) -> Contract:
-    """The contract whose words a proof is told in: of several specs, what they are together."""
-    if order.subject.kind != "within":
-        return order.contract
+def _told(order: Order) -> tuple[Contract, Property]:
+    """In whose words a proof is told: of several specs, what they are together; of a `needs`, what remembers."""
     from sandbox.prove.beside import beside, prefix_of  # noqa: PLC0415 - only for what is about several specs
+    from sandbox.prove.needing import remembering  # noqa: PLC0415 - only the child proves
 
-    return beside(order.contract, order.subject.ceilings, prefix_of(order.subject)).told
+    if order.subject.kind == "within":
+        return beside(order.contract, order.subject.ceilings, prefix_of(order.subject)).told, order.subject
+    return remembering(order.contract, order.subject)
 
 
 def serve() -> None:

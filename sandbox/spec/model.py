@@ -492,8 +492,17 @@ def one_or_several(value: object) -> object:
 # --- properties --------------------------------------------------------------------------------------
 
 
+class NeedsSpec(Model):
+    """A call that must have ended `ok` before another one is let through."""
+
+    keys_of_later: ClassVar[frozenset[str]] = later.NEEDS_KEYS
+
+    before: fields.Expression
+    after: fields.Expression
+
+
 class PropertySpec(Model):
-    """A property: exactly one of never, always, possible, within."""
+    """A property: exactly one of never, always, possible, needs, within."""
 
     keys_of_later: ClassVar[frozenset[str]] = later.PROPERTY_KEYS
 
@@ -501,6 +510,7 @@ class PropertySpec(Model):
     never: fields.Expression | None = None
     always: fields.Expression | None = None
     possible: fields.Expression | None = None
+    needs: NeedsSpec | None = None
     within: fields.Prose | None = None
     tools: list[fields.ToolName] | None = None
     effect: fields.Id | None = None

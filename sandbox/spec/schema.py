@@ -79,7 +79,7 @@ _ONE_OF: Final[dict[type[Model], tuple[str, ...]]] = {
     AfterRuleSpec: ("pass", "redact", "withhold"),
     RunSpec: ("tool", "argv", "host"),
     CredentialSpec: ("env", "file"),
-    PropertySpec: ("never", "always", "possible", "within"),
+    PropertySpec: ("never", "always", "possible", "needs", "within"),
 }
 """Keys of which exactly one stands in a mapping."""
 

@@ -373,6 +373,7 @@ def test_a_limit_in_the_table_is_the_constant(row: list[str]) -> None:
     [
         ("keys of `server`", later.SERVER_KEYS),
         ("keys of a property", later.PROPERTY_KEYS),
+        ("keys of `needs`", later.NEEDS_KEYS),
     ],
 )
 def test_what_is_not_supported_is_listed(where: str, names: frozenset[str]) -> None:
