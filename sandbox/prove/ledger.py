@@ -42,6 +42,7 @@ ENCODER: Final = (
     "prove/attempt.py",
     "prove/beside.py",
     "prove/cores.py",
+    "prove/equations.py",
     "prove/focus.py",
     "prove/horn.py",
     "prove/induction.py",

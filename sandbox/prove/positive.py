@@ -30,7 +30,7 @@ def _rewritten(term: z3.BoolRef) -> z3.BoolRef:
 
 def _by_patterns(term: z3.BoolRef) -> z3.BoolRef:
     """The term with each comparison of a string's length with a number written as a membership."""
-    pairs = [(atom, pattern) for atom in _subterms(term) if (pattern := _bounded(atom)) is not None]
+    pairs = [(atom, pattern) for atom in subterms(term) if (pattern := _bounded(atom)) is not None]
     return z3.substitute(term, *pairs) if pairs else term
 
 
@@ -97,10 +97,10 @@ def _complement(membership: z3.BoolRef) -> z3.BoolRef:
 
 def _negated_memberships(term: z3.BoolRef) -> Iterator[z3.BoolRef]:
     """Each subterm that is the negation of a membership, once."""
-    return (each for each in _subterms(term) if z3.is_not(each) and z3.is_app_of(each.arg(0), z3.Z3_OP_SEQ_IN_RE))
+    return (each for each in subterms(term) if z3.is_not(each) and z3.is_app_of(each.arg(0), z3.Z3_OP_SEQ_IN_RE))
 
 
-def _subterms(term: z3.ExprRef) -> Iterator[z3.ExprRef]:
+def subterms(term: z3.ExprRef) -> Iterator[z3.ExprRef]:
     """The term and each one inside of it, once."""
     seen: set[int] = set()
     pending = [term]

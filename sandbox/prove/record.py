@@ -10,7 +10,7 @@ from sandbox.errors import Fault
 from sandbox.ir import Json
 
 AnswerName: TypeAlias = Literal["unsat", "sat", "open"]
-FormName: TypeAlias = Literal["whole", "positive", "core", "narrow"]
+FormName: TypeAlias = Literal["whole", "positive", "words", "core", "narrow"]
 """In which form a query was written; see `script`."""
 
 Kind: TypeAlias = Literal[
@@ -181,7 +181,7 @@ def obligation_from_json(message: Json) -> Obligation:
             "label": str() as label,
             "expected": str() as expected,
             "answer": "unsat" | "sat" | "open" as answer,
-            "form": "whole" | "positive" | "core" | "narrow" as form,
+            "form": "whole" | "positive" | "words" | "core" | "narrow" as form,
             "core": list() as core,
             "rests_on": list() as told,
         }:

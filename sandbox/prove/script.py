@@ -1,9 +1,9 @@
 """Queries as SMT-LIB 2 text with plain identifiers: what other solvers, other programs and other people can read.
 
 The text of a query is the same byte for byte wherever it is written. It asserts the query's parts, each by its name
-`part_N`, in the order of `cores.conjuncts`: all of them (`whole`), the same without negated memberships (`positive`),
-some that contradict one another (`core`), or those of a narrower query, which implies it (`narrow`). `unsat` of any
-form but `narrow` is `unsat` of the query, `sat` of any but `core` is its `sat`.
+`part_N`, in the order of `cores.conjuncts`: all of them (`whole`), the same without negated memberships (`positive`)
+or with words in place of patterns (`words`), some that contradict one another (`core`), or those of a narrower query,
+which implies it (`narrow`). `unsat` of any form but `narrow` is the query's `unsat`, `sat` of any but `core` its `sat`.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import z3
 
 from sandbox.canonical import printable
 from sandbox.prove.cores import Core, conjuncts
+from sandbox.prove.equations import in_words
 from sandbox.prove.obligations import Query
 from sandbox.prove.positive import positively
 from sandbox.prove.record import FormName
@@ -29,14 +30,17 @@ def script_of(query: Query, form: FormName = "whole", chosen: tuple[int, ...] = 
     """
     parts = dict(enumerate(parts_of(query, form)))
     asserted = {number: parts[number] for number in chosen if number in parts} if form == "core" else parts
+    said = dict(enumerate(conjuncts(query.terms))) if form == "words" else parts  # one for one
     lines = [f"; {query.label}: expected {query.expected}"]
     if form == "core":
         lines.append(f"; {len(asserted)} of its {len(parts)} parts, which contradict one another without the rest")
+    if form == "words":
+        lines.append("; with words in place of patterns: it has a solution if and only if the question has one")
     if form == "narrow":
         lines.append("; a narrower question, which implies it")
     lines += ["(set-logic ALL)", *declarations(asserted.values())]
     for number, part in asserted.items():
-        comment = printable(told(part)) if told is not None else ""
+        comment = printable(told(said[number])) if told is not None else ""
         lines += [f"; {comment}"] if comment else []
         lines.append(f"(assert (! {part.sexpr()} :named part_{number}))")
     return "\n".join([*lines, "(check-sat)", ""])
@@ -49,6 +53,8 @@ def parts_of(query: Query, form: FormName) -> Core:
             return conjuncts(query.terms)
         case "positive":
             return conjuncts(positively(query.terms, z3.Context()))
+        case "words":
+            return in_words(conjuncts(query.terms))
         case "narrow":
             return conjuncts(query.narrow)
         case _:

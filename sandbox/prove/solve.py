@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from math import inf
 from typing import Final, TypeAlias, assert_never
 
 import z3
@@ -19,7 +20,7 @@ from sandbox.prove.cores import MAX_PARTS, Core, Marked, conjuncts, decided, sho
 from sandbox.prove.findings import SolverChoice
 from sandbox.prove.obligations import Query
 from sandbox.prove.positive import positively
-from sandbox.prove.record import AnswerName
+from sandbox.prove.record import AnswerName, FormName
 from sandbox.prove.script import script_of
 from sandbox.prove.second import second_opinion
 from sandbox.prove.stringwise import MANY, by_string
@@ -42,6 +43,9 @@ CORE_SHARE: Final = 2
 
 FIRST_RLIMIT: Final = 2_000_000
 """For the first attempt at a query, before it is put in another form: a second at most, and mostly milliseconds."""
+
+SECOND_MS: Final = 1_000
+"""For cvc5's first attempt at a query, before it is put in words; mostly it takes milliseconds."""
 
 SHARE: Final = 0.4
 """The part of the time that is left which one query may take, so that no single one starves those after it."""
@@ -126,26 +130,30 @@ class Desk:
 
         Raises EnginesDisagree where one says `sat` and the other `unsat`.
         """
-        answer, core = self._decided(query)
+        answer, core, form = self._decided(query)
         if self.emit is not None:
             if isinstance(answer, Unsat):
                 core = self._core(query.terms) if core is None else core
                 core = self._shortened(core) if core is not None else None
-            self.emit.note(query, name_of(answer), core)
+            self.emit.note(query, name_of(answer), core, form)
         return answer
 
-    def _decided(self, query: Query) -> tuple[Answer, Core | None]:
-        """The answer, and the core of a contradiction that was found on the way."""
+    def _decided(self, query: Query) -> tuple[Answer, Core | None, FormName | None]:
+        """The answer, the core of a contradiction that was found on the way, and in which form cvc5 decided it."""
         first = Marked("unknown")
         if self.choice != "cvc5" and query.expected != "sat":
             first = self._marked(query.terms, TASTE_RLIMIT)
         if first.answer != "unsat" and query.narrow and isinstance(self.glance(query), Model):
-            return Sat(), None
+            return Sat(), None, None
         if self.choice == "cvc5":
-            return self._second(query), None
+            second, form = self._second(query)
+            return second, None, form
         answer = self._first(query, first)
         core = first.core if first.answer == "unsat" else None
-        return (answer if self.choice == "z3" else agreed(query, answer, self._second(query))), core
+        if self.choice == "z3":
+            return answer, core, None
+        second, form = self._second(query)
+        return agreed(query, answer, second), core, form
 
     def _first(self, query: Query, marked: Marked) -> Answer:
         """Z3's answer: what it said of the marked parts, or what it says in any other way."""
@@ -257,17 +265,21 @@ class Desk:
             return None
         return Unsat() if found == "unsat" else Model(found, terms)
 
-    def _second(self, query: Query) -> Answer:
-        time_ms = self.time_ms()
-        if time_ms <= 0:
-            return Open("out of time")
-        match second_opinion(script_of(query), time_ms):
-            case "unsat":
-                return Unsat()
-            case "sat":
-                return Sat()
-            case "unknown":
-                return Open("cvc5 gave up")
+    def _second(self, query: Query) -> tuple[Answer, FormName | None]:
+        """As it stands, with little effort; with words in place of patterns; as it stands. And which of them it was."""
+        attempts: tuple[tuple[FormName, float], ...] = (("whole", SECOND_MS), ("words", inf), ("whole", inf))
+        for form, most_ms in attempts:
+            time_ms = int(min(self.time_ms(), most_ms))
+            if time_ms <= 0:
+                return Open("out of time"), None
+            match second_opinion(script_of(query, form), time_ms):
+                case "unsat":
+                    return Unsat(), form
+                case "sat":
+                    return Sat(), form
+                case "unknown":
+                    pass
+        return Open("cvc5 gave up"), None
 
     def time_ms(self) -> int:
         """Milliseconds that the next query may take."""

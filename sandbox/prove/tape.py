@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from sandbox.prove.cores import Core, conjuncts
+from sandbox.prove.findings import SolverChoice
 from sandbox.prove.obligations import Query
 from sandbox.prove.reading import read_anew
 from sandbox.prove.record import AnswerName, Decided, FormName, Obligation, Source, phrase
@@ -28,23 +29,25 @@ _FORMS: Final[dict[AnswerName, tuple[FormName, ...]]] = {
 
 @dataclass(frozen=True, slots=True)
 class Noted:
-    """A query with its answer, and with the parts that a contradiction rests on."""
+    """A query with its answer, the parts that a contradiction rests on, and the form in which cvc5 decided it."""
 
     query: Query
     answer: AnswerName
     core: Core | None
+    form: FormName | None = None
 
 
 @dataclass(slots=True)
 class Tape:
-    """Notes about one property."""
+    """Notes about one property. `choice` says who decides."""
 
     naming: Naming
+    choice: SolverChoice = "z3"
     noted: list[Noted] = field(default_factory=list)
 
-    def note(self, query: Query, answer: AnswerName, core: Core | None) -> None:
-        """Note a query, its answer, and the parts that a contradiction rests on."""
-        self.noted.append(Noted(query, answer, core))
+    def note(self, query: Query, answer: AnswerName, core: Core | None, form: FormName | None = None) -> None:
+        """Note a query, its answer, the parts that a contradiction rests on, and the form in which cvc5 decided it."""
+        self.noted.append(Noted(query, answer, core, form))
 
     def decided(self) -> Iterator[Decided]:
         """Every query's answer, and what it rests on in the author's words."""
@@ -76,9 +79,14 @@ class Tape:
         return words
 
     def _text(self, noted: Noted) -> tuple[FormName, str]:
-        """The first form that is decided from its text alone as the query was; else the whole query."""
+        """The first form that Z3 decides from its text alone as the query was, cvc5's own before any other.
+
+        Where cvc5 is asked alone, its own form; else the whole query.
+        """
         query, numbers, told = noted.query, _numbers(noted), self.told(noted.query)
-        for form in _FORMS[noted.answer]:
+        if self.choice == "cvc5" and noted.form is not None:
+            return noted.form, script_of(query, noted.form, told=told)
+        for form in dict.fromkeys((*([noted.form] if noted.form else []), *_FORMS[noted.answer])):
             if (form == "core" and not numbers) or (form == "narrow" and not query.narrow):
                 continue
             text = script_of(query, form, numbers, told)

@@ -175,7 +175,7 @@ def _proved(order: Order) -> Work:
     from sandbox.prove.sources import Naming  # noqa: PLC0415 - only the child loads the solvers
     from sandbox.prove.tape import Tape  # noqa: PLC0415 - only the child loads the solvers
 
-    tape = Tape(Naming(*_told(order), order.others, order.ids))
+    tape = Tape(Naming(*_told(order), order.others, order.ids), order.choice)
     desk = Desk(order.choice, time.monotonic() + order.seconds, emit=tape)
     finding = attempt(order.contract, order.subject, order.others, desk)
     if isinstance(finding, Shown):
