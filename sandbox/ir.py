@@ -845,7 +845,7 @@ class Contract:
 
 # --- properties --------------------------------------------------------------------------------------
 
-PropertyKind: TypeAlias = Literal["never", "always", "possible", "needs", "within"]
+PropertyKind: TypeAlias = Literal["never", "always", "possible", "needs", "flow", "within"]
 Newly: TypeAlias = Literal["", "allowed", "asked", "denied"]
 
 
@@ -857,6 +857,7 @@ class Property:
     sequence of calls; of a comparison of two versions, with `newly`, that none is newly allowed, asked or denied.
     A `needs` says that no call which meets `condition` is let through before a call that met `before` has ended `ok`;
     `before` reads arguments, the tool and facts of the session alone, so that a call meets it for good or never.
+    A `flow` is a `never`: `condition` asks for one origin of one argument, of each of the tools by its name.
     """
 
     id: str
@@ -870,6 +871,16 @@ class Property:
     newly: Newly = ""
     before: Expr | None = None
     place: Place = field(default=NOWHERE, compare=False, metadata={"digest": False})
+
+    def is_about(self, verdict: str) -> bool:
+        """Whether it speaks of a call so decided: a `never` that names no `decision` is not about what is denied."""
+        match self.kind:
+            case "needs":
+                return verdict != "deny"
+            case "never" | "flow":
+                return self.mentions_decision or verdict != "deny"
+            case "always" | "possible" | "within":
+                return True
 
 
 # --- sorts of things ---------------------------------------------------------------------------------

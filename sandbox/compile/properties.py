@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeAlias
 
-from sandbox.compile import ceilings, folders
+from sandbox.compile import ceilings, flows, folders
 from sandbox.compile.contract import Loaded, check_constants, load
 from sandbox.compile.policy import ceilings_of
 from sandbox.errors import PropertyError, SpecError, UsageError
@@ -32,9 +32,9 @@ from sandbox.lang.suggest import near_miss
 from sandbox.lang.walk import parts, within
 from sandbox.origins import labels_of
 from sandbox.spec import Written, read_properties
-from sandbox.spec.model import NeedsSpec, PropertyFile, PropertySpec
+from sandbox.spec.model import FlowSpec, NeedsSpec, PropertyFile, PropertySpec
 
-KINDS: Final[tuple[PropertyKind, ...]] = ("never", "always", "possible", "needs", "within")
+KINDS: Final[tuple[PropertyKind, ...]] = ("never", "always", "possible", "needs", "flow", "within")
 
 
 _Path: TypeAlias = tuple[str | int, ...]
@@ -159,6 +159,8 @@ class _Compiler:
             return self._within(spec, path)
         if spec.needs is not None:
             return self._needs(spec, spec.needs, path)
+        if spec.flow is not None:
+            return self._flow(spec, spec.flow, path)
         source: SourceText = getattr(spec, kind)
         if kind == "always":
             for key in ("tools", "effect"):
@@ -213,6 +215,31 @@ class _Compiler:
             text=f"{needs.before.text} before {needs.after.text}",
             before=before,
             place=self._written.place(*path, "needs"),
+        )
+
+    def _flow(self, spec: PropertySpec, flow: FlowSpec, path: _Path) -> Property | None:
+        everywhere = spec.tools is None and spec.effect is None
+        chosen, name = self._tools(spec, path), flows.argument_in(flow.to, self._problems)
+        unknown = flows.unknown_label(self._contract, flow.from_)
+        if unknown:
+            self._wrong(unknown, *path, "flow", "from")
+        if chosen is None or name is None:
+            return None
+        found = flows.flows_to(self._contract, name, None if everywhere else chosen)
+        if isinstance(found, str):
+            self._wrong(found, *path, "flow", "to")
+        if isinstance(found, str) or unknown:
+            return None
+        condition = flows.flow_condition(self._contract, flow, name, found)
+        return Property(
+            id=spec.id,
+            kind="flow",
+            condition=condition,
+            tools=tuple(tool.name for tool in found),
+            mentions_decision=_mentions_decision(condition),
+            why=spec.why,
+            text=f"{flow.from_} to {flow.to.text}{' unless approved' if flow.unless else ''}",
+            place=self._written.place(*path, "flow"),
         )
 
     def _within(self, spec: PropertySpec, path: _Path) -> Property | None:

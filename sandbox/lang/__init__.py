@@ -8,6 +8,7 @@ from __future__ import annotations
 from sandbox.errors import SpecError
 from sandbox.ir import Expr, Sort, Variable
 from sandbox.lang import check, syntax
+from sandbox.lang.paths import Path, path_of
 from sandbox.lang.scope import Constant, Digits, Items, Scope, Time, Truth, Word
 from sandbox.lang.source import Refused, SourceFile, SourceText
 
@@ -24,6 +25,7 @@ __all__ = [
     "compile_change",
     "compile_expression",
     "compile_target",
+    "read_path",
 ]
 
 
@@ -42,6 +44,14 @@ def compile_target(source: SourceText, scope: Scope) -> tuple[str, Expr | None]:
     """The variable that a key of `then` names, and of an entry of a map its key. Raises as `compile_expression`."""
     try:
         return check.lower_target(syntax.parse(source.text), source, scope)
+    except Refused as refused:
+        raise SpecError((source.problem(refused.offset, refused.message),)) from None
+
+
+def read_path(source: SourceText) -> Path | None:
+    """The names of `a.b.c`, None where the text is another expression. Raises as `compile_expression`."""
+    try:
+        return path_of(syntax.parse(source.text), {})
     except Refused as refused:
         raise SpecError((source.problem(refused.offset, refused.message),)) from None
 

@@ -46,7 +46,7 @@ def attempt(contract: Contract, subject: Property, others: tuple[Expr, ...], des
     match subject.kind:
         case "always":
             return attempt_always(grounded(ground, desk), subject, others, desk)
-        case "never":
+        case "never" | "flow":
             return attempt_never(replace(ground, invariants=others), subject, desk)
         case "possible":
             return attempt_possible(replace(ground, invariants=others), subject, desk)

@@ -483,7 +483,7 @@ def meeting(case: Case, condition: Expr, env: Environment) -> list[z3.BoolRef]:
 
 def counts(condition: Property, case: Case) -> bool:
     """Whether a case matters: a `never` that does not mention `decision` means `decision != 'deny'`."""
-    return condition.kind != "never" or condition.mentions_decision or case.verdict != "deny"
+    return condition.is_about(case.verdict)
 
 
 def consistent(ground: Ground, tool: Tool, condition: Expr) -> Query:

@@ -171,6 +171,8 @@ def _comes_before(subject: Property, each: _Running) -> bool:
 
 
 def _told_end(subject: Property, play: Play) -> list[str]:
+    if subject.kind == "flow":
+        return [f"that call is let through with what must not flow there: `{subject.text or subject.id}`"]
     if subject.kind != "needs":
         return [f"that call meets `{subject.text or subject.id}`"]
     waiting = [each for each in play.running if each not in play.ended and _comes_before(subject, each)]
@@ -183,11 +185,7 @@ def _meets(
 ) -> bool:
     """Whether the call, as the gate's rules decide it in this state, is one that the property speaks of."""
     by_rules = decision.reason_code == "default_deny" or decision.reason_code.startswith("rule.")
-    if not by_rules or call.tool not in subject.tools:
-        return False
-    if decision.verdict == "deny" and (
-        subject.kind == "needs" or (subject.kind == "never" and not subject.mentions_decision)
-    ):
+    if not by_rules or call.tool not in subject.tools or not subject.is_about(decision.verdict):
         return False
     known = {**facts, "tool": call.tool, "decision": decision.verdict, "rule": decision.rule}
     return truth(subject.condition)(Env(call.args, dict(state), known, origins=call.origins))

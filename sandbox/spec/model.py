@@ -501,16 +501,23 @@ class NeedsSpec(Model):
     after: fields.Expression
 
 
-class PropertySpec(Model):
-    """A property: exactly one of never, always, possible, needs, within."""
+class FlowSpec(Model):
+    """A value of this origin that must not come to this argument, unless a person approves the call."""
 
-    keys_of_later: ClassVar[frozenset[str]] = later.PROPERTY_KEYS
+    from_: fields.Prose = Field(alias="from")
+    to: fields.Expression
+    unless: Annotated[Literal["approved"] | None, _keyword("approved", what="exception")] = None
+
+
+class PropertySpec(Model):
+    """A property: exactly one of never, always, possible, needs, flow, within."""
 
     id: fields.Id
     never: fields.Expression | None = None
     always: fields.Expression | None = None
     possible: fields.Expression | None = None
     needs: NeedsSpec | None = None
+    flow: FlowSpec | None = None
     within: fields.Prose | None = None
     tools: list[fields.ToolName] | None = None
     effect: fields.Id | None = None

@@ -79,7 +79,7 @@ _ONE_OF: Final[dict[type[Model], tuple[str, ...]]] = {
     AfterRuleSpec: ("pass", "redact", "withhold"),
     RunSpec: ("tool", "argv", "host"),
     CredentialSpec: ("env", "file"),
-    PropertySpec: ("never", "always", "possible", "needs", "within"),
+    PropertySpec: ("never", "always", "possible", "needs", "flow", "within"),
 }
 """Keys of which exactly one stands in a mapping."""
 

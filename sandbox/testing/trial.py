@@ -165,7 +165,7 @@ class Trial:
         facts = {"now": now, **{f"session.{name}": value for name, value in self._facts.items()}}
         for each in self._properties:
             for subject in each.properties:
-                if subject.kind == "never" and self._meets(subject, call, decision, facts, before[each.contract.name]):
+                if self._meets(subject, call, decision, facts, before[each.contract.name]):
                     self._fail(f"the property `{subject.id}` is violated: {subject.text}")
 
     def _with_origins(self, call: Call) -> Call:
@@ -179,7 +179,9 @@ class Trial:
         facts: Mapping[str, Value],
         state: Mapping[str, StateValue],
     ) -> bool:
-        if call.tool not in subject.tools or (not subject.mentions_decision and decision.verdict == "deny"):
+        if subject.kind not in {"never", "flow"} or call.tool not in subject.tools:
+            return False
+        if not subject.is_about(decision.verdict):
             return False
         known = {**facts, "tool": call.tool, "decision": decision.verdict, "rule": decision.rule}
         return truth(subject.condition)(Env(call.args, dict(state), known, origins=call.origins))
