@@ -7,6 +7,7 @@ import signal
 from collections.abc import Generator, Iterator
 from types import FrameType
 
+import coverage
 import docker
 import pytest
 from docker.errors import DockerException
@@ -54,6 +55,14 @@ def deep_factor(item: pytest.Item) -> int:
     """How many times more examples: what `@pytest.mark.deep_factor` says, else as many as all others."""
     own = item.get_closest_marker("deep_factor")
     return DEEP_FACTOR if own is None else own.args[0]
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Ends what traced a worker from its start: what pytest-cov starts next is all that `no_cover` stops."""
+    if hasattr(session.config, "workerinput"):
+        while (tracer := coverage.Coverage.current()) is not None:
+            tracer.stop()
 
 
 @pytest.fixture(autouse=True)
