@@ -70,9 +70,39 @@ def ended(path: Path, nonces: AbstractSet[str]) -> frozenset[tuple[str, str]]:
                 if line.endswith("\n") and any(nonce in line for nonce in nonces):
                     found.update(_ending(line, nonces))
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-        message = f"the record `{path}` cannot be read: {type(error).__name__}"
-        raise RecordBroken(message) from error
+        raise _unreadable(path, error) from error
     return frozenset(found)
+
+
+def spec_change_stands(path: Path, body: Mapping[str, Json]) -> bool:
+    """Whether the record says already that this spec was changed like this, and nothing was intended after that.
+
+    RecordBroken where it cannot be read; a torn last line is no record.
+    """
+    stands = False
+    try:
+        with path.open(encoding="ascii") as file:
+            for line in file:
+                if line.endswith("\n") and ('"spec_changed"' in line or '"intent"' in line):
+                    record = json.loads(line)
+                    stands = _says(record, body, stands=stands)
+    except FileNotFoundError:
+        return False
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise _unreadable(path, error) from error
+    return stands
+
+
+def _says(record: Mapping[str, Json], body: Mapping[str, Json], *, stands: bool) -> bool:
+    """Whether the change stands after this record, if it did (or not) before."""
+    found = record["body"]
+    if record["kind"] == "spec_changed" and isinstance(found, dict) and found["spec"] == body["spec"]:
+        return found == body
+    return stands and record["kind"] != "intent"
+
+
+def _unreadable(path: Path, error: Exception) -> RecordBroken:
+    return RecordBroken(f"the record `{path}` cannot be read: {type(error).__name__}")
 
 
 def _ending(line: str, nonces: AbstractSet[str]) -> Iterator[tuple[str, str]]:

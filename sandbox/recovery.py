@@ -16,11 +16,12 @@ from sandbox.endings import recover_endings
 from sandbox.errors import UsageError
 from sandbox.events import emit
 from sandbox.holders import FACTS, Holders
-from sandbox.ir import Contract, Expr, ScopeName, State
+from sandbox.ir import Contract, Expr, Json, ScopeName, State
 from sandbox.lang.walk import within
 from sandbox.machine import tick
 from sandbox.opening import Checked, check_state
 from sandbox.policy import Policy
+from sandbox.receipts import spec_change_stands
 from sandbox.state import Transaction
 from sandbox.trail import Trail
 
@@ -46,7 +47,9 @@ def recover(
         _check(transaction, contract, proofs.standings[name], now_ms)
         before = transaction.adopt(name, digest)
         if before is not None and before != digest:
-            trail.append("spec_changed", {"spec": name, "before": before, "after": digest})
+            body: dict[str, Json] = {"spec": name, "before": before, "after": digest}
+            if not spec_change_stands(record, body):  # else a process was killed between writing this and committing
+                trail.append("spec_changed", body)
             emit("gate.spec_changed", spec=name, before=before, after=digest)
     return recover_endings(transaction, trail, record)
 

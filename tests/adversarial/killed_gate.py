@@ -2,7 +2,8 @@
 
 Usage: killed_gate.py FOLDER WHAT. In FOLDER/N the process was killed at step N; the last line printed is how many there
 are. WHAT is `ok` or `never`, for what comes of the call, or `recover-ok` or `recover-never`: there the call was killed
-right before its outcome would have been recorded, and what is killed is the opening of the next gate.
+right before its outcome would have been recorded, and what is killed is the opening of the next gate. `respec` kills the
+opening of a gate on another version of the spec.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from gatekit import OK, STRANGER, SpyRunner, digest_of, open_gate, payment, spec_file
+from gatekit import OK, PAYMENTS, STRANGER, SpyRunner, digest_of, open_gate, payment, spec_file
 
 from sandbox.approve import ScriptedApprover
 from sandbox.audit import AuditLog, Record
@@ -35,8 +36,10 @@ STEPS = (
     (SpyRunner, "prepare"),
     (SpyRunner, "run"),
 )
+RESPEC = "respec"
 NEVER = Outcome("sandbox_failure", "sandbox_failure.engine", "no engine answered", started=False)
 OUTCOMES = {"ok": OK, "never": NEVER}
+NEWER = PAYMENTS.replace("owner: payments-team", "owner: another-team")
 
 
 class Countdown:
@@ -97,9 +100,9 @@ def die_before_the_outcome() -> None:
     AuditLog.append = dying  # type: ignore[method-assign]
 
 
-def recover(folder: Path, steps: int) -> None:
+def recover(folder: Path, steps: int, text: str) -> None:
     count_down(steps)
-    open_gate(folder).close()
+    open_gate(folder, text=text).close()
 
 
 def in_a_child(work: Callable[[], None]) -> int:
@@ -113,15 +116,18 @@ def in_a_child(work: Callable[[], None]) -> int:
 
 def main(root: Path, what: str) -> None:
     digest_of(spec_file(root))  # what is imported before the fork is imported once
-    outcome = OUTCOMES[what.removeprefix("recover-")]
+    outcome = OUTCOMES[what.removeprefix("recover-")] if what != RESPEC else OK
+    text = NEWER if what == RESPEC else PAYMENTS
     left = root / "left"
-    if what not in OUTCOMES and in_a_child(lambda: go(left, outcome, None)) != -signal.SIGKILL:
+    if what == RESPEC:
+        in_a_child(lambda: open_gate(left).close())
+    elif what not in OUTCOMES and in_a_child(lambda: go(left, outcome, None)) != -signal.SIGKILL:
         sys.exit("it was not killed")
     for steps in range(1, 200):
         folder = root / str(steps)
         if what not in OUTCOMES:
             shutil.copytree(left, folder)
-        code = in_a_child(lambda: go(folder, outcome, steps) if what in OUTCOMES else recover(folder, steps))  # noqa: B023
+        code = in_a_child(lambda: go(folder, outcome, steps) if what in OUTCOMES else recover(folder, steps, text))  # noqa: B023
         if code != -signal.SIGKILL:
             print(steps - 1 if code == 0 else -1)  # noqa: T201
             return

@@ -8,7 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from gatekit import SpyRunner, kinds, left_running, open_gate, payment, records
+from gatekit import PAYMENTS, SpyRunner, digest_of, kinds, left_running, open_gate, payment, records, spec_file
+from killed_gate import NEWER
 
 from sandbox.audit import verify
 from sandbox.gate import Gate
@@ -134,3 +135,35 @@ def test_an_interrupted_call_is_never_repeated_by_the_gate(tmp_path: Path) -> No
     with open_gate(tmp_path, runner=again) as gate:
         assert statuses(gate) == ["interrupted"]
     assert again.permits == []
+
+
+def test_the_change_of_a_spec_is_recorded_once_wherever_the_opening_is_killed(tmp_path: Path) -> None:
+    folders = killed(tmp_path, "respec", fewest=4)
+    found = set()
+    for folder in folders:
+        found.add(kinds(folder).count("spec_changed"))
+        with open_gate(folder, text=NEWER) as gate:
+            gate.call(payment())
+        assert kinds(folder).count("spec_changed") == 1
+        verify(folder / ".sandbox/state.audit.jsonl")
+    assert found == {0, 1}
+
+
+def test_a_change_back_and_forth_is_recorded_each_time(tmp_path: Path) -> None:
+    for text in (PAYMENTS, NEWER, PAYMENTS, NEWER):
+        open_gate(tmp_path, text=text).close()
+    assert kinds(tmp_path).count("spec_changed") == 3
+
+
+def test_a_change_is_recorded_again_where_calls_ran_under_the_earlier_spec_since(tmp_path: Path) -> None:
+    """The record said that the spec changes, the process was killed, and the earlier spec went on."""
+    open_gate(tmp_path).close()
+    newest = digest_of(spec_file(tmp_path / "newest", NEWER))
+    with open_gate(tmp_path) as gate:
+        earlier = digest_of(tmp_path / "payments.yaml")
+        gate._trail.append("spec_changed", {"spec": "payments", "before": earlier, "after": newest})
+        gate.call(payment())
+    open_gate(tmp_path, text=NEWER).close()
+    assert [kind for kind in kinds(tmp_path) if kind in {"spec_changed", "intent"}] == [
+        "spec_changed", "intent", "spec_changed"
+    ]  # fmt: skip
