@@ -58,11 +58,16 @@ def own_engine(*options: str, runtimes: dict[str, object] | None = None) -> Iter
 
 
 def gvisor_engine() -> contextlib.AbstractContextManager[OwnEngine]:
-    """An engine that knows gVisor as `runsc`."""
+    """An engine that knows gVisor as `runsc`, and for calls with a network grant as `runsc-network`."""
     path = shutil.which("runsc")
     if path is None:
         pytest.fail("there is no gVisor here: `apt-get install runsc`")
-    return own_engine(runtimes={"runsc": {"path": path, "runtimeArgs": list(GVISOR_ARGUMENTS)}})
+    return own_engine(
+        runtimes={
+            "runsc": {"path": path, "runtimeArgs": list(GVISOR_ARGUMENTS)},
+            "runsc-network": {"path": path, "runtimeArgs": [*GVISOR_ARGUMENTS, "--host-uds=open"]},
+        }
+    )
 
 
 def _connected(daemon: subprocess.Popen[bytes], url: str, folder: Path) -> docker.APIClient:

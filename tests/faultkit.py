@@ -39,6 +39,7 @@ class Between:
     """The socket, and what goes wrong on it. `asked` are the first lines of all requests."""
 
     path: Path
+    far: str = REAL
     fault: Fault | None = None
     asked: list[str] = field(default_factory=list)
     _listener: socket.socket = field(default_factory=lambda: socket.socket(socket.AF_UNIX))
@@ -92,7 +93,7 @@ class Between:
             self._over.wait()
             return False
         with socket.socket(socket.AF_UNIX) as far:
-            far.connect(REAL)
+            far.connect(self.far)
             if b"/attach?" in head:
                 return self._join(near, far, head, kind)
             far.sendall(head.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n") + body)
@@ -194,9 +195,9 @@ def changed(**fields: object) -> Lie:
 
 
 @contextlib.contextmanager
-def between(folder: Path) -> Iterator[Between]:
-    """The socket for the duration of the block."""
-    found = Between(folder / "engine.sock")
+def between(folder: Path, far: str = REAL) -> Iterator[Between]:
+    """The socket for the duration of the block, before the engine that listens at `far`."""
+    found = Between(folder / "engine.sock", far)
     found.listen()
     thread = threading.Thread(target=found.serve, daemon=True)
     thread.start()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from sandbox.cli.output import json_option, print_document, show
-from sandbox.errors import EnvironmentLacking, SandboxError
+from sandbox.errors import EnvironmentLacking, SandboxError, SandboxFailure
 from sandbox.execute.benchmark import NAME as BENCHMARK
 from sandbox.execute.diagnosis import Finding, Kernel, diagnose
 from sandbox.execute.engine import Engine
@@ -59,6 +59,12 @@ def examine() -> tuple[Finding, ...]:
         return (kernel, Finding("engine", ok=False, found="none that can be used", remedy=str(error)), _builder())
     try:
         return (kernel, *_engine_findings(engine), _image(engine), _builder())
+    except SandboxFailure as failure:
+        return (
+            kernel,
+            Finding("engine", ok=False, found="does not tell about itself", remedy=str(failure)),
+            _builder(),
+        )
     finally:
         engine.close()
 
@@ -103,7 +109,7 @@ def _level(finding: Finding) -> str:
 
 def _engine_findings(engine: Engine) -> tuple[Finding, ...]:
     found = Finding("engine", ok=True, found=engine.version)
-    return (found, *diagnose(engine.client.info(), engine.client.version(), Kernel.this()))
+    return (found, *diagnose(*engine.account(), Kernel.this()))
 
 
 def _benchmark(container: str | None, *, as_json: bool) -> int:

@@ -150,9 +150,7 @@ class ColdRunner:
         image = image or self._found(engine, run.image)
         body = f"{config.digest} {ir.digest(run)}"
         run_digest = hashlib.sha256(body.encode()).hexdigest()
-        prepared = Prepared(
-            run_digest, image.removeprefix("sha256:"), source.digest, runtime_of(engine, config.isolation)
-        )
+        prepared = Prepared(run_digest, image.removeprefix("sha256:"), source.digest, runtime_of(engine, config))
         return Job(config, run, source, image, prepared)
 
     def image(self, name: str | None) -> str:

@@ -50,6 +50,9 @@ CALL_WAIT_S: Final = 60
 GVISOR_RUNTIME: Final = "runsc"
 """By this name engines know gVisor; what stands behind it is looked at from inside."""
 
+GVISOR_NETWORK_RUNTIME: Final = "runsc-network"
+"""gVisor once more, for calls with a network grant: it alone may reach sockets that are mounted into a container."""
+
 GVISOR_PROCESSES: Final = 64
 GVISOR_SHARE: Final = 8
 """What gVisor needs of this host's processes, for itself and for each process in it."""
@@ -220,6 +223,11 @@ def processes_of(config: ContainerConfig) -> int:
     return config.pids if config.isolation == "container" else GVISOR_PROCESSES + GVISOR_SHARE * config.pids
 
 
+def gvisor_runtime(config: ContainerConfig) -> str:
+    """The name under which the engine knows the gVisor that this configuration needs."""
+    return GVISOR_NETWORK_RUNTIME if config.network else GVISOR_RUNTIME
+
+
 def verify_inspect(config: ContainerConfig, placement: Placement, inspect: Mapping[str, Json]) -> None:
     """Returns if the engine's own account of a created container is what was asked for.
 
@@ -311,7 +319,7 @@ def _host_config(config: ContainerConfig, placement: Placement) -> dict[str, Jso
         "Mounts": _mounts(config, placement),
         "LogConfig": {"Type": "none", "Config": {}},
         "RestartPolicy": {"Name": "no", "MaximumRetryCount": 0},
-        **({"Runtime": GVISOR_RUNTIME} if config.isolation == "gvisor" else {}),
+        **({"Runtime": gvisor_runtime(config)} if config.isolation == "gvisor" else {}),
     }
 
 

@@ -17,7 +17,14 @@ from typing import Final, Literal, TypeAlias
 
 from sandbox.call import Call, Outcome
 from sandbox.errors import SandboxFailure
-from sandbox.execute.config import ContainerConfig, Placement, render, verify_effects, verify_inspect
+from sandbox.execute.config import (
+    ContainerConfig,
+    Placement,
+    gvisor_runtime,
+    render,
+    verify_effects,
+    verify_inspect,
+)
 from sandbox.execute.engine import Attachment, Ended, Engine
 from sandbox.execute.gvisor import in_our_words
 from sandbox.execute.protocol import (
@@ -188,7 +195,7 @@ def _greet(engine: Engine, container: str, stream: Attachment, config: Container
     reader = FrameReader(config.output)
     effects = _read_hello(_hello(stream, reader))
     if config.isolation == "gvisor":
-        effects = in_our_words(effects, engine.process(container))
+        effects = in_our_words(effects, engine.process(container), gvisor_runtime(config))
     verify_effects(config, effects)
     return reader
 

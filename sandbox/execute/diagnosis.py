@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from sandbox.execute.config import GVISOR_RUNTIME
-from sandbox.execute.gvisor import HOW_TO_GET
+from sandbox.execute.config import GVISOR_NETWORK_RUNTIME, GVISOR_RUNTIME
+from sandbox.execute.gvisor import HOST_SOCKETS, HOW_TO_GET, HOW_TO_GET_NETWORK
 from sandbox.execute.known_holes import Component, holes_of, is_repacked
 from sandbox.ir import Json
 
@@ -67,6 +67,7 @@ def diagnose(info: Mapping[str, Json], version: Mapping[str, Json], kernel: Kern
         _names(info),
         Finding("runtimes", None, ", ".join(sorted(_mapping(info.get("Runtimes"))))),
         _gvisor(info),
+        _gvisor_network(info),
     )
 
 
@@ -192,6 +193,16 @@ def _gvisor(info: Mapping[str, Json]) -> Finding:
         words = "registered without `--oci-seccomp`: no call runs in it"
         return Finding("gvisor", None, words, HOW_TO_GET, risk=True)
     return Finding("gvisor", ok=True, found=f"registered: runsc {' '.join(map(str, arguments))}")
+
+
+def _gvisor_network(info: Mapping[str, Json]) -> Finding:
+    runtime = _mapping(info.get("Runtimes")).get(GVISOR_NETWORK_RUNTIME)
+    words = [str(each) for each in _list(_mapping(runtime), "runtimeArgs")]
+    if HOST_SOCKETS in words:
+        return Finding("gvisor with a network", ok=True, found=f"registered: runsc {' '.join(words)}")
+    lacking = "not registered" if runtime is None else f"registered without `{HOST_SOCKETS}`"
+    found = f"{lacking}: a tool with `min_isolation: gvisor` and a `network` grant does not run"
+    return Finding("gvisor with a network", None, found, HOW_TO_GET_NETWORK)
 
 
 def _says_yes(file: Path) -> bool:

@@ -57,6 +57,9 @@ _CONFLICT: Final = 409
 PODMAN: Final = "Podman Engine"
 """What Podman calls itself among the components of its version."""
 
+_UNREADABLE: Final = (KeyError, TypeError, ValueError, AttributeError)
+"""What an answer of another shape than it should have leads to."""
+
 _REMAPPED: Final = re.compile(r"/(\d+)\.(\d+)/?$")
 
 _STREAM_HEADER: Final = struct.Struct(">BxxxL")
@@ -157,7 +160,8 @@ class Engine:
     client: docker.APIClient
     version: str
     socket_path: str
-    runtimes: frozenset[str] = frozenset()
+    runtimes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """The runtimes that the engine knows, by name, each with its own arguments."""
     first_ids: tuple[int, int] = (0, 0)
     """The user and group on this host that are user 0 and group 0 in a container."""
 
@@ -181,8 +185,9 @@ class Engine:
         try:
             _knock(path)
             client = docker.APIClient(base_url=url, version="auto", timeout=CONNECT_TIMEOUT_S)
-            info, components = client.info(), client.version().get("Components") or ()
-        except (DockerException, OSError) as error:
+            info = dict(client.info().items())
+            components = [dict(each) for each in client.version().get("Components") or ()]
+        except (DockerException, OSError, *_UNREADABLE) as error:
             raise EnvironmentLacking(HOW_TO_GET, "environment.engine") from error
         if info.get("CgroupDriver") in {None, "", "none"}:
             client.close()
@@ -196,11 +201,16 @@ class Engine:
             raise
         client.timeout = REQUEST_TIMEOUT_S
         version = f"{info.get('ServerVersion', '?')}, {info.get('DefaultRuntime', '?')}"
-        return cls(client, version, path, frozenset(info.get("Runtimes") or ()), first_ids)
+        return cls(client, version, path, _runtimes(info.get("Runtimes")), first_ids)
 
     def close(self) -> None:
         """Closes the connections to the engine."""
         self.client.close()
+
+    def account(self) -> tuple[Mapping[str, Json], Mapping[str, Json]]:
+        """What the engine tells about itself now, and about its version."""
+        with _engine_errors("tell about itself"):
+            return dict(self.client.info().items()), dict(self.client.version().items())
 
     def image(self, reference: str) -> Mapping[str, Json] | None:
         """The engine's account of an image that it has, or None; nothing is ever pulled."""
@@ -211,7 +221,7 @@ class Engine:
                 found: Mapping[str, Json] = self.client.inspect_image(reference)  # type: ignore[no-untyped-call]  # its stubs have no types here
             except ImageNotFound:
                 return None
-            return found
+            return dict(found.items())
 
     def load(self, archive: Path) -> None:
         """Loads an image archive that we made ourselves."""
@@ -230,7 +240,7 @@ class Engine:
         """The engine's own account of a container."""
         with _engine_errors("inspect the container"):
             found: Mapping[str, Json] = self.client.inspect_container(container)
-            return found
+            return dict(found.items())
 
     def attach(self, container: str) -> Attachment:
         """The stream of a container that was not started yet, so that nothing of it is missed."""
@@ -316,6 +326,12 @@ def _refuse_podman(components: Sequence[Mapping[str, Json]]) -> None:
         raise EnvironmentLacking(message, "environment.engine")
 
 
+def _runtimes(listed: Json) -> dict[str, tuple[str, ...]]:
+    told = listed.items() if isinstance(listed, dict) else ()
+    found = {name: each.get("runtimeArgs") if isinstance(each, dict) else None for name, each in told}
+    return {name: tuple(map(str, words)) if isinstance(words, list) else () for name, words in found.items()}
+
+
 def _first_ids(info: Mapping[str, Json]) -> tuple[int, int]:
     """With user name spaces an engine names its own folder by them, and tells them in no other way."""
     options = info.get("SecurityOptions")
@@ -375,13 +391,14 @@ def _insist(change: Callable[[], object]) -> None:
 
 @contextlib.contextmanager
 def _engine_errors(what: str) -> Iterator[None]:
-    """Failures of the engine as ours."""
+    """Failures of the engine as ours, and answers that are none."""
     from docker.errors import DockerException  # noqa: PLC0415  # as above
     from requests.exceptions import RequestException  # noqa: PLC0415  # as above
 
     try:
         yield
-    except (DockerException, RequestException, OSError) as error:
-        text = " ".join(str(error).split())[:500]
+    except (DockerException, RequestException, OSError, *_UNREADABLE) as error:
+        what_it_is = f"{type(error).__name__}: " if isinstance(error, _UNREADABLE) else ""
+        text = what_it_is + " ".join(str(error).split())[:500]
         message = f"the engine failed to {what}: {text}"
         raise SandboxFailure(message, "sandbox_failure.engine") from error

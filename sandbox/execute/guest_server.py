@@ -6,6 +6,7 @@ spawned, so it holds nothing of this process: no descriptor but its own three, a
 
 from __future__ import annotations
 
+import errno
 import os
 import select
 import signal
@@ -21,6 +22,7 @@ INPUT_LIMIT = 64 * 1024  # bytes of one frame of input
 PENDING_LIMIT = 1024 * 1024  # bytes that wait for a server which does not read; the host then waits as well
 CHUNK = 64 * 1024
 REAP_MS = 1_000  # how often orphans are collected
+LOOK_MS = 50  # how often the program is looked at where nothing tells of its end
 NO_PROGRAM = 127  # as a shell says it
 
 
@@ -55,16 +57,17 @@ def pump(
     for descriptor in (0, stdin, *streams):
         os.set_blocking(descriptor, False)
     inlet = Inlet(stdin)
-    ended = os.pidfd_open(pid)
+    ended = death_of(pid)
     poll = select.poll()
-    for descriptor in (ended, *streams):
+    for descriptor in (*ended, *streams):
         poll.register(descriptor, select.POLLIN)
     status: int | None = None
     while True:
         poll.register(0, 0 if inlet.is_full() else select.POLLIN)
         if inlet.pending and not inlet.closed:
             poll.register(stdin, select.POLLOUT)
-        events = dict(poll.poll(0 if status is not None else REAP_MS))
+        pause = REAP_MS if ended else LOOK_MS
+        events = dict(poll.poll(0 if status is not None else pause))
         if 0 in events and not inlet.take():
             os._exit(1)  # the host is gone: with PID 1 everything here ends
         if stdin in events:
@@ -81,6 +84,16 @@ def pump(
             return status
         if status is None:
             status = collect(pid)
+
+
+def death_of(pid: int) -> tuple[int, ...]:
+    """A descriptor that tells of the end of a child; none where the kernel has no such thing, as gVisor's may not."""
+    try:
+        return (os.pidfd_open(pid),)
+    except OSError as error:
+        if error.errno != errno.ENOSYS:
+            raise
+        return ()
 
 
 class Inlet:

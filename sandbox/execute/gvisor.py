@@ -12,7 +12,14 @@ from pathlib import Path
 from typing import Final
 
 from sandbox.errors import EnvironmentLacking, SandboxFailure
-from sandbox.execute.config import GVISOR_RUNTIME, SCRATCH_FOLDER, Isolation
+from sandbox.execute.config import (
+    GVISOR_NETWORK_RUNTIME,
+    GVISOR_RUNTIME,
+    SCRATCH_FOLDER,
+    ContainerConfig,
+    Isolation,
+    gvisor_runtime,
+)
 from sandbox.execute.engine import Engine
 from sandbox.ir import Json, Run
 
@@ -22,6 +29,14 @@ KERNEL: Final = "#1 SMP Sun Jan 10 15:06:54 PST 2016"
 HOW_TO_GET: Final = (
     "register gVisor in the engine's daemon.json as `runsc`, with `--oci-seccomp` among its `runtimeArgs` "
     "(`apt-get install runsc`; docs/isolation.md)"
+)
+
+HOST_SOCKETS: Final = "--host-uds=open"
+"""Lets a container connect to sockets that are mounted into it, of which a broker's is the only one, and make none."""
+
+HOW_TO_GET_NETWORK: Final = (
+    f"register gVisor a second time, as `{GVISOR_NETWORK_RUNTIME}`, with `--oci-seccomp` and `{HOST_SOCKETS}` among "
+    "its `runtimeArgs` (docs/isolation.md)"
 )
 
 _CGROUPS: Final = Path("/sys/fs/cgroup")
@@ -59,19 +74,22 @@ def check_isolation(engine: Engine, isolation: Isolation, run: Run, what: str) -
             f"{what} demands min_isolation `gvisor`, and the engine has no runtime `{GVISOR_RUNTIME}`: {HOW_TO_GET}"
         )
         raise EnvironmentLacking(message, "environment.isolation")
-    if run.network:
+    if run.network and HOST_SOCKETS not in engine.runtimes.get(GVISOR_NETWORK_RUNTIME, ()):
         message = (
-            f"{what} demands min_isolation `gvisor` and has a `network` grant: gVisor reaches no socket of the host's"
+            f"{what} demands min_isolation `gvisor` and has a `network` grant, and the engine has no gVisor that "
+            f"reaches the broker's socket: {HOW_TO_GET_NETWORK}"
         )
         raise EnvironmentLacking(message, "environment.isolation")
 
 
-def runtime_of(engine: Engine, isolation: Isolation) -> str:
+def runtime_of(engine: Engine, config: ContainerConfig) -> str:
     """Engine and runtime, for receipts."""
-    return engine.version if isolation == "container" else f"{engine.version.rpartition(', ')[0]}, {GVISOR_RUNTIME}"
+    if config.isolation == "container":
+        return engine.version
+    return f"{engine.version.rpartition(', ')[0]}, {gvisor_runtime(config)}"
 
 
-def in_our_words(effects: Mapping[str, Json], pid: int) -> Mapping[str, Json]:
+def in_our_words(effects: Mapping[str, Json], pid: int, runtime: str = GVISOR_RUNTIME) -> Mapping[str, Json]:
     """The effects of a gVisor container as a container's; `pid` is its sandbox's process on the host.
 
     Raises:
@@ -79,7 +97,7 @@ def in_our_words(effects: Mapping[str, Json], pid: int) -> Mapping[str, Json]:
     """
     kernel = effects.get("kernel")
     if not (isinstance(kernel, list) and kernel[1:] == [KERNEL]) or kernel == list(os.uname()[2:4]):
-        message = f"the runtime `{GVISOR_RUNTIME}` is not gVisor: inside, the kernel is `{str(kernel)[:200]}`"
+        message = f"the runtime `{runtime}` is not gVisor: inside, the kernel is `{str(kernel)[:200]}`"
         raise SandboxFailure(message, "sandbox_failure.configuration")
     status = effects.get("status")
     mounts = effects.get("mounts")

@@ -25,6 +25,7 @@ from sandbox.execute.broker.credentials import read_secrets
 from sandbox.execute.broker.lease import broker_for, new_folder
 from sandbox.execute.cold import ColdRunner, check_permit, not_started
 from sandbox.execute.config import Placement, config_of
+from sandbox.execute.gvisor import check_isolation, granted_isolation, runtime_of
 from sandbox.execute.owner import Owner
 from sandbox.execute.protocol import one_line
 from sandbox.execute.runner import ChangeJudge, Prepared
@@ -33,7 +34,7 @@ from sandbox.execute.session_workspace import SessionWorkspace
 from sandbox.execute.source import ToolSource, snapshot, source_digest
 from sandbox.execute.stopping import Executions
 from sandbox.execute.workspace import Changes
-from sandbox.ir import Contract, Run, RunServer, Tool
+from sandbox.ir import Contract, RunServer, Tool
 from sandbox.mcp.arguments import server_arguments
 from sandbox.mcp.cleaning import Unfit, clean_result, clean_text, text_of
 from sandbox.mcp.pins import Definition, Pins
@@ -73,7 +74,8 @@ class ServerSession:
         self._grants = contract.server
         self._command = tuple(command)
         self._pins = pins
-        self._config = config_of(contract.server, f"`server` in {contract.file}")
+        config = config_of(contract.server, f"`server` in {contract.file}")
+        self._config = replace(config, isolation=granted_isolation(contract.server, "`server`"))
         self._engine = ColdRunner()
         self._turn = threading.RLock()
         self._executions = Executions()
@@ -288,18 +290,17 @@ class ServerSession:
             raise EnvironmentLacking(message, "mcp.server_gone") from error
 
     def _container(self) -> ServedContainer:
-        run = available(self._grants)
+        run, engine = self._grants, self._engine.engine()
+        check_isolation(engine, self._config.isolation, run, "`server`")
         if self._workspace is None and run.workspace is not None:
-            self._workspace = SessionWorkspace.open(
-                self._contract, run.workspace, self._config, self._engine.engine().first_ids
-            )
+            self._workspace = SessionWorkspace.open(self._contract, run.workspace, self._config, engine.first_ids)
         if self._sockets is None and run.network:
             self._sockets = new_folder()
         source = ToolSource(None, (), source_digest(()))
         labels = Owner.this().labels(f"session {self._command_digest()}")
         view = None if self._workspace is None else self._workspace.view
         placement = Placement(self._image(), snapshot(source), view, labels, broker=self._sockets)
-        return ServedContainer.start(self._engine.engine(), self._config, placement, self._command)
+        return ServedContainer.start(engine, self._config, placement, self._command)
 
     def _image(self) -> str:
         return self._engine.image(self._grants.image)
@@ -308,7 +309,8 @@ class ServerSession:
         bound = f"{self._config.digest} {ir.digest(self._grants)} {self._command_digest()}"
         pinned = self._pins.tools[tool.name].digest if self._pins is not None else ""
         run_digest = hashlib.sha256(bound.encode()).hexdigest()
-        return Prepared(run_digest, self._image().removeprefix("sha256:"), pinned, self._engine.engine().version)
+        runtime = runtime_of(self._engine.engine(), self._config)
+        return Prepared(run_digest, self._image().removeprefix("sha256:"), pinned, runtime)
 
     def _command_digest(self) -> str:
         return hashlib.sha256("\0".join(self._command).encode("utf-8", "surrogateescape")).hexdigest()
@@ -318,14 +320,6 @@ class ServerSession:
         if live is not None:
             emit("gateway.server_ended", reason=reason)
             _discard(live.served)
-
-
-def available(run: Run) -> Run:
-    """The server's grants, if all that they grant and demand can be had."""
-    if run.min_isolation != "container":
-        message = f"`server` demands min_isolation `{run.min_isolation}`; only `container` is there yet"
-        raise EnvironmentLacking(message, "environment.isolation")
-    return run
 
 
 def _discard(served: ServedContainer) -> None:

@@ -2,8 +2,8 @@
 
 Usage: killed_gate.py FOLDER WHAT. In FOLDER/N the process was killed at step N; the last line printed is how many there
 are. WHAT is `ok` or `never`, for what comes of the call, or `recover-ok` or `recover-never`: there the call was killed
-right before its outcome would have been recorded, and what is killed is the opening of the next gate. `respec` kills the
-opening of a gate on another version of the spec.
+right before its outcome would have been recorded, and what is killed is the opening of the next gate. `respec` kills
+the opening of a gate on another version of the spec.
 """
 
 from __future__ import annotations

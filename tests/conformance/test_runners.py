@@ -211,7 +211,7 @@ def test_the_fake_isolates_nothing() -> None:
 def test_without_gvisor_a_tool_that_demands_it_does_not_run() -> None:
     tool = execkit.python_tool(min_isolation="gvisor")
     with contextlib.closing(Engine.connect()) as engine:
-        plain = dataclasses.replace(engine, runtimes=frozenset({"runc"}))
+        plain = dataclasses.replace(engine, runtimes={"runc": ()})
         for runner in (ColdRunner(plain), ColdRunner(plain, isolation="gvisor"), PoolRunner(engine=plain)):
             with pytest.raises(EnvironmentLacking) as refused:
                 runner.prepare(execkit.contract_of(tool), tool)

@@ -188,3 +188,17 @@ def test_gvisor_is_there_is_not_or_lacks_what_calls_need() -> None:
             True,
             "registered without `--oci-seccomp`: no call runs in it",
         )
+
+
+def test_a_gvisor_that_reaches_the_broker_is_a_runtime_of_its_own() -> None:
+    words = ["--oci-seccomp", "--host-uds=open"]
+    there = finding("gvisor with a network", {**GOOD, "Runtimes": {"runsc-network": {"runtimeArgs": words}}})
+    assert (there.ok, there.found) == (True, "registered: runsc --oci-seccomp --host-uds=open")
+    absent = finding("gvisor with a network", GOOD)
+    assert (absent.ok, absent.risk) == (None, False)
+    assert absent.found.startswith("not registered: a tool with `min_isolation: gvisor` and a `network` grant")
+    assert "--host-uds=open" in absent.remedy
+    other = finding(
+        "gvisor with a network", {**GOOD, "Runtimes": {"runsc-network": {"runtimeArgs": ["--host-uds=all"]}}}
+    )
+    assert (other.ok, other.found.partition(":")[0]) == (None, "registered without `--host-uds=open`")

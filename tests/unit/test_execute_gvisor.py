@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from sandbox.errors import EnvironmentLacking, SandboxFailure
 from sandbox.execute.config import ContainerConfig, Placement, processes_of, render, verify_effects, verify_inspect
-from sandbox.execute.gvisor import KERNEL, granted_isolation, in_our_words, limits_of
+from sandbox.execute.engine import Engine
+from sandbox.execute.gvisor import KERNEL, check_isolation, granted_isolation, in_our_words, limits_of, runtime_of
 from sandbox.execute.seccomp import profile
-from sandbox.ir import Json, Run, RunTool
+from sandbox.ir import Json, NetworkGrant, Run, RunTool
 
 CONFIG = ContainerConfig("none", 2**27, 1000, 64, 256, 2**20, 2**24, 2**16, 5_000, isolation="gvisor")
 RUN = Run(RunTool("a", "b"))
@@ -153,6 +155,53 @@ def test_the_runtime_is_asked_for_and_compared() -> None:
     verify_inspect(CONFIG, placement, said)
     with pytest.raises(SandboxFailure, match=r"HostConfig\.Runtime"):
         verify_inspect(CONFIG, placement, {**said, "HostConfig": {**host, "Runtime": "runc"}})
+
+
+def test_calls_with_a_grant_have_a_runtime_of_their_own() -> None:
+    granted = replace(CONFIG, network=True)
+    body = render(granted, Placement("sha256:1", Path("/source"), None, (), broker=Path("/broker")))
+    host = body["HostConfig"]
+    assert isinstance(host, dict)
+    assert host["Runtime"] == "runsc-network"
+    assert granted.digest != CONFIG.digest
+    assert runtime_of(engine(), CONFIG) == "20, runsc"
+    assert runtime_of(engine(), granted) == "20, runsc-network"
+    assert runtime_of(engine(), replace(granted, isolation="container")) == "20, runc"
+    with pytest.raises(SandboxFailure, match="the runtime `runsc-network` is not gVisor"):
+        in_our_words(shown(kernel=None), 1, "runsc-network")
+
+
+def engine(**runtimes: tuple[str, ...]) -> Engine:
+    known = {name.replace("_", "-"): words for name, words in runtimes.items()}
+    return Engine(None, "20, runc", "", known)  # type: ignore[arg-type]  # nothing is asked of it
+
+
+GRANTED = replace(RUN, network=(NetworkGrant("a.example", 443),))
+
+
+@pytest.mark.parametrize(
+    ("run", "runtimes", "lacking"),
+    [
+        (RUN, {}, "no runtime `runsc`: register gVisor"),
+        (GRANTED, {}, "no runtime `runsc`: register gVisor"),
+        (GRANTED, {"runsc_network": ("--host-uds=open",)}, "no runtime `runsc`: register gVisor"),
+        (GRANTED, {"runsc": ("--host-uds=open",)}, "register gVisor a second time, as `runsc-network`"),
+        (GRANTED, {"runsc": (), "runsc_network": ()}, "register gVisor a second time, as `runsc-network`"),
+        (GRANTED, {"runsc": (), "runsc_network": ("--host-uds=all",)}, "no gVisor that reaches the broker's socket"),
+        (GRANTED, {"runsc": (), "runsc_network": ("--host-uds=create",)}, "no gVisor that reaches the broker's socket"),
+        (RUN, {"runsc": ()}, ""),
+        (GRANTED, {"runsc": (), "runsc_network": ("--host-uds=open",)}, ""),
+    ],
+)
+def test_what_the_engine_lacks_for_it_is_said(run: Run, runtimes: dict[str, tuple[str, ...]], lacking: str) -> None:
+    check_isolation(engine(), "container", run, "`t`")
+    if not lacking:
+        check_isolation(engine(**runtimes), "gvisor", run, "`t`")
+        return
+    with pytest.raises(EnvironmentLacking) as refused:
+        check_isolation(engine(**runtimes), "gvisor", run, "`t`")
+    assert lacking in str(refused.value)
+    assert refused.value.reason_code == "environment.isolation"
 
 
 def test_isolation_is_a_floor() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import errno
 import os
 from decimal import Decimal
 from pathlib import Path
@@ -13,8 +14,9 @@ import pytest
 from tools import beneath, files, payments, python
 
 
-@pytest.fixture
-def space(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+@pytest.fixture(params=[None, errno.ENOSYS, errno.EPERM], ids=["with openat2", "without", "filtered"])
+def space(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Path:
+    """A workspace, on a kernel that opens beneath, and on runtimes that know no such call."""
     space = tmp_path / "space"
     (space / "notes").mkdir(parents=True)
     (space / "notes" / "a.txt").write_text("ä")
@@ -23,6 +25,12 @@ def space(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (space / "out").symlink_to(tmp_path)
     os.mkfifo(space / "fifo")
     monkeypatch.setattr(beneath, "WORKSPACE", str(space))
+    if request.param is not None:
+
+        def absent(*_: object) -> int:
+            raise OSError(request.param, os.strerror(request.param))
+
+        monkeypatch.setattr(beneath, "openat2", absent)
     monkeypatch.setattr(payments, "LEDGER", f"{space}/ledger.jsonl")
     return space
 
@@ -122,3 +130,23 @@ def test_tools_never_import_the_sandbox() -> None:
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
             assert not [name for name in names if name.split(".")[0] == "sandbox"], path
+
+
+def test_descriptors_of_a_path_that_is_walked_are_closed(space: Path) -> None:
+    before = set(Path("/proc/self/fd").iterdir())
+    root = os.open(space, os.O_PATH)
+    os.close(beneath.walk(root, "notes/a.txt", os.O_RDONLY, 0))
+    for path in ("out/secret", "notes/../a.txt", "notes//a.txt", "notes/absent", "link", ""):
+        with pytest.raises(OSError):  # noqa: PT011  # as above
+            beneath.walk(root, path, os.O_RDONLY, 0)
+    os.close(root)
+    assert set(Path("/proc/self/fd").iterdir()) == before
+
+
+def test_any_other_error_of_the_kernel_is_the_tools(space: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def failing(*_: object) -> int:
+        raise OSError(errno.EIO, "broken")
+
+    monkeypatch.setattr(beneath, "openat2", failing)
+    with pytest.raises(OSError, match="broken"):
+        files.read(f"{space}/notes/a.txt")
