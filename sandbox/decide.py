@@ -13,7 +13,8 @@ from typing import Final, NamedTuple, Protocol, TypeAlias, cast
 
 from sandbox.call import Call, Decision, Engines, EngineVerdict, Value, Verdict
 from sandbox.evaluate import Closure, Env, Test, Text, evaluate, text, truth
-from sandbox.ir import Assignment, Contract, Rule, Tool
+from sandbox.ir import Assignment, Contract, Fact, Or, Rule, Tool
+from sandbox.lang.walk import within
 from sandbox.lookups import KeyRefusedError, Lookups, Members, checks_of
 from sandbox.machine import StateValue, Update, decided
 from sandbox.seal import has_secrets
@@ -22,6 +23,7 @@ Facts: TypeAlias = Mapping[str, Value]
 """What the gate knows besides the call and the state: `now`, and `session.NAME` for each fact of the session."""
 
 NO_FACTS: Final[Facts] = MappingProxyType({})
+NO_UPDATES: Final[Mapping[str, Update]] = MappingProxyType({})
 
 
 class Claim(NamedTuple):
@@ -84,8 +86,17 @@ class EnginePair:
 
 @dataclass(frozen=True, slots=True)
 class _CompiledTool:
+    """A tool's rules. `strict` is whether any but an `allow` fires; only then must each of them be asked by itself.
+
+    `alone` is the claim where a rule is the only one that fires and stores nothing; `named`: `tool` is asked for.
+    """
+
     tool: Tool
     rules: tuple[tuple[Rule, Test], ...]
+    allows: tuple[tuple[Rule, Test], ...]
+    strict: Test
+    alone: Mapping[str, Claim]
+    named: bool
     then: tuple[_Step, ...]
     on_success: tuple[_Step, ...]
     secretive: bool
@@ -117,21 +128,28 @@ class Evaluator:
         """
         compiled = self._tools[call.tool]
         lookups = Lookups(self._checks, repeats=not compiled.secretive) if self._checks else self._nothing
-        env = _env(call, lookups.over(state), facts)
-        fired = [rule for rule, fires in compiled.rules if fires(env)]
-        verdict, rule = decided(fired)
-        lookups.settle()
-        updates: Mapping[str, Update] = {}
+        seen = lookups.over(state) if self._checks else cast("Mapping[str, Value]", state)
+        env = Env(call.args, seen, {**facts, "tool": call.tool} if compiled.named else facts, {}, call.origins)
+        fired = []
+        for rule, fires in compiled.rules if compiled.strict(env) else compiled.allows:
+            if fires(env):
+                fired.append(rule)
+        if self._checks:
+            lookups.settle()
+        if len(fired) == 1 and (not compiled.then or fired[0].kind == "deny"):
+            return compiled.alone[fired[0].id]
+        verdict, deciding = decided(fired)
+        updates: Mapping[str, Update] = NO_UPDATES
         if compiled.then and verdict != "deny":
             updates = _updates(compiled.then, env, lookups)
             lookups.settle()
-        return Claim(verdict, rule, tuple([each.id for each in fired]), updates)
+        return Claim(verdict, deciding, tuple([each.id for each in fired]), updates)
 
     def success(self, call: Call, state: Mapping[str, StateValue], facts: Facts = NO_FACTS) -> dict[str, Update]:
         """What `on_success` assigns at an effective state, once the call has ended `ok`. Raises as `claim`."""
         compiled = self._tools[call.tool]
         lookups = Lookups(self._checks, repeats=not compiled.secretive)
-        updates = _updates(compiled.on_success, _env(call, lookups.over(state), facts), lookups)
+        updates = _updates(compiled.on_success, _env(compiled, call, lookups.over(state), facts), lookups)
         lookups.settle()
         return updates
 
@@ -139,8 +157,9 @@ class Evaluator:
         self, call: Call, state: Mapping[str, StateValue], facts: Facts = NO_FACTS
     ) -> tuple[tuple[Rule, bool], ...]:
         """Each rule of the call's tool, in file order, with its value."""
-        env = _env(call, cast("Mapping[str, Value]", state), facts)
-        return tuple((rule, fires(env)) for rule, fires in self._tools[call.tool].rules)
+        compiled = self._tools[call.tool]
+        env = _env(compiled, call, cast("Mapping[str, Value]", state), facts)
+        return tuple((rule, fires(env)) for rule, fires in compiled.rules)
 
     def tool(self, name: str) -> Tool:
         """The tool of a parsed call."""
@@ -195,8 +214,8 @@ def succeed(engines: EnginePair, call: Call, state: Mapping[str, StateValue], fa
     return Success(updates)
 
 
-def _env(call: Call, state: Mapping[str, Value], facts: Facts) -> Env:
-    return Env(call.args, state, {**facts, "tool": call.tool}, {}, call.origins)
+def _env(compiled: _CompiledTool, call: Call, state: Mapping[str, Value], facts: Facts) -> Env:
+    return Env(call.args, state, {**facts, "tool": call.tool} if compiled.named else facts, {}, call.origins)
 
 
 def _updates(then: tuple[_Step, ...], env: Env, lookups: Lookups) -> dict[str, Update]:
@@ -225,7 +244,26 @@ def _compile(tool: Tool) -> _CompiledTool:
     then, on_success = (
         tuple(_step(assignment) for assignment in assignments) for assignments in (tool.then, tool.on_success)
     )
-    return _CompiledTool(tool, rules, then, on_success, has_secrets(tool))
+    strict = truth(Or(tuple(rule.when for rule in tool.rules if rule.kind != "allow")))
+    return _CompiledTool(
+        tool,
+        rules,
+        tuple((rule, fires) for rule, fires in rules if rule.kind == "allow"),
+        strict,
+        {rule.id: Claim(rule.kind, rule.id, (rule.id,), NO_UPDATES) for rule in tool.rules},
+        _asks_for_itself(tool),
+        then,
+        on_success,
+        has_secrets(tool),
+    )
+
+
+def _asks_for_itself(tool: Tool) -> bool:
+    """Whether anything that is evaluated reads the fact `tool`."""
+    steps = (*tool.then, *tool.on_success)
+    roots = [*(rule.when for rule in tool.rules), *(step.value for step in steps)]
+    roots += [step.key for step in steps if step.key is not None]
+    return any(isinstance(part, Fact) and part.name == "tool" for root in roots for part in within(root))
 
 
 def _step(assignment: Assignment) -> _Step:

@@ -7,10 +7,10 @@ No source text is generated and nothing here can fail on a well-typed expression
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
-from typing import Final, TypeAlias, assert_never, cast
+from typing import Final, Literal, TypeAlias, assert_never, cast
 
 from sandbox.call import NOTHING_KNOWN, Origins, Value
 from sandbox.ir import (
@@ -82,6 +82,12 @@ Record: TypeAlias = Callable[[Env], Mapping[str, Value]]
 Members: TypeAlias = Callable[[Env], AbstractSet[str]]
 Entries: TypeAlias = Callable[[Env], Mapping[str, int]]
 
+Asks: TypeAlias = Literal["is", "starts", "ends", "holds"]
+"""What a test against constants asks: whether a subject is one of them, begins or ends with one, or has one in it."""
+
+MOST_AT_ONCE: Final = 8
+"""Tests that `some` asks without another closure between."""
+
 _LOWER_ASCII: Final = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}
 
 
@@ -109,15 +115,11 @@ def evaluate(expr: Expr) -> Closure:  # noqa: PLR0915 - one arm an operator, as 
         case Bound(name=name):
             return lambda env: env.bound[name]
         case Not(operand=operand):
-            test = truth(operand)
-            return lambda env: not test(env)
+            return denied(operand)
         case And(operands=operands):
             return every(tuple(truth(operand) for operand in operands))
         case Or(operands=operands):
-            choice = one_of(operands)
-            if choice is not None:
-                return found_in(*choice)
-            return some(tuple(truth(operand) for operand in operands))
+            return some(united(operands))
         case Ite(condition=condition, then=then, otherwise=otherwise):
             test, yes, no = truth(condition), evaluate(then), evaluate(otherwise)
             return lambda env: yes(env) if test(env) else no(env)
@@ -204,23 +206,45 @@ def evaluate(expr: Expr) -> Closure:  # noqa: PLR0915 - one arm an operator, as 
 def applied(operation: Operation, left: Expr, right: Expr) -> Closure:
     """`operation` of the operands' values; beside a constant without a closure for that, nor for an argument."""
     match left, right:
-        case Arg(name=name), Const(value=value) if operation in OF_ARGUMENT:
-            return OF_ARGUMENT[operation](name, value)
-        case Const(value=value), Arg(name=name) if operation in TURNED:
-            return OF_ARGUMENT[TURNED[operation]](name, value)
-        case Size(operand=Arg(name=name)), Const(value=value):
-            return lambda env: operation(len(env.args[name]), value)  # type: ignore[arg-type]  # what has a size
-        case Arg(name=name), Const(value=value):
-            return lambda env: operation(env.args[name], value)
         case _, Const(value=value):
-            one = evaluate(left)
-            return lambda env: operation(one(env), value)
+            return beside(operation, left, value)
+        case Const(value=value), _ if operation in TURNED:
+            return beside(TURNED[operation], right, value)
         case Arg(name=name), _:
             other = evaluate(right)
             return lambda env: operation(env.args[name], other(env))
         case _:
             one, other = evaluate(left), evaluate(right)
             return lambda env: operation(one(env), other(env))
+
+
+def beside(operation: Operation, subject: Expr, value: Value) -> Closure:
+    """`operation` of the subject's value and a constant, or of what `one_of` makes of several."""
+    match subject:
+        case Arg(name=name) if operation in OF_ARGUMENT:
+            return OF_ARGUMENT[operation](name, value)
+        case Arg(name=name):
+            return lambda env: operation(env.args[name], value)
+        case Size(operand=Arg(name=name)) if operation in OF_SIZE:
+            return OF_SIZE[operation](name, value)
+        case _:
+            one = evaluate(subject)
+            return lambda env: operation(one(env), value)
+
+
+def denied(operand: Expr) -> Test:
+    """Whether the operand does not hold; of how an argument begins, without a closure for that."""
+    match operand:
+        case StartsWith(subject=Arg(name=name), part=Const(value=str() as part)):
+            return lambda env: not env.args[name].startswith(part)  # type: ignore[union-attr]  # a string
+        case _:
+            test = truth(operand)
+            return lambda env: not test(env)
+
+
+def is_in(value: Value, values: frozenset[Value]) -> bool:
+    """Whether a value is one of some."""
+    return value in values
 
 
 # `lang` has typed both sides of each: strings, or integers.
@@ -233,112 +257,204 @@ OF_ARGUMENT: Final[Mapping[Operation, Callable[[str, Value], Closure]]] = {
     operator.contains: lambda name, value: lambda env: value in env.args[name],  # type: ignore[operator]
     str.startswith: lambda name, value: lambda env: env.args[name].startswith(value),  # type: ignore[union-attr,arg-type]
     str.endswith: lambda name, value: lambda env: env.args[name].endswith(value),  # type: ignore[union-attr,arg-type]
+    is_in: lambda name, values: lambda env: env.args[name] in values,  # type: ignore[operator]
 }
 """An operation of an argument and a constant."""
 
+# What has a size, beside an integer.
+OF_SIZE: Final[Mapping[Operation, Callable[[str, Value], Closure]]] = {
+    operator.eq: lambda name, value: lambda env: len(env.args[name]) == value,  # type: ignore[arg-type]
+    operator.lt: lambda name, value: lambda env: len(env.args[name]) < value,  # type: ignore[arg-type,operator]
+    operator.le: lambda name, value: lambda env: len(env.args[name]) <= value,  # type: ignore[arg-type,operator]
+    operator.gt: lambda name, value: lambda env: len(env.args[name]) > value,  # type: ignore[arg-type,operator]
+    operator.ge: lambda name, value: lambda env: len(env.args[name]) >= value,  # type: ignore[arg-type,operator]
+}
+"""An operation of an argument's size and a constant."""
+
 TURNED: Final[Mapping[Operation, Operation]] = {operator.lt: operator.gt, operator.le: operator.ge}
-"""What an order of a constant and an argument is of the argument and the constant."""
+"""What an order of a constant and something else is of that and the constant."""
 
 
 def every(tests: tuple[Test, ...]) -> Test:
-    """Whether all of some tests hold; of two, without a loop."""
+    """Whether all of some tests hold; without a loop, which takes longer."""
     match tests:
-        case (one, other):
-            return lambda env: one(env) and other(env)
+        case ():
+            return lambda _: True
+        case (only,):
+            return only
+        case (a, b):
+            return lambda env: a(env) and b(env)
+        case (a, b, c):
+            return lambda env: a(env) and b(env) and c(env)
         case _:
-            return lambda env: all(test(env) for test in tests)
+            half = len(tests) // 2
+            return every((every(tests[:half]), every(tests[half:])))
 
 
 def some(tests: tuple[Test, ...]) -> Test:
-    """Whether one of some tests holds; of two, without a loop."""
+    """Whether one of some tests holds; without a loop, which takes longer."""
     match tests:
-        case (one, other):
-            return lambda env: one(env) or other(env)
+        case ():
+            return lambda _: False
+        case (only,):
+            return only
+        case (a, b):
+            return lambda env: a(env) or b(env)
+        case (a, b, c):
+            return lambda env: a(env) or b(env) or c(env)
+        case (a, b, c, d):
+            return lambda env: a(env) or b(env) or c(env) or d(env)
+        case (a, b, c, d, e, f, g, h):
+            return lambda env: a(env) or b(env) or c(env) or d(env) or e(env) or f(env) or g(env) or h(env)
         case _:
-            return lambda env: any(test(env) for test in tests)
+            size = MOST_AT_ONCE if len(tests) > MOST_AT_ONCE else MOST_AT_ONCE // 2
+            return some(tuple(some(tests[at : at + size]) for at in range(0, len(tests), size)))
 
 
-def one_of(operands: tuple[Expr, ...]) -> tuple[Expr, frozenset[Value]] | None:
-    """The subject and the constants of a disjunction that only compares one subject with constants of its sort."""
-    match operands:
-        case (Eq(left=subject, right=Const()), _, *_):
-            values = frozenset(value for each in operands for value in compared(each, subject))
-            return (subject, values) if all(compared(each, subject) for each in operands) else None
+def united(operands: tuple[Expr, ...]) -> tuple[Test, ...]:
+    """Tests of which one holds where one of the operands does: those that ask the same of one subject are one test."""
+    alike: dict[tuple[Asks, Expr], tuple[Value, ...]] = {}
+    others = []
+    for operand in flat(operands):
+        found = constants_beside(operand)
+        if found is None:
+            others.append(truth(operand))
+        else:
+            asks, subject, values = found
+            alike[asks, subject] = alike.get((asks, subject), ()) + values
+    return (*(one_of(asks, subject, values) for (asks, subject), values in alike.items()), *others)
+
+
+def flat(operands: tuple[Expr, ...]) -> Iterator[Expr]:
+    """The operands of a disjunction, and in place of each that is one itself, its own."""
+    for operand in operands:
+        if isinstance(operand, Or):
+            yield from flat(operand.operands)
+        else:
+            yield operand
+
+
+def constants_beside(expr: Expr) -> tuple[Asks, Expr, tuple[Value, ...]] | None:
+    """What a test against constants asks, of which subject, and the constants; None of any other expression."""
+    match expr:
+        case Eq(left=subject, right=Const(value=value)):
+            return "is", subject, (value,)
+        case StartsWith(subject=subject, part=Const(value=value)):
+            return "starts", subject, (value,)
+        case EndsWith(subject=subject, part=Const(value=value)):
+            return "ends", subject, (value,)
+        case Exists(variable=variable, over=over, body=body):
+            asks, values = asked_of(variable, body)
+            return ("holds", over, values) if asks == "is" else None
         case _:
             return None
 
 
-def found_in(subject: Expr, values: frozenset[Value]) -> Closure:
-    """Whether the subject's value is one of some."""
+def asked_of(variable: Bound, body: Expr) -> tuple[Asks | None, tuple[Value, ...]]:
+    """The one thing that a body asks of the variable, and the constants; None where it asks anything else."""
+    found = [constants_beside(each) for each in flat((body,))]
+    asks = found[0][0] if found and found[0] is not None else None
+    values: tuple[Value, ...] = ()
+    for each in found:
+        if each is None or each[:2] != (asks, variable):
+            return None, ()
+        values += each[2]
+    return asks, values
+
+
+def one_of(asks: Asks, subject: Expr, values: tuple[Value, ...]) -> Test:
+    """Whether the subject is one of the values, begins or ends with one, or is a list that holds one."""
+    match asks:
+        case "is" if len(values) == 1:
+            return cast("Test", beside(operator.eq, subject, values[0]))
+        case "is":
+            return cast("Test", beside(is_in, subject, cast("Value", frozenset(values))))
+        case "starts":
+            return cast("Test", beside(str.startswith, subject, values[0] if len(values) == 1 else values))
+        case "ends":
+            return cast("Test", beside(str.endswith, subject, values[0] if len(values) == 1 else values))
+        case "holds":
+            return holding(subject, frozenset(values))
+        case _:
+            assert_never(asks)
+
+
+def holding(subject: Expr, sought: frozenset[Value]) -> Test:
+    """Whether the subject, a list, has one of the values."""
     match subject:
         case Arg(name=name):
-            return lambda env: env.args[name] in values
+            return lambda env: not sought.isdisjoint(env.args[name])  # type: ignore[arg-type]  # a list
         case _:
-            one = evaluate(subject)
-            return lambda env: one(env) in values
-
-
-def compared(expr: Expr, subject: Expr) -> tuple[Value, ...]:
-    """The constant that an equality compares the subject with; of anything else, nothing."""
-    match expr:
-        case Eq(left=left, right=Const(value=value)) if left == subject:
-            return (value,)
-        case _:
-            return ()
+            items = sequence(subject)
+            return lambda env: not sought.isdisjoint(items(env))
 
 
 def every_element(body: Expr, variable: Bound, items: Sequence) -> Test | None:
     """`all` whose body is a test of the element against constants, without an environment for each; else None."""
     match body:
-        case Or(operands=operands) if (choice := one_of(operands)) is not None and choice[0] == variable:
-            values = choice[1]
-            return lambda env: values.issuperset(items(env))
-        case EndsWith(subject=subject, part=Const(value=str() as part)) if subject == variable:
-            return ending(part, items)
-        case StartsWith(subject=subject, part=Const(value=str() as part)) if subject == variable:
-            return beginning(part, items)
         case Matches(subject=subject, pattern=pattern) if subject == variable:
             found = cast("Predicate", search_matcher(pattern))
             return lambda env: all(map(found, items(env)))
+    match asked_of(variable, body):
+        case "is", values:
+            sought = frozenset(values)
+            return lambda env: sought.issuperset(items(env))
+        case "ends", parts:
+            return ending(parts, items)
+        case "starts", parts:
+            return beginning(parts, items)
         case _:
             return None
 
 
-def ending(part: str, items: Sequence) -> Test:
-    """Whether every element, a string, ends so."""
+def ending(parts: tuple[Value, ...], items: Sequence) -> Test:
+    """Whether every element, a string, ends with one of the parts; of one part, by taking it off: twice as fast."""
+    only = parts[0] if len(parts) == 1 and parts[0] else None
 
     def all_end(env: Env) -> bool:
         for item in items(env):  # noqa: SIM110 - a generator takes half as long again
-            if not item.endswith(part):  # type: ignore[union-attr]  # a string
+            if not item.endswith(parts):  # type: ignore[union-attr,arg-type]  # strings
                 return False
         return True
 
-    return all_end
+    def all_end_alike(env: Env) -> bool:
+        for item in items(env):  # noqa: SIM110 - as above
+            if item.removesuffix(only) == item:  # type: ignore[union-attr,arg-type]  # strings
+                return False
+        return True
+
+    return all_end if only is None else all_end_alike
 
 
-def beginning(part: str, items: Sequence) -> Test:
-    """Whether every element, a string, begins so."""
+def beginning(parts: tuple[Value, ...], items: Sequence) -> Test:
+    """Whether every element, a string, begins with one of the parts; as `ending`."""
+    only = parts[0] if len(parts) == 1 and parts[0] else None
 
     def all_begin(env: Env) -> bool:
-        for item in items(env):  # noqa: SIM110 - a generator takes half as long again
-            if not item.startswith(part):  # type: ignore[union-attr]  # a string
+        for item in items(env):  # noqa: SIM110 - as above
+            if not item.startswith(parts):  # type: ignore[union-attr,arg-type]  # strings
                 return False
         return True
 
-    return all_begin
+    def all_begin_alike(env: Env) -> bool:
+        for item in items(env):  # noqa: SIM110 - as above
+            if item.removeprefix(only) == item:  # type: ignore[union-attr,arg-type]  # strings
+                return False
+        return True
+
+    return all_begin if only is None else all_begin_alike
 
 
 def some_element(body: Expr, variable: Bound, items: Sequence) -> Test | None:
     """`exists`, as `every_element`."""
     match body:
-        case Or(operands=operands) if (choice := one_of(operands)) is not None and choice[0] == variable:
-            values = choice[1]
-            return lambda env: not values.isdisjoint(items(env))
-        case Eq(left=subject, right=Const(value=value)) if subject == variable:
-            return lambda env: value in items(env)
         case Matches(subject=subject, pattern=pattern) if subject == variable:
             found = cast("Predicate", search_matcher(pattern))
             return lambda env: any(map(found, items(env)))
+    match asked_of(variable, body):
+        case "is", values:
+            sought = frozenset(values)
+            return lambda env: not sought.isdisjoint(items(env))
         case _:
             return None
 

@@ -62,11 +62,11 @@ Path: TypeAlias = tuple[tuple[str, int | None], ...]
 
 @dataclass(frozen=True)
 class Mutant:
-    """A changed source, and where it was changed."""
+    """A changed source, and its one changed line, in the function (or table) of this name, before and after."""
 
     function: str
-    line: int
-    change: str
+    before: str
+    after: str
     source: str
 
 
@@ -80,36 +80,53 @@ class Unannotated(ast.NodeTransformer):
         return node
 
 
-def mutants(source: str, functions: frozenset[str]) -> Iterator[Mutant]:
-    """Every single change to the bodies of these functions, and of the methods with such names."""
+def mutants(source: str, names: frozenset[str]) -> Iterator[Mutant]:
+    """Every single change to these functions, to the methods with such names, and to the tables."""
     body = Unannotated().visit(ast.parse(source)).body
     texts = [ast.unparse(node) for node in body]
     for place, top in enumerate(body):
-        for number, function in enumerate(functions_in(top)):
-            if function.name not in functions:
+        for number, (name, part) in enumerate(named_in(top)):
+            if name not in names:
                 continue
-            for inner, variant in alterable(function):
+            for inner, variant in alterable(part):
                 changed = copy.deepcopy(top)
-                target = list(ast.walk(functions_in(changed)[number]))[inner]
-                change = altered(target, variant)
-                text = "\n".join([*texts[:place], ast.unparse(changed), *texts[place + 1 :]])
-                yield Mutant(function.name, target.lineno, change, text)
+                altered(list(ast.walk(named_in(changed)[number][1]))[inner], variant)
+                text = ast.unparse(changed)
+                before, after = changed_line(texts[place], text)
+                yield Mutant(name, before, after, "\n".join([*texts[:place], text, *texts[place + 1 :]]))
 
 
-def functions_in(top: ast.stmt) -> list[ast.FunctionDef]:
-    """The function itself, or the methods of the class."""
-    nodes = top.body if isinstance(top, ast.ClassDef) else [top]
-    return [node for node in nodes if isinstance(node, ast.FunctionDef)]
+def named_in(top: ast.stmt) -> list[tuple[str, ast.AST]]:
+    """The function itself, or the methods of the class, or the value of the table, by name."""
+    match top:
+        case ast.FunctionDef(name=name):
+            return [(name, top)]
+        case ast.ClassDef(body=body):
+            return [(node.name, node) for node in body if isinstance(node, ast.FunctionDef)]
+        case ast.AnnAssign(target=ast.Name(id=name), value=ast.expr() as value):
+            return [(name, value)]
+        case _:
+            return []
 
 
-def alterable(function: ast.FunctionDef) -> list[tuple[int, int]]:
-    """The positions among the function's nodes, with the variant, where there is something to change."""
+def changed_line(before: str, after: str) -> tuple[str, str]:
+    """The line that differs, in both; a table, which is one line, is told by the entry."""
+    for old, new in zip(before.splitlines(), after.splitlines(), strict=True):
+        if old != new:
+            entries = zip(old.split(", operator."), new.split(", operator."), strict=True)
+            return next((one.strip(), other.strip()) for one, other in entries if one != other)
+    message = "nothing is changed"
+    raise ValueError(message)
+
+
+def alterable(function: ast.AST) -> list[tuple[int, int]]:
+    """The positions among the nodes, with the variant, where there is something to change."""
     nodes = [(at, node) for at, node in enumerate(ast.walk(function)) if isinstance(node, ast.expr | ast.Return)]
     return [(at, variant) for at, node in nodes for variant in range(2) if altered(copy.deepcopy(node), variant)]
 
 
-def altered(node: ast.AST, variant: int) -> str:
-    """Change the node in place; '' where there is nothing to change (in this variant)."""
+def altered(node: ast.AST, variant: int) -> bool:
+    """Change the node in place; false where there is nothing to change (in this variant)."""
     match node, variant:
         case ast.Compare(ops=[op]), 0 if type(op) in COMPARISONS:
             node.ops = [COMPARISONS[type(op)]()]
@@ -138,5 +155,5 @@ def altered(node: ast.AST, variant: int) -> str:
         case ast.Return(value=ast.Lambda(body=body) as function), 1 if not isinstance(body, ast.Constant):
             function.body = ast.copy_location(ast.Constant(value=False), body)
         case _:
-            return ""
-    return type(node).__name__
+            return False
+    return True

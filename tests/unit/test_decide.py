@@ -7,6 +7,7 @@ import os
 import signal
 import threading
 from collections.abc import Iterator, Mapping
+from itertools import product
 
 import pytest
 from pay_contract import CONTRACT, OTHER, PAY, call
@@ -15,8 +16,8 @@ from sandbox.call import Call
 from sandbox.decide import NO_FACTS, Claim, Confirmation, EnginePair, Evaluator, Facts, Judgement, decide
 from sandbox.engines import SolverWorker, engine_pair
 from sandbox.errors import Fault
-from sandbox.ir import TRUE, Contract
-from sandbox.machine import Scalar
+from sandbox.ir import TRUE, Arg, Argument, BoolSort, BoolType, Contract, Rule, RuleKind, Tool
+from sandbox.machine import RULE_KINDS, Scalar
 
 
 class Answering:
@@ -71,6 +72,21 @@ def test_reasons_name_every_rule_that_fired(both: EnginePair) -> None:
     decision = judged(both, call(amount=100, note="123456"), 500_000).decision
     assert decision.fired == ("over", "long", "small")
     assert decision.reason == ("denied by rule `over`: state.sent + args.amount > 5000.00 (also true: `long`, `small`)")
+
+
+@pytest.mark.parametrize("kinds", list(product(RULE_KINDS, repeat=4)))
+def test_each_rule_that_is_true_fires_and_the_strictest_decides(kinds: tuple[RuleKind, ...]) -> None:
+    names = tuple(f"b{at}" for at in range(len(kinds)))
+    rules = tuple(Rule(n, kind, Arg(n, BoolSort())) for n, kind in zip(names, kinds, strict=True))
+    contract = Contract("c", (Tool("t", tuple(Argument(n, BoolType()) for n in names), rules),))
+    evaluator = Evaluator(contract)
+    for values in product([False, True], repeat=len(kinds)):
+        args = dict(zip(names, values, strict=True))
+        claim = evaluator.claim(Call("t", args, "", ""), {})
+        true = [rule for rule in rules if args[rule.id]]
+        verdict = next((kind for kind in RULE_KINDS if kind in {rule.kind for rule in true}), "deny")
+        rule = next((rule.id for rule in true if rule.kind == verdict), "")
+        assert claim == (verdict, rule, tuple(rule.id for rule in true), {})
 
 
 def test_a_text_is_judged_by_its_size_and_escapes_in_data_are_data(both: EnginePair) -> None:

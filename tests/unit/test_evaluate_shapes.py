@@ -72,6 +72,14 @@ OF_STRINGS: list[Shape] = [
     lambda s: And((StartsWith(s, const("a")), EndsWith(s, const("a")))),
     lambda s: Not(Eq(s, const("a"))),
     lambda s: EndsWith(s, s),
+    lambda s: StartsWith(s, const("")),
+    lambda s: EndsWith(s, const("")),
+    lambda s: Not(StartsWith(s, const("a"))),
+    lambda s: Or((StartsWith(s, const("a")), StartsWith(s, const("b")))),
+    lambda s: Or((EndsWith(s, const("a")), EndsWith(s, const("b")))),
+    lambda s: Or((EndsWith(s, const("é")), Or((EndsWith(s, const("a")), Eq(s, const("b")))))),
+    lambda s: Or(()),
+    lambda s: And(()),
 ]
 
 
@@ -101,6 +109,30 @@ def test_every_element_beside_constants(quantifier: type[All | Exists], shape: S
             assert short(Env({"xs": items}, {})) == long(Env({"xs": items}, {})), items
 
 
+@pytest.mark.parametrize("first", OF_STRINGS)
+def test_a_choice_of_two_tests_is_what_one_of_them_says(first: Shape) -> None:
+    subjects = Arg("s", S), Arg("t", S)
+    for second, left, right in product(OF_STRINGS, subjects, subjects):
+        one, other = truth(first(hidden(left))), truth(second(hidden(right)))
+        both = truth(Or((first(left), second(right), first(right))))
+        for word, next_word in product(WORDS, repeat=2):
+            env = Env({"s": word, "t": next_word}, {})
+            again = truth(first(hidden(right)))(env) if left != right else False
+            assert both(env) == (one(env) or other(env) or again)
+
+
+@pytest.mark.parametrize("first", OF_STRINGS)
+def test_a_choice_of_two_searches_of_lists_is_what_one_of_them_finds(first: Shape) -> None:
+    v, w, xs, ys = Bound("v", S), Bound("w", S), Arg("xs", ListSort(S, 3)), Arg("ys", ListSort(S, 3))
+    lists = [(), ("a",), ("ba", "é"), ("", "A", "aba"), ("b", "ab")]
+    for second, over in product(OF_STRINGS, (xs, ys, hidden(xs))):
+        one, other = truth(Exists(v, xs, first(hidden(v)))), truth(Exists(w, over, second(hidden(w))))
+        both = truth(Or((Exists(v, xs, first(v)), Exists(w, over, second(w)))))
+        for items, others in product(lists, repeat=2):
+            env = Env({"xs": items, "ys": others}, {})
+            assert both(env) == (one(env) or other(env))
+
+
 @pytest.mark.parametrize("quantifier", [All, Exists])
 def test_what_is_said_of_something_else_than_the_element_is_not_taken_for_it(quantifier: type[All | Exists]) -> None:
     variable, other = Bound("x", S), Arg("s", S)
@@ -111,11 +143,13 @@ def test_what_is_said_of_something_else_than_the_element_is_not_taken_for_it(qua
             assert holds(Env({"xs": items, "s": word}, {})) == alone(Env({"s": word}, {}))
 
 
-@pytest.mark.parametrize("count", [1, 2, 3])
+@pytest.mark.parametrize("count", range(36))
 def test_connectives_are_all_and_any(count: int) -> None:
     facts = [Arg(f"b{at}", BoolSort()) for at in range(count)]
     every, some = truth(And(tuple(facts))), truth(Or(tuple(facts)))
-    for values in product([False, True], repeat=count):
+    alone = [[at == one for at in range(count)] for one in range(count)]
+    few = list(product([False, True], repeat=count)) if count < 7 else []
+    for values in ([True] * count, [False] * count, *alone, *([not each for each in row] for row in alone), *few):
         env = Env({fact.name: value for fact, value in zip(facts, values, strict=True)}, {})
         assert (every(env), some(env)) == (all(values), any(values))
 
