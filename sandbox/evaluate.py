@@ -54,6 +54,7 @@ from sandbox.ir import (
     State,
     Sub,
 )
+from sandbox.lang.walk import within
 from sandbox.regex import search_matcher
 
 
@@ -312,17 +313,25 @@ def some(tests: tuple[Test, ...]) -> Test:
 
 
 def united(operands: tuple[Expr, ...]) -> tuple[Test, ...]:
-    """Tests of which one holds where one of the operands does: those that ask the same of one subject are one test."""
+    """Tests of which one holds where one of the operands does: those that ask the same of one subject are one test.
+
+    They come before the others, so none of them looks up a key: whether that is done is for what stands before it.
+    """
     alike: dict[tuple[Asks, Expr], tuple[Value, ...]] = {}
     others = []
     for operand in flat(operands):
-        found = constants_beside(operand)
+        found = None if looks_up(operand) else constants_beside(operand)
         if found is None:
             others.append(truth(operand))
         else:
             asks, subject, values = found
             alike[asks, subject] = alike.get((asks, subject), ()) + values
     return (*(one_of(asks, subject, values) for (asks, subject), values in alike.items()), *others)
+
+
+def looks_up(expr: Expr) -> bool:
+    """Whether anything in an expression asks a set or a map for a key, which may be outside of its type."""
+    return any(isinstance(part, MapGet | InSet) for part in within(expr))
 
 
 def flat(operands: tuple[Expr, ...]) -> Iterator[Expr]:

@@ -24,19 +24,25 @@ from sandbox.ir import (
     Eq,
     Exists,
     Expr,
+    InSet,
     IntSort,
     Ite,
     Le,
     ListSort,
     Lt,
+    MapGet,
+    MapSort,
     Matches,
     Not,
     Or,
+    SetSort,
     Size,
     StartsWith,
+    State,
     StringSort,
     Sub,
 )
+from sandbox.lookups import Entries, Members
 
 S, N = StringSort(), IntSort()
 TRUE = Eq(Const(1, N), Const(1, N))
@@ -164,6 +170,20 @@ def test_a_choice_is_taken_for_one_only_where_all_of_it_asks_the_same() -> None:
         assert of_both(env) == (word == "a" or second == "b")
         assert of_kinds(env) == (word == "a" or word.endswith("b"))
         assert of_one(env) == (word in {"a", "b"})
+
+
+def test_a_key_is_looked_up_only_where_what_stands_before_leaves_it_open() -> None:
+    """A lookup outside of the key's type denies the call, so nothing asks for a key that the spec did not ask for."""
+    asked: list[str] = []
+    s = Arg("s", S)
+    spent = MapGet(State("spent", MapSort(S, N)), s, 0)
+    known = InSet(s, State("known", SetSort(S)))
+    guard = Lt(Const(3, N), Size(s))
+    for lookup in (Eq(spent, Const(0, N)), Eq(known, Const(value=False, sort=BoolSort()))):
+        env = Env({"s": "abcdef"}, {"spent": Entries({}, asked.append), "known": Members(frozenset(), asked.append)})
+        assert truth(Or((guard, lookup)))(env)
+        assert truth(Or((guard, Or((lookup, Eq(s, const("a")))))))(env)
+        assert asked == []
 
 
 def test_numbers_are_added_and_taken_off_beside_constants() -> None:
