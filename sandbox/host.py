@@ -13,11 +13,12 @@ import inspect
 import json
 import time
 from collections.abc import Callable, Generator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Never, TypeAlias
 
 from sandbox import ir
-from sandbox.call import Outcome, Permit
+from sandbox.call import Call, Outcome, Permit
 from sandbox.errors import UsageError
 from sandbox.execute.protocol import one_line, read_result
 from sandbox.execute.runner import ChangeJudge, Prepared
@@ -29,7 +30,15 @@ from sandbox.ir import (
     Tool,
 )
 
-HostFunction: TypeAlias = Callable[..., object]
+
+@dataclass(frozen=True, slots=True)
+class WholeCall:
+    """What runs for a host tool that is given the permitted call itself, and not its arguments by name."""
+
+    run: Callable[[Call, Tool], object]
+
+
+HostFunction: TypeAlias = Callable[..., object] | WholeCall
 
 
 class HostRunner:
@@ -68,7 +77,7 @@ class HostRunner:
         limit = tool.run.output if tool.run is not None else 0
         started = time.monotonic_ns()
         try:
-            answer = function(**python_arguments(permit.call, tool))
+            answer = _run(function, permit.call, tool)
             if inspect.isawaitable(answer) or inspect.isasyncgen(answer):
                 answer = asyncio.run(_awaited(answer, _items_within(limit)))
             if inspect.isgenerator(answer):
@@ -89,6 +98,10 @@ class HostRunner:
             message = f"`{tool.name}` runs on the host and no callable is attached; decorate it with `@sandboxed(gate)`"
             raise UsageError(message)
         return function
+
+
+def _run(function: HostFunction, call: Call, tool: Tool) -> object:
+    return function.run(call, tool) if isinstance(function, WholeCall) else function(**python_arguments(call, tool))
 
 
 class TooManyError(Exception):
@@ -141,8 +154,9 @@ def _ended(started_ns: int, status: str, reason_code: str, reason: str, result: 
 
 
 def _source_digest(function: HostFunction) -> str:
+    body = function.run if isinstance(function, WholeCall) else function
     try:
-        source = inspect.getsourcefile(inspect.unwrap(function))
+        source = inspect.getsourcefile(inspect.unwrap(body))
     except TypeError:
         return ""
     if source is None or not Path(source).is_file():

@@ -176,6 +176,10 @@ SAME_LAYER: frozenset[tuple[str, str]] = frozenset(
         ("__main__", "cli"),
         ("cli", "testing"),
         ("cli", "mcp"),
+        (
+            "adapters",
+            "mcp",
+        ),  # pins, and what a server's result may hold: the client's adapter keeps the gateway's rules
         ("mcp", "adapters"),  # what a model is told, in the same words everywhere
     }
 )
