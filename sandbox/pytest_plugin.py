@@ -37,9 +37,9 @@ class PropertyFile(pytest.File):
     def reports(self) -> Mapping[str, PropertyReport]:
         """What the prover says of every property of the file, by the test's name."""
         if self._reports is None:
-            from sandbox.prove.run import prove_paths  # noqa: PLC0415  # the solvers load with the first test
+            from sandbox.prove.run import ProveOptions, prove_paths  # noqa: PLC0415  # the solvers load with the first test
 
-            found = prove_paths([self.path]).properties
+            found = prove_paths([self.path], ProveOptions(mend=True)).properties
             self._reports = {f"{report.spec}/{report.subject.id}": report for report in found}
         return self._reports
 

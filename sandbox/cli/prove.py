@@ -65,6 +65,7 @@ def _write(file: str, text: str) -> None:
 @click.option("--shard", metavar="I/N", default="1/1", help="Prove the I-th of N shares, all of which are the whole.")
 @click.option("--timeout", type=click.FLOAT, help="Seconds a property.  [default: 60]")
 @click.option("--no-cache", is_flag=True, help="Prove from nothing, as --update, --emit, --locked and CI always do.")
+@click.option("--no-mend", is_flag=True, help="Do not look for what would mend a refuted property.")
 @click.option("--sarif", metavar="FILE", help="Write what is not proved as SARIF 2.1.0, for code review.")
 @click.option("--html", metavar="FILE", help="Write the report as one page for a browser.")
 @click.option(
@@ -82,6 +83,7 @@ def command(
     shard: str,
     timeout: float | None,
     no_cache: bool,
+    no_mend: bool,
     sarif: str | None,
     html: str | None,
     write_test: str | None,
@@ -95,7 +97,11 @@ def command(
     cache = None if no_cache or update or locked or emit is not None else Cache.of_user(os.environ)
     files = Files(sarif, html, write_test)
     known = cache is not None and files == Files()
-    asked = Unchanged(cache, paths or (DEFAULT_PATH,), {"solver": solver, "shard": shard}) if cache and known else None
+    asked = (
+        Unchanged(cache, paths or (DEFAULT_PATH,), {"solver": solver, "shard": shard, "mend": not no_mend})
+        if cache and known
+        else None
+    )
     printed = asked.known() if asked is not None else None
     if printed is None:
         from sandbox.prove.run import DEFAULT_TIMEOUT_S, ProveOptions  # noqa: PLC0415 - not loaded for what is known
@@ -110,6 +116,7 @@ def command(
             locked=locked,
             shard=read_shard(shard),
             cache=cache,
+            mend=not no_mend,
         )
         printed = _proved(paths or (DEFAULT_PATH,), options, asked, files)
     if as_json:

@@ -33,7 +33,6 @@ from sandbox.ir import (
     MapSort,
     Matches,
     Not,
-    Or,
     Property,
     Rule,
     SetSort,
@@ -42,10 +41,11 @@ from sandbox.ir import (
     Tool,
     sort_of,
 )
-from sandbox.machine import VERDICT_SORT, verdict_of
+from sandbox.machine import VERDICT_SORT
 from sandbox.prove.mentions import facts_in
 from sandbox.prove.run import Batch, ProveOptions, prove_batches
 from sandbox.prove.said import said
+from sandbox.prove.tighten import laxer
 from sandbox.prove.verdicts import Proved, Refuted, Replayed, Vacuous, Verdict, replay_of
 from sandbox.prove.weaken import stronger, weaker
 
@@ -135,7 +135,7 @@ def _of_rule(contract: Contract, tool: Tool, rule: Rule) -> Iterator[Mutant]:
         other = replace(tool, rules=rules)
         what = f"rule `{rule.id}` of `{tool.name}`"
         return Mutant(
-            tool.name, what, f"{rule.kind}: {said(rule.when)}", after, _with(contract, other), _looser(tool, other)
+            tool.name, what, f"{rule.kind}: {said(rule.when)}", after, _with(contract, other), laxer(tool, other)
         )
 
     match rule.kind:
@@ -212,14 +212,6 @@ def _number(value: int) -> Const:
 
 def _with(contract: Contract, changed: Tool) -> Contract:
     return replace(contract, tools=tuple(changed if each.name == changed.name else each for each in contract.tools))
-
-
-def _looser(tool: Tool, other: Tool) -> Expr:
-    """Whether the other tool's rules give a less strict verdict to the same call in the same state."""
-    ours, theirs = verdict_of(tool), verdict_of(other)
-    let_through = And((_is(theirs, "allow"), Not(_is(ours, "allow"))))
-    asked = And((_is(theirs, "ask"), _is(ours, "deny")))
-    return Or((let_through, asked))
 
 
 def _is(verdict: Expr, name: str) -> Expr:

@@ -174,6 +174,7 @@ def _property(number: int, report: PropertyReport) -> Html:
         _invariants(invariant_of(verdict)),
         _rests_on(report) if isinstance(verdict, Proved) else (),
         sequence(replayed, breaks=not isinstance(verdict, Proved)) if replayed is not None else (),
+        [element("p", prose(each.words), class_="mend") for each in report.mends],
         class_=f"property {name}",
         id=f"p{number}",
     )

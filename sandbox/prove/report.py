@@ -13,6 +13,7 @@ from sandbox.ir import Contract, Json, Property
 from sandbox.prove.coverage import Coverage, coverage_to_json
 from sandbox.prove.findings import origins_from_json, origins_to_json
 from sandbox.prove.ledger import Difference
+from sandbox.prove.mends import Mend, mend_to_json
 from sandbox.prove.record import NOTHING, Obligation, RestsOn, phrase
 from sandbox.prove.replay import origin_words, rfc3339, unix_ms
 from sandbox.prove.verdicts import (
@@ -46,7 +47,8 @@ class PropertyReport:
     """One property: the spec's name, the property file as it was given, the verdict and what it took.
 
     `solvers` are those that a proof had to convince; `rlimit` is in Z3's resource units; `rests_on` is of a proof;
-    `obligations` are those that were written to a certificate; `contract` is what it is about.
+    `obligations` are those that were written to a certificate; `contract` is what it is about; `mends` is what would
+    make a refuted property hold, where that was looked for and found.
     """
 
     spec: str
@@ -60,6 +62,7 @@ class PropertyReport:
     obligations: tuple[Obligation, ...] = ()
     cached: bool = False
     contract: Contract | None = None
+    mends: tuple[Mend, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +123,7 @@ def property_to_json(report: PropertyReport) -> Json:
             for each in report.rests_on.sources
         ],
         "cores_missing": report.rests_on.untold,
+        "mends": [mend_to_json(each) for each in report.mends],
         "why": subject.why,
         "solvers": list(report.solvers),
         "rlimit": report.rlimit,
@@ -255,3 +259,4 @@ def property_words(report: PropertyReport) -> Iterator[str]:
         if report.subject.why:
             yield f"  it matters because: {report.subject.why}"
         yield from (f"  {line}" for line in replayed.words)
+        yield from (f"  {each.words}" for each in report.mends)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, TypeAlias, assert_never
 
@@ -21,11 +21,13 @@ from sandbox.prove.coverage import Coverage, coverage
 from sandbox.prove.crew import Crew, Reply
 from sandbox.prove.findings import Disputed, Empty, GaveUp, Holds, Shown, SolverChoice, Unreachable
 from sandbox.prove.ledger import Difference, Entry
+from sandbox.prove.mending import Means, mends
 from sandbox.prove.replay import Differs
 from sandbox.prove.replay_beside import played
 from sandbox.prove.report import LedgerStatus, PropertyReport, Report
 from sandbox.prove.saved import Memory
 from sandbox.prove.share import Shard
+from sandbox.prove.tighten import Setting
 from sandbox.prove.verdicts import Moves, Proved, Refuted, Replayed, Unknown, Vacuous, Verdict, invariant_of, name_of
 from sandbox.prove.worker import Order
 
@@ -44,7 +46,8 @@ class ProveOptions:
 
     With `locked` a folder without a ledger differs from it: CI says so, and a spec with `require_proofs` always does.
     With a `shard` only its share is proved and compared; with a `cache` nothing that was decided before, unless what
-    is found is to be written down (`update`, `emit_dir`) or held against what is (`locked`).
+    is found is to be written down (`update`, `emit_dir`) or held against what is (`locked`). With `mend`, what would
+    make a refuted property hold is looked for as well.
     """
 
     solver: SolverChoice = "z3"
@@ -55,6 +58,7 @@ class ProveOptions:
     locked: bool = False
     shard: Shard = WHOLE
     cache: Cache | None = None
+    mend: bool = False
 
     @property
     def from_nothing(self) -> bool:
@@ -174,7 +178,7 @@ def _decided(batches: tuple[Batch, ...], tasks: tuple[_Task, ...], options: Prov
             try:
                 for (_, task), reply in zip(chosen, pool.map(carried_out, orders), strict=True):
                     pair = EnginePair(Evaluator(task.batch.contract), None) if reply.cached else engines[id(task.batch)]
-                    reports[task] = _report(task, reply, pair, options)
+                    reports[task] = _mended(_report(task, reply, pair, options), task, reports, memory, options)
                     watch.decided(reports[task])
             except BaseException:
                 crew.leave()  # else the pool would wait for children that nobody wants any more
@@ -229,6 +233,19 @@ def _report(task: _Task, reply: Reply, engines: EnginePair, options: ProveOption
         cached=reply.cached,
         contract=task.batch.contract,
     )
+
+
+def _mended(
+    report: PropertyReport, task: _Task, reports: Mapping[_Task, PropertyReport], memory: Memory, options: ProveOptions
+) -> PropertyReport:
+    """The report, with what would mend a refuted property."""
+    if not options.mend or not isinstance(report.verdict, Refuted):
+        return report
+    always = tuple(p for p in task.batch.properties if p.kind == "always" and p != task.subject)
+    held = frozenset(each.id for each in _invariants(task, reports))
+    setting = Setting(task.batch.contract, task.subject, always, held)
+    means = Means(memory.carry_out, options.solver, options.timeout_s)
+    return replace(report, mends=mends(setting, report.verdict, means))
 
 
 def _certified(task: _Task, reports: _Verdicts) -> Certified:

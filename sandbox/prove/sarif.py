@@ -115,7 +115,8 @@ def _message(report: PropertyReport) -> str:
     because = f" It matters because: {subject.why}" if subject.why else ""
     replayed = replay_of(verdict)
     told = "".join(f"\n{line}" for line in replayed.words) if replayed is not None else ""
-    return f"{said}.{because}{told}"
+    mended = "".join(f"\n{each.words}" for each in report.mends)
+    return f"{said}.{because}{told}{mended}"
 
 
 def _steps(report: PropertyReport, root: Path) -> Iterator[Json]:

@@ -109,6 +109,7 @@ class Desk:
 
     `deadline` is on `clock`'s scale, in seconds. With `emit`, every query that a proof rests on is noted there. A
     `hint` is the invariant to be proved where one is needed, and not to be looked for; an empty one says that none is.
+    Unless it `seeks`, no sequence of calls is searched for: what is not proved is not decided.
     """
 
     choice: SolverChoice
@@ -117,6 +118,7 @@ class Desk:
     rlimit: int = QUERY_RLIMIT
     emit: Tape | None = None
     hint: tuple[str, ...] | None = None
+    seeks: bool = True
     spent: int = 0
     spent_on_cores: int = 0
     room: Room = field(default_factory=Room)

@@ -90,6 +90,8 @@ class NotFound:
 
 def at_a_glance(ground: Ground, desk: Desk, targets: tuple[CallTarget, ...]) -> Found | None:
     """A first call that shows one of the targets, if one is found in passing; None says nothing."""
+    if not desk.seeks:
+        return None
     run = beginning(ground)
     for target in targets:
         query, end = ending(ground, run, target, free=False)
@@ -101,6 +103,8 @@ def at_a_glance(ground: Ground, desk: Desk, targets: tuple[CallTarget, ...]) -> 
 
 def shortest(ground: Ground, desk: Desk, targets: tuple[Target, ...]) -> Found | NotFound:
     """The first target that can be shown, by as few permitted calls before it as possible."""
+    if not desk.seeks:
+        return NotFound("no sequence is looked for")
     writers = tuple(tool for tool in ground.contract.tools if tool.then or tool.on_success)
     timed = (False, True) if time_matters(ground, writers, targets) else (False,)
     undecided = ""

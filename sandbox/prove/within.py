@@ -131,7 +131,7 @@ def _elsewhere(
 ) -> Shown | None:
     """A call in some state that both versions could be in, where variables of one declaration have one value."""
     for target, answer in left:
-        if not isinstance(answer, Sat):
+        if not desk.seeks or not isinstance(answer, Sat):
             continue
         tool = target.case.tool
         call = Symbolic(tool, call_symbols(ground, tool))

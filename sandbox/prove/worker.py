@@ -49,7 +49,8 @@ class Order:
     """What a child is asked. `others` is as for `attempt`, `ids` name them; `seconds` from when the order is read.
 
     With the folder `emit` every query becomes a file there. With `known` nothing is proved: those files of the folder
-    are read again, and an attempt may rest on nothing else, with this `invariant` where one is needed.
+    are read again, and an attempt may rest on nothing else, with this `invariant` where one is needed. Unless it is
+    to `seek`, it looks for a proof only, and for no calls.
     """
 
     contract: Contract
@@ -62,6 +63,7 @@ class Order:
     prefix: str
     known: tuple[Obligation, ...] | None = None
     invariant: tuple[str, ...] = ()
+    seek: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +126,7 @@ def order_to_json(order: Order) -> Json:
         "prefix": order.prefix,
         "known": None if order.known is None else [obligation_to_json(each) for each in order.known],
         "invariant": list(order.invariant),
+        "seek": order.seek,
     }
 
 
@@ -141,6 +144,7 @@ def order_from_json(message: Json) -> Order:
             "prefix": str() as prefix,
             "known": list() | None as known,
             "invariant": list() as invariant,
+            "seek": bool() as seek,
         }:
             return Order(
                 cast("Contract", ir.from_json(contract)),
@@ -153,6 +157,7 @@ def order_from_json(message: Json) -> Order:
                 prefix,
                 None if known is None else tuple(obligation_from_json(each) for each in known),
                 tuple(str(text) for text in invariant),
+                seek,
             )
         case _:
             message_text = "a prover's child was sent what is no order"
@@ -176,7 +181,7 @@ def _proved(order: Order) -> Work:
     from sandbox.prove.tape import Tape  # noqa: PLC0415 - only the child loads the solvers
 
     tape = Tape(Naming(*_told(order), order.others, order.ids), order.choice)
-    desk = Desk(order.choice, time.monotonic() + order.seconds, emit=tape)
+    desk = Desk(order.choice, time.monotonic() + order.seconds, emit=tape, seeks=order.seek)
     finding = attempt(order.contract, order.subject, order.others, desk)
     if isinstance(finding, Shown):
         return Work(finding, desk.spent)  # a sequence stands on its replay, and on no answer of a solver
