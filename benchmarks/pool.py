@@ -1,18 +1,27 @@
-"""A warm call beside a cold one and a bare container; how long callers wait, and how fast a pool is filled again."""
+"""A warm call beside a cold one and a bare container; how long callers wait, how fast a pool is filled, and why."""
 
 from __future__ import annotations
 
+import contextlib
+import shutil
 import statistics
+import subprocess
 import tempfile
 import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
 
 import docker
 from containers import FLAGS, RAW, SPEC, run_bare
 from figures import Figure, related, timed
 
 from sandbox import Gate
+from sandbox.execute.config import Isolation
+from sandbox.execute.engine import Engine
 from sandbox.execute.image import default_tag
 from sandbox.execute.meter import PoolStats, Spread, spread
 from sandbox.execute.pool import PoolRunner
@@ -49,10 +58,14 @@ def figures() -> list[Figure]:
         taken, stats, _ = measured(load)
         times[load.name] = taken.p50
         notes[load.name] = f"p99 {taken.p99:.1f} ms; {told('wait', stats.wait)}; {told('service', stats.service)}"
-    _, stats, spent = measured(SUSTAINED)
+    with steps() as taken_by, processors() as busy:
+        _, stats, spent = measured(SUSTAINED)
     each = spent / (SUSTAINED.callers * SUSTAINED.rounds - SIZE)  # the first ones were there already
     times[SUSTAINED.name] = each
     notes[SUSTAINED.name] = f"refill {1000 / each:.1f} a second; {told('wait', stats.wait)}"
+    times["what limits it: making and removing one"] = sum(map(statistics.median, taken_by.values()))
+    said = ", ".join(f"{name} {statistics.median(spent):.0f}" for name, spent in taken_by.items())
+    notes["what limits it: making and removing one"] = f"the engine's {said} ms; all processors {busy():.0%} busy"
     times["making one ready"] = stats.make.p50
     notes["making one ready"] = f"{told('make', stats.make)}; two at a time"
     return related("one container, started before its call", times, BARE, notes)
@@ -72,20 +85,88 @@ def beside() -> dict[str, float]:
             bare.append(timed(lambda: run_bare(client)))
             cold.append(timed(lambda: gate.call(RAW)))
             running.append(timed(lambda: host.exec_run(PRINT)))
+    by_hand = {
+        f"by its command: {name}": statistics.median([timed(run) for _ in range(COLD_RUNS)])
+        for name, run in commands(str(host.id)).items()
+    }
     host.remove(force=True)
     client.close()
     return {
         BARE: statistics.median(bare),
         "exec in a container that runs already": statistics.median(running),
+        **by_hand,
         "cold, hardened, through the gate": statistics.median(cold),
     }
 
 
-def measured(load: Load) -> tuple[Spread, PoolStats, float]:
+def commands(container: str) -> dict[str, Callable[[], object]]:
+    """What people do by hand, where the command is there."""
+    docker_command = shutil.which("docker")
+    if docker_command is None:
+        return {}
+    words = {
+        "docker exec": [docker_command, "exec", container, *PRINT],
+        "docker run --rm": [docker_command, "run", "--rm", "--network", "none", default_tag(), *PRINT],
+    }
+
+    def runs(asked: list[str]) -> Callable[[], object]:
+        return lambda: subprocess.run(asked, check=True, capture_output=True)
+
+    return {name: runs(asked) for name, asked in words.items()}
+
+
+STEPS: Final = ("create", "inspect", "attach", "start", "remove")
+
+
+@contextlib.contextmanager
+def steps() -> Iterator[dict[str, list[float]]]:
+    """Milliseconds of every request to the engine that a container costs, by its kind."""
+    taken: dict[str, list[float]] = defaultdict(list)
+    before = {name: getattr(Engine, name) for name in STEPS}
+
+    def counted(name: str) -> Callable[..., object]:
+        def request(*args: object) -> object:
+            started = time.perf_counter()
+            try:
+                return before[name](*args)
+            finally:
+                taken[name].append((time.perf_counter() - started) * 1000)
+
+        return request
+
+    try:
+        for name in STEPS:
+            setattr(Engine, name, counted(name))
+        yield taken
+    finally:
+        for name, method in before.items():
+            setattr(Engine, name, method)
+
+
+@contextlib.contextmanager
+def processors() -> Iterator[Callable[[], float]]:
+    """Which share of all processors was busy, with whatever, until it is asked."""
+    before = ticks()
+
+    def share() -> float:
+        idle, total = (now - then for now, then in zip(ticks(), before, strict=True))
+        return 1 - idle / max(total, 1)
+
+    yield share
+
+
+def ticks() -> tuple[int, int]:
+    """Idle and all time of this machine's processors, in the kernel's ticks."""
+    _, *spent = Path("/proc/stat").read_text(encoding="ascii").splitlines()[0].split()
+    counted = list(map(int, spent[:8]))
+    return counted[3] + counted[4], sum(counted)
+
+
+def measured(load: Load, isolation: Isolation = "container", size: int = SIZE) -> tuple[Spread, PoolStats, float]:
     """The times of this load's calls, the pool's own account of them, and how long all of it took."""
     with (
         tempfile.TemporaryDirectory() as folder,
-        PoolRunner(size=SIZE) as pool,
+        PoolRunner(size=size, isolation=isolation) as pool,
         Gate.open(SPEC, state=f"sqlite:///{folder}/state.db", runner=pool) as gate,
         ThreadPoolExecutor(load.callers) as callers,
     ):

@@ -1,4 +1,4 @@
-"""Which attack stands for which promise of containment and which class of bypass, and what it does to a plain container.
+"""Which attack stands for which promise of containment and which class of bypass, and what it does to plain containers.
 
 Each row names the test in which the attack fails here, and how it succeeds elsewhere: in a container as `docker run`
 makes it, which is really run below; on a naive implementation beside the attack, in the same test; or why that is not

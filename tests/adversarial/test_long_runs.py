@@ -51,9 +51,10 @@ def memory() -> int:
     return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
 
 
-def held() -> tuple[int, int]:
-    """Descriptors and threads of this process."""
-    return len(list(Path("/proc/self/fd").iterdir())), threading.active_count()
+def held() -> tuple[int, int, int]:
+    """Descriptors, threads and children of this process."""
+    children = [each for task in Path("/proc/self/task").iterdir() for each in (task / "children").read_text().split()]
+    return len(list(Path("/proc/self/fd").iterdir())), threading.active_count(), len(children)
 
 
 def ours(engine: docker.DockerClient, pid: int) -> list[str]:
