@@ -11,7 +11,7 @@ import z3
 from sandbox.ir import FALSE, Contract, Expr, Property, Tool
 from sandbox.prove import obligations
 from sandbox.prove.findings import BY_TYPE, RULES_ONLY, Empty, Finding, GaveUp, Holds, Shown, Unreachable
-from sandbox.prove.focus import for_tool
+from sandbox.prove.focus import for_tool, speaks_of
 from sandbox.prove.horn import beyond_goal, met_condition
 from sandbox.prove.induction import (
     Inductive,
@@ -45,7 +45,7 @@ def attempt(contract: Contract, subject: Property, others: tuple[Expr, ...], des
     ground = Ground(contract, z3.Context())
     match subject.kind:
         case "always":
-            return attempt_always(grounded(ground, desk), subject, others, desk)
+            return attempt_always(ground, subject, others, desk)
         case "never" | "flow":
             return attempt_never(replace(ground, invariants=others), subject, desk)
         case "possible":
@@ -57,10 +57,19 @@ def attempt(contract: Contract, subject: Property, others: tuple[Expr, ...], des
 
 
 def attempt_always(ground: Ground, subject: Property, others: tuple[Expr, ...], desk: Desk) -> Finding:
-    """By induction alone, with the others, with an invariant that is found; else a sequence to a state without it."""
+    """By induction alone, with the others, with an invariant that is found; else a sequence to a state without it.
+
+    What can be shown of windows is shown of its own ones first, and of all only where that is not enough.
+    """
+    ground = grounded(ground, desk, variables_in(subject.condition))
     alone = kept(ground, desk, (), subject.condition)
     if isinstance(alone, Inductive):
         return Holds()
+    more = grounded(ground, desk)
+    if more.growing != ground.growing:
+        ground, alone = more, kept(more, desk, (), subject.condition)
+        if isinstance(alone, Inductive):
+            return Holds()
     if others and subject.condition in proved_together(ground, desk, (subject.condition, *others)):
         return Holds()
     aim = Aim((subject.condition,), (beyond_goal(ground, subject.condition),), lambda *_: True)
@@ -199,7 +208,8 @@ def search(ground: Ground, subject: Property, open_cases: Perhaps, desk: Desk) -
 
 def targets_of(chosen: tuple[Case, ...], conditions: Mapping[str, Expr]) -> tuple[CallTarget, ...]:
     """What to search for: calls that can run before those that are denied."""
-    ordered = sorted(chosen, key=lambda case: case.verdict == "deny")
+    spoken = (case for case in chosen if speaks_of(conditions[case.tool.name], case))
+    ordered = sorted(spoken, key=lambda case: case.verdict == "deny")
     return tuple(CallTarget(case, conditions[case.tool.name]) for case in ordered)
 
 

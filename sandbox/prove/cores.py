@@ -70,15 +70,18 @@ def shortened(core: Core, time_ms: int) -> tuple[Core, int]:
     """The core without what it can be seen to do without, and the units that it took; each part is tried once."""
     if not FEW <= len(core) <= MOST:
         return core, 0
-    left, units = list(core), 0
+    left, units, ctx = list(core), 0, z3.Context()
     for part in core:
         without = [each for each in left if each is not part]
-        solver = z3.Solver(ctx=z3.Context())
+        solver = z3.Solver(ctx=ctx)
         solver.set("rlimit", PART_RLIMIT)
         solver.set("timeout", max(1, time_ms))
-        solver.add([each.translate(solver.ctx) for each in without])
-        if solver.check() == z3.unsat:
+        solver.add([each.translate(ctx) for each in without])
+        answer = solver.check()
+        if answer == z3.unsat:
             left = without
+        elif answer != z3.sat:
+            ctx = z3.Context()
         units += units_of(solver)
     return tuple(left), units
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from sandbox.ir import Expr, Property
+from sandbox.ir import Assignment, Expr, Property
 from sandbox.machine import is_window
 from sandbox.prove import obligations
+from sandbox.prove.focus import speaks_of
+from sandbox.prove.mentions import variables_in
 from sandbox.prove.obligations import Case, Ground, Query, cases, tool_of
 from sandbox.prove.scopes import scopes_of, ways_apart
 from sandbox.prove.solve import Answer, Desk, Open, Unsat
@@ -27,12 +29,12 @@ class NotInductive:
     reason: str = ""
 
 
-def growing_windows(ground: Ground, desk: Desk) -> frozenset[str]:
-    """The window variables that no permit can lower, by proof."""
+def growing_windows(ground: Ground, desk: Desk, among: frozenset[str]) -> frozenset[str]:
+    """Which of these variables are windows that no permit can lower, by proof."""
     return frozenset(
         variable.name
         for variable in ground.contract.variables
-        if is_window(variable) and _only_grows(ground, desk, variable.name)
+        if variable.name in among and is_window(variable) and _only_grows(ground, desk, variable.name)
     )
 
 
@@ -62,14 +64,28 @@ def kept(ground: Ground, desk: Desk, hypotheses: tuple[Expr, ...], goal: Expr) -
 
 
 def steps(ground: Ground, assumed: tuple[Expr, ...], goal: Expr) -> Iterator[Query]:
-    """The obligations of one goal: initially, by the passing of time, by every permit and success of every tool."""
+    """The obligations of one goal: initially, by the passing of time, by every permit and success of every tool.
+
+    Nothing is asked about a permit or success that assigns nothing which the goal reads: it keeps what was assumed.
+    """
     yield obligations.initially(ground, goal)
     yield obligations.after_tick(ground, assumed, goal)
-    for case in (case for tool in ground.contract.tools for case in cases(tool) if permits(case)):
-        for apart in ways_apart(scopes_of(ground.contract, goal)):
-            yield obligations.after_permit(ground, case, assumed, goal, apart)
-            if case.tool.on_success:
-                yield obligations.after_succeed(ground, case, assumed, goal, apart)
+    read = variables_in(goal)
+    for tool in ground.contract.tools:
+        permitting, succeeding = assigns(tool.then, read), assigns(tool.on_success, read)
+        if not permitting and not succeeding:
+            continue
+        for case in (case for case in cases(tool) if permits(case)):
+            for apart in ways_apart(scopes_of(ground.contract, goal)):
+                if permitting:
+                    yield obligations.after_permit(ground, case, assumed, goal, apart)
+                if succeeding:
+                    yield obligations.after_succeed(ground, case, assumed, goal, apart)
+
+
+def assigns(steps: tuple[Assignment, ...], read: frozenset[str]) -> bool:
+    """Whether any of the variables is assigned."""
+    return any(each.variable in read for each in steps)
 
 
 def _failed(query: Query, answer: Answer) -> NotInductive:
@@ -109,7 +125,7 @@ def met(ground: Ground, desk: Desk, subject: Property, conditions: Mapping[str, 
     """
     left, reasons = [], []
     for case in (case for name in conditions for case in cases(tool_of(ground.contract, name))):
-        if not obligations.counts(subject, case):
+        if not obligations.counts(subject, case) or not speaks_of(conditions[case.tool.name], case):
             continue
         answer = desk.prove(obligations.meets(ground, case, conditions[case.tool.name]))
         if isinstance(answer, Unsat):
@@ -119,6 +135,7 @@ def met(ground: Ground, desk: Desk, subject: Property, conditions: Mapping[str, 
     return Perhaps(tuple(left), reasons[0] if reasons else "") if left else Unmet()
 
 
-def grounded(ground: Ground, desk: Desk) -> Ground:
-    """The ground with what can be shown of its windows."""
-    return replace(ground, growing=growing_windows(ground, desk))
+def grounded(ground: Ground, desk: Desk, among: frozenset[str] | None = None) -> Ground:
+    """The ground with what can be shown of its windows, or of those `among` its variables."""
+    every = among if among is not None else frozenset(variable.name for variable in ground.contract.variables)
+    return replace(ground, growing=ground.growing | growing_windows(ground, desk, every - ground.growing))

@@ -44,6 +44,7 @@ ENCODER: Final = (
     "prove/cores.py",
     "prove/equations.py",
     "prove/focus.py",
+    "prove/guess.py",
     "prove/horn.py",
     "prove/induction.py",
     "prove/keys.py",

@@ -33,6 +33,7 @@ from sandbox.origins import labels_of, origins_asked
 from sandbox.prove.narrow import parts, printable
 from sandbox.prove.obligations import Query
 from sandbox.prove.solve import Desk, Model
+from sandbox.prove.stringwise import MANY
 from sandbox.regex import z3_string
 from sandbox.urls import DEFAULT_PORTS
 
@@ -148,7 +149,7 @@ def shrunk(desk: Desk, label: str, found: Model, ladders: Iterable[Ladder]) -> M
             if not all(is_true(found, each) for each in conditions):
                 if small.spent >= SHRINK_UNITS or small.left() <= 0:
                     continue
-                answer = small.search(Query(label, (*terms, *conditions)))
+                answer = small.search(Query(label, (*terms, *conditions), strings=MANY))
                 if not isinstance(answer, Model):
                     continue
                 found = answer

@@ -14,8 +14,9 @@ at without a quantifier, `scopes` what is looked at where principals or sessions
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import TYPE_CHECKING, Literal
 
 import z3
@@ -83,17 +84,23 @@ class Query:
     """Is this conjunction satisfiable? `label` names it in files and reasons.
 
     `expected` is what a proof needs: `unsat`, or `sat` of a hypothesis, or `either` where both answers are of use.
-    `narrow` implies the terms, if it is not empty: where to look for a model first. `tool` is the one that it is about,
-    `lemma` the window that its answer shows to grow, '' for none. `strings` is how many strings its calls can have.
+    `narrow` implies the terms, if it is not empty: where to look for a model first; `narrower` makes it, once it is
+    wanted. `tool` is the one that it is about, `lemma` the window that its answer shows to grow, '' for none. `strings`
+    is how many strings its calls can have.
     """
 
     label: str
     terms: tuple[z3.BoolRef, ...]
     expected: Literal["unsat", "sat", "either"] = "unsat"
-    narrow: tuple[z3.BoolRef, ...] = ()
+    narrower: Callable[[], tuple[z3.BoolRef, ...]] = tuple
     tool: str = ""
     lemma: str = ""
     strings: int = 0
+
+    @property
+    def narrow(self) -> tuple[z3.BoolRef, ...]:
+        """Terms that imply the query's, or none."""
+        return self.narrower()
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,8 +146,12 @@ def about_call(
     strings = strings_of(tool, env)
     if not strings:
         return Query(label, whole, expected, tool=tool.name)
-    few = shortened(tool, env)
-    narrow = (*narrow_domain(tool, few), *narrow_fact_domain(contract, few), *at_every_key(few, said))
+
+    @cache
+    def narrow() -> tuple[z3.BoolRef, ...]:
+        few = shortened(tool, env)
+        return (*narrow_domain(tool, few), *narrow_fact_domain(contract, few), *at_every_key(few, said))
+
     return Query(label, whole, expected, narrow, tool.name, strings=strings)
 
 
@@ -494,7 +505,11 @@ def consistent(ground: Ground, tool: Tool, condition: Expr) -> Query:
 
     env = free_facts(ground, tool, condition)
     few = shortened(tool, env)
-    narrow = () if few is env else (*narrow_domain(tool, few), *at_every_key(few, said))
+
+    @cache
+    def narrow() -> tuple[z3.BoolRef, ...]:
+        return () if few is env else (*narrow_domain(tool, few), *at_every_key(few, said))
+
     strings = strings_of(tool, env)
     return Query(f"consistent_{tool.name}", at_every_key(env, said), "sat", narrow, tool.name, strings=strings)
 

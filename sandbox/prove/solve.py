@@ -23,7 +23,7 @@ from sandbox.prove.positive import positively
 from sandbox.prove.record import AnswerName, FormName
 from sandbox.prove.script import script_of
 from sandbox.prove.second import second_opinion
-from sandbox.prove.stringwise import MANY, by_string
+from sandbox.prove.stringwise import MANY, by_string, marked_by_string
 from sandbox.prove.tape import Tape
 
 QUERY_RLIMIT: Final = 60_000_000
@@ -32,8 +32,11 @@ QUERY_RLIMIT: Final = 60_000_000
 GLANCE_RLIMIT: Final = 2_000_000
 """For a look at the narrower place, which is where most models are: half a second at most."""
 
-TASTE_RLIMIT: Final = 400_000
-"""For the attempt that tells what a contradiction rests on: a tenth of a second at most, and most are decided so."""
+TASTE_RLIMIT: Final = 20_000
+"""For the first attempt, which tells what a contradiction rests on: some milliseconds, and most are decided so."""
+
+MARKED_RLIMIT: Final = 400_000
+"""For the last attempt that tells that, where strings are in the way: a tenth of a second at most."""
 
 CORE_RLIMIT: Final = 2_000_000
 """For what a contradiction rests on, where it was found in another way: half a second at most."""
@@ -142,9 +145,7 @@ class Desk:
 
     def _decided(self, query: Query) -> tuple[Answer, Core | None, FormName | None]:
         """The answer, the core of a contradiction that was found on the way, and in which form cvc5 decided it."""
-        first = Marked("unknown")
-        if self.choice != "cvc5" and query.expected != "sat":
-            first = self._marked(query.terms, TASTE_RLIMIT)
+        first = self._tasted(query)
         if first.answer != "unsat" and query.narrow and isinstance(self.glance(query), Model):
             return Sat(), None, None
         if self.choice == "cvc5":
@@ -156,6 +157,15 @@ class Desk:
             return answer, core, None
         second, form = self._second(query)
         return agreed(query, answer, second), core, form
+
+    def _tasted(self, query: Query) -> Marked:
+        """What Z3 says of the marked parts: with little effort; string by string; with some effort."""
+        if self.choice == "cvc5" or query.expected == "sat":
+            return Marked("unknown")
+        found = self._marked(query.terms, TASTE_RLIMIT)
+        if found.answer == "unknown":
+            found = self._marked_by_string(query)
+        return self._marked(query.terms, MARKED_RLIMIT) if found.answer == "unknown" else found
 
     def _first(self, query: Query, marked: Marked) -> Answer:
         """Z3's answer: what it said of the marked parts, or what it says in any other way."""
@@ -251,13 +261,9 @@ class Desk:
 
     def _by_string(self, terms: tuple[z3.BoolRef, ...]) -> Search | None:
         """The answer of `stringwise`, where there are enough of them and it has one."""
-        time_ms = self.time_ms()
-        if time_ms <= 0:
+        solver = self._apart()
+        if solver is None:
             return None
-        z3.set_param("memory_max_size", MAX_Z3_MEMORY_MB)
-        solver = z3.Solver(ctx=z3.Context())
-        solver.set("timeout", time_ms)
-        solver.set("rlimit", self.rlimit)
         try:
             found = by_string([term.translate(solver.ctx) for term in terms], solver)
         except z3.Z3Exception:
@@ -266,6 +272,29 @@ class Desk:
         if found is None:
             return None
         return Unsat() if found == "unsat" else Model(found, terms)
+
+    def _marked_by_string(self, query: Query) -> Marked:
+        """As `stringwise` answers of marked parts; `unknown` where there are no strings, or too much to be marked."""
+        parts, solver = conjuncts(query.terms), self._apart() if query.strings else None
+        if solver is None or len(parts) > MAX_PARTS:
+            return Marked("unknown")
+        try:
+            found = marked_by_string(parts, solver)
+        except z3.Z3Exception:
+            return Marked("unknown")
+        self.spent += units_of(solver)
+        return found
+
+    def _apart(self) -> z3.Solver | None:
+        """A solver in a context of its own; None where there is no time."""
+        time_ms = self.time_ms()
+        if time_ms <= 0:
+            return None
+        z3.set_param("memory_max_size", MAX_Z3_MEMORY_MB)
+        solver = z3.Solver(ctx=z3.Context())
+        solver.set("timeout", time_ms)
+        solver.set("rlimit", self.rlimit)
+        return solver
 
     def _second(self, query: Query) -> tuple[Answer, FormName | None]:
         """As it stands, with little effort; with words in place of patterns; as it stands. And which of them it was."""

@@ -1,19 +1,23 @@
-"""Queries about several strings, decided one string at a time: a shell line has two thousand places for words.
+"""Queries about strings, decided one string at a time: a shell line has two thousand places for words.
 
 Where strings are met by predicates with constants only, each such atom becomes a free truth value. What is then
 unsatisfiable was so before. A solution is checked string by string: whether some text meets exactly the predicates
 that it says. If so for all, their texts complete the model; if not, the conflict is said of every string, and so on.
+Z3 decides each conflict and each text; automata guess which few predicates of many it is to be asked about.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal, TypeAlias
 
 import z3
 
+from sandbox.prove.cores import Core, Marked
+from sandbox.prove.guess import guess, tree_of
 from sandbox.regex import python_string, z3_string
+from sandbox.regex.syntax import Node
 
 MANY: Final = 2
 """Strings; one Z3 decides alone, and as well."""
@@ -26,6 +30,8 @@ TEXT_RLIMIT: Final = 500_000
 
 _Atoms: TypeAlias = dict[int, z3.BoolRef]
 _Sign: TypeAlias = tuple[tuple[int, bool], ...]
+_Conflicts: TypeAlias = tuple[_Sign, ...]
+_Truths: TypeAlias = Mapping[tuple[int, int], z3.BoolRef]
 
 
 @dataclass(slots=True)
@@ -35,6 +41,13 @@ class _Words:
     strings: dict[int, z3.SeqRef] = field(default_factory=dict)
     atoms: dict[int, _Atoms] = field(default_factory=dict)
     mixed: set[int] = field(default_factory=set)
+    _trees: dict[int, Node | None] = field(default_factory=dict)
+
+    def tree(self, key: int, atom: z3.BoolRef) -> Node | None:
+        """The language that an atom speaks of, where it is known."""
+        if key not in self._trees:
+            self._trees[key] = tree_of(atom)
+        return self._trees[key]
 
 
 def by_string(terms: Iterable[z3.BoolRef], solver: z3.Solver) -> z3.ModelRef | Literal["unsat"] | None:
@@ -46,14 +59,43 @@ def by_string(terms: Iterable[z3.BoolRef], solver: z3.Solver) -> z3.ModelRef | L
     words = _found(terms)
     if len(words.strings) < MANY:
         return None
-    truths = {
-        (string, key): z3.Bool(f"says@{string}@{key}", solver.ctx)
-        for string, atoms in words.atoms.items()
-        for key in atoms
+    truths = _truths(words, solver.ctx)
+    solver.add([_replaced(term, _pairs(words, truths)) for term in terms])
+    return _solved(words, truths, solver)
+
+
+def marked_by_string(parts: Core, solver: z3.Solver) -> Marked:
+    """As `cores.decided`, string by string, however few strings there are; `unknown` where this way does not decide."""
+    own = [part.translate(solver.ctx) for part in parts]
+    words = _found(own)
+    if not words.strings:
+        return Marked("unknown")
+    truths = _truths(words, solver.ctx)
+    pairs = _pairs(words, truths)
+    marks = [z3.Bool(f"part@{number}", solver.ctx) for number in range(len(parts))]
+    for mark, part in zip(marks, own, strict=True):
+        solver.assert_and_track(_replaced(part, pairs), mark)
+    found = _solved(words, truths, solver)
+    if isinstance(found, z3.ModelRef):
+        return Marked("sat")
+    core = {mark.get_id() for mark in solver.unsat_core()} if found == "unsat" else set()
+    chosen = tuple(part for mark, part in zip(marks, parts, strict=True) if mark.get_id() in core)
+    return Marked("unsat", chosen) if chosen else Marked("unknown")
+
+
+def _truths(words: _Words, ctx: z3.Context) -> _Truths:
+    return {
+        (string, key): z3.Bool(f"says@{string}@{key}", ctx) for string, atoms in words.atoms.items() for key in atoms
     }
-    pairs = [(words.atoms[string][key], truth) for (string, key), truth in truths.items()]
-    solver.add([_replaced(term, pairs) for term in terms])
-    texts: dict[_Sign, str | _Sign | None] = {}
+
+
+def _pairs(words: _Words, truths: _Truths) -> list[tuple[z3.BoolRef, z3.BoolRef]]:
+    return [(words.atoms[string][key], truth) for (string, key), truth in truths.items()]
+
+
+def _solved(words: _Words, truths: _Truths, solver: z3.Solver) -> z3.ModelRef | Literal["unsat"] | None:
+    """What comes of the terms in the solver, in which each atom of the words is a truth value."""
+    texts: dict[_Sign, str | _Conflicts | None] = {}
     for _ in range(MAX_ROUNDS):
         answer = solver.check()
         if answer == z3.unsat:
@@ -63,10 +105,10 @@ def by_string(terms: Iterable[z3.BoolRef], solver: z3.Solver) -> z3.ModelRef | L
         signs = _signs(solver.model(), words, truths)
         for string, sign in signs.items():
             if sign not in texts:
-                texts[sign] = _text(words.strings[string], words.atoms[string], sign)
-        conflicts = {found for sign in signs.values() if isinstance(found := texts[sign], tuple)}
+                texts[sign] = _text(words, string, sign)
+        conflicts = {each for sign in signs.values() if isinstance(found := texts[sign], tuple) for each in found}
         if conflicts:
-            solver.add([clause for conflict in conflicts for clause in _ruled_out(conflict, words, truths)])
+            solver.add([clause for conflict in sorted(conflicts) for clause in _ruled_out(conflict, words, truths)])
         elif any(texts[sign] is None for sign in signs.values()):
             return None
         else:
@@ -111,7 +153,7 @@ def _atom(node: z3.ExprRef) -> tuple[z3.SeqRef, int] | None:
     return (string, int(other.get_id())) if free else None
 
 
-def _replaced(term: z3.BoolRef, pairs: list[tuple[z3.BoolRef, z3.BoolRef]]) -> z3.BoolRef:
+def _replaced(term: z3.BoolRef, pairs: Sequence[tuple[z3.ExprRef, z3.ExprRef]]) -> z3.BoolRef:
     old, new = (z3.Ast * len(pairs))(), (z3.Ast * len(pairs))()
     for position, (atom, truth) in enumerate(pairs):
         old[position], new[position] = atom.as_ast(), truth.as_ast()
@@ -119,7 +161,7 @@ def _replaced(term: z3.BoolRef, pairs: list[tuple[z3.BoolRef, z3.BoolRef]]) -> z
     return z3.BoolRef(z3.Z3_substitute(term.ctx.ref(), term.as_ast(), len(pairs), old, new), term.ctx)
 
 
-def _signs(model: z3.ModelRef, words: _Words, truths: Mapping[tuple[int, int], z3.BoolRef]) -> dict[int, _Sign]:
+def _signs(model: z3.ModelRef, words: _Words, truths: _Truths) -> dict[int, _Sign]:
     """Which predicates a solution says of each string."""
     return {
         string: tuple(
@@ -129,8 +171,34 @@ def _signs(model: z3.ModelRef, words: _Words, truths: Mapping[tuple[int, int], z
     }
 
 
-def _text(string: z3.SeqRef, atoms: _Atoms, sign: _Sign) -> str | _Sign | None:
-    """A text that meets exactly these predicates; the part of them that no text meets; None if it is not decided."""
+def _text(words: _Words, key: int, sign: _Sign) -> str | _Conflicts | None:
+    """A text that meets exactly these predicates; parts of them that no text meets; None if it is not decided."""
+    string, atoms = words.strings[key], words.atoms[key]
+    trees = {part: tree for part in sign if (tree := words.tree(part[0], atoms[part[0]])) is not None}
+    guessed = guess(tuple((tree, holds) for (_, holds), tree in trees.items()))
+    parts = list(trees)
+    likely = [tuple(parts[position] for position in clash) for clash in guessed.clashes]
+    sure = [found for each in likely if isinstance(found := _decided(string, atoms, each), tuple)]
+    if sure:
+        return tuple(sure)
+    if guessed.text is not None and len(trees) == len(sign) and _meets(guessed.text, string, atoms, sign):
+        return guessed.text
+    found = _decided(string, atoms, sign)
+    return (found,) if isinstance(found, tuple) else found
+
+
+def _meets(text: str, string: z3.SeqRef, atoms: _Atoms, sign: _Sign) -> bool:
+    """Whether Z3 computes that the text meets exactly these predicates."""
+    value = z3_string(text, string.ctx)
+    for key, holds in sign:
+        said = z3.simplify(_replaced(atoms[key], [(string, value)]))
+        if not (z3.is_true(said) if holds else z3.is_false(said)):
+            return False
+    return True
+
+
+def _decided(string: z3.SeqRef, atoms: _Atoms, sign: _Sign) -> str | _Sign | None:
+    """What Z3 says of these predicates: a text, a part of them that no text meets, or nothing."""
     ctx = string.ctx
     solver = z3.Solver(ctx=ctx)
     solver.set("rlimit", TEXT_RLIMIT)
@@ -156,7 +224,7 @@ def _said(atom: z3.BoolRef, *, holds: bool) -> z3.BoolRef:
     return z3.Not(atom)
 
 
-def _ruled_out(conflict: _Sign, words: _Words, truths: Mapping[tuple[int, int], z3.BoolRef]) -> list[z3.BoolRef]:
+def _ruled_out(conflict: _Sign, words: _Words, truths: _Truths) -> list[z3.BoolRef]:
     """No string meets what no text meets."""
     return [
         z3.Or([z3.Not(truths[string, key]) if holds else truths[string, key] for key, holds in conflict])
@@ -165,9 +233,7 @@ def _ruled_out(conflict: _Sign, words: _Words, truths: Mapping[tuple[int, int], 
     ]
 
 
-def _completed(
-    solver: z3.Solver, words: _Words, truths: Mapping[tuple[int, int], z3.BoolRef], texts: Mapping[int, str]
-) -> z3.ModelRef | None:
+def _completed(solver: z3.Solver, words: _Words, truths: _Truths, texts: Mapping[int, str]) -> z3.ModelRef | None:
     """The solution, with the texts in it."""
     model = solver.model()
     solver.add([truth == model.eval(truth, model_completion=True) for truth in truths.values()])

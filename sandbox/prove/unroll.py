@@ -200,7 +200,7 @@ def asked(ground: Ground, label: str, both: Both, calls: tuple[Symbolic, ...]) -
     terms, narrow = both
     strings = sum(strings_of(call.tool, call.env) for call in calls)
     named = any(isinstance(sort_of(fact.type), StringSort) for fact in ground.contract.session)
-    return Query(label, terms, narrow=narrow if strings or named else (), strings=strings)
+    return Query(label, terms, narrower=lambda: narrow if strings or named else (), strings=strings)
 
 
 def moves_of(ground: Ground, desk: Desk, label: str, found: Model, *, run: Run, end: End) -> Moves:

@@ -110,6 +110,14 @@ def types_are_not_looked_at(patch: Patch) -> None:
     patch.setattr(obligations, "typed", lambda ground, tool, _: obligations.inhabited(ground, tool))
 
 
+def no_step_assigns_what_is_read(patch: Patch) -> None:
+    patch.setattr(induction, "assigns", lambda *_: False)
+
+
+def no_case_is_spoken_of(patch: Patch) -> None:
+    patch.setattr(induction, "speaks_of", lambda *_: False)
+
+
 NOTICED: tuple[tuple[Callable[[Patch], None], str], ...] = (
     (without_tick, "a window runs out with time"),
     (without_beginning, "false from the start and kept by every step"),
@@ -129,10 +137,15 @@ NOTICED: tuple[tuple[Callable[[Patch], None], str], ...] = (
     (periods_never_turn, "a budget with a window does not"),
     (vacuity_is_not_looked_at, "a condition that contradicts itself"),
     (types_are_not_looked_at, "beyond the bounds"),
+    (no_step_assigns_what_is_read, "budget checked before adding"),
+    (no_step_assigns_what_is_read, "what a success writes is not idle"),
+    (no_case_is_spoken_of, "prefix without its slash"),
 )
 
 
-@pytest.mark.parametrize(("mutation", "truth"), NOTICED, ids=[mutation.__name__ for mutation, _ in NOTICED])
+@pytest.mark.parametrize(
+    ("mutation", "truth"), NOTICED, ids=[f"{mutation.__name__}, {truth}" for mutation, truth in NOTICED]
+)
 def test_a_prover_that_forgets_is_noticed(mutation: Callable[[Patch], None], truth: str) -> None:
     known = TRUTHS[truth]
     with pytest.MonkeyPatch.context() as patch:

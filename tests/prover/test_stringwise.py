@@ -9,9 +9,11 @@ import pytest
 import z3
 
 from sandbox.prove import stringwise
+from sandbox.prove.cores import conjuncts
+from sandbox.prove.guess import Guess
 from sandbox.prove.obligations import Query
 from sandbox.prove.solve import Desk, Model, Open, Sat, Unsat
-from sandbox.prove.stringwise import MANY, by_string
+from sandbox.prove.stringwise import MANY, by_string, marked_by_string
 from sandbox.regex import literal_re, to_z3, z3_string
 
 
@@ -41,24 +43,87 @@ def formula(dice: random.Random, chosen: list[z3.SeqRef], depth: int = 2) -> z3.
     return dice.choice((z3.And, z3.Or))(parts)
 
 
-@pytest.mark.parametrize("seed", range(60))
-def test_the_answer_is_the_solvers_own(seed: int) -> None:
+def question(seed: int, ctx: z3.Context) -> list[z3.BoolRef]:
     dice = random.Random(seed)  # noqa: S311 - not a secret
-    ctx = z3.Context()
     chosen = strings(ctx)
     each = [atom(dice, string) for string in chosen]
-    terms = [*each, *(formula(dice, chosen[: dice.randint(1, 3)]) for _ in range(dice.randint(1, 5)))]
-    found = by_string(terms, z3.Solver(ctx=ctx))
-    alone = z3.Solver(ctx=ctx)
-    alone.set("rlimit", 3_000_000)
-    alone.add(terms)
-    answer = alone.check()
+    return [*each, *(formula(dice, chosen[: dice.randint(1, 3)]) for _ in range(dice.randint(1, 5)))]
+
+
+def alone(terms: list[z3.BoolRef]) -> z3.CheckSatResult:
+    solver = z3.Solver(ctx=terms[0].ctx)
+    solver.set("rlimit", 3_000_000)
+    solver.add(terms)
+    return solver.check()
+
+
+def is_the_solvers_own(seed: int) -> None:
+    terms = question(seed, z3.Context())
+    found, answer = by_string(terms, z3.Solver(ctx=terms[0].ctx)), alone(terms)
     if isinstance(found, z3.ModelRef):
         assert answer != z3.unsat
         assert all(z3.is_true(z3.simplify(found.eval(term, model_completion=True))) for term in terms)
     else:
         assert found == "unsat"
         assert answer != z3.sat
+
+
+def are_the_solvers_own(seeds: range) -> None:
+    for seed in seeds:
+        is_the_solvers_own(seed)
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_the_answer_is_the_solvers_own(seed: int) -> None:
+    is_the_solvers_own(seed)
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_what_a_contradiction_rests_on_is_one(seed: int) -> None:
+    parts = conjuncts(question(seed, z3.Context()))
+    marked, answer = marked_by_string(parts, z3.Solver(ctx=z3.Context())), alone(list(parts))
+    assert marked.answer in ({"unsat"} if answer == z3.unsat else {"sat"} if answer == z3.sat else {"sat", "unsat"})
+    if marked.answer == "unsat":
+        assert {part.get_id() for part in marked.core} <= {part.get_id() for part in parts}
+        assert alone(list(marked.core)) == z3.unsat
+
+
+WRONG = {
+    "all clash": lambda said: Guess(clashes=(tuple(range(len(said))),)),
+    "each clashes with itself": lambda said: Guess(clashes=tuple((one,) for one in range(len(said)))),
+    "every two clash": lambda said: Guess(clashes=tuple((one, one + 1) for one in range(len(said) - 1))),
+    "nothing clashes": lambda _: Guess(clashes=((),)),
+    "a text for all": lambda _: Guess(text="ab"),
+    "the empty text": lambda _: Guess(text=""),
+    "no idea": lambda _: Guess(),
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+def test_a_wrong_guess_changes_no_answer(wrong: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stringwise, "guess", WRONG[wrong])
+    are_the_solvers_own(range(20))
+
+
+@pytest.mark.parametrize("believed", ["_decided", "_meets"])
+def test_a_guess_that_is_believed_is_noticed(believed: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    kind = "all clash" if believed == "_decided" else "a text for all"
+    monkeypatch.setattr(stringwise, "guess", WRONG[kind])
+    monkeypatch.setattr(stringwise, believed, lambda *given: given[2] if believed == "_decided" else True)
+    with pytest.raises(AssertionError):
+        are_the_solvers_own(range(20))
+
+
+def test_a_query_about_one_string_is_marked_too() -> None:
+    ctx = z3.Context()
+    (one,) = strings(ctx, 1)
+    parts = tuple(z3.InRe(one, literal_re(text, where="ends", ctx=ctx)) for text in (".com", ".a.com"))
+    assert marked_by_string(parts, z3.Solver(ctx=z3.Context())).answer == "sat"
+    contradiction = (z3.Not(parts[0]), parts[1])
+    found = marked_by_string(contradiction, z3.Solver(ctx=z3.Context()))
+    assert (found.answer, found.core) == ("unsat", contradiction)
+    numbers = (z3.Int("x", ctx) > 1,)
+    assert marked_by_string(numbers, z3.Solver(ctx=z3.Context())).answer == "unknown"
 
 
 def test_few_strings_are_left_to_the_solver() -> None:
@@ -82,6 +147,7 @@ def test_what_is_not_decided_is_not_answered(monkeypatch: pytest.MonkeyPatch) ->
     ctx = z3.Context()
     terms = [z3.InRe(string, to_z3("(a|b){9}", mode="full", ctx=ctx)) for string in strings(ctx)]
     monkeypatch.setattr(stringwise, "TEXT_RLIMIT", 1)
+    monkeypatch.setattr(stringwise, "guess", lambda _: Guess())
     assert by_string(terms, z3.Solver(ctx=ctx)) is None
     monkeypatch.setattr(stringwise, "MAX_ROUNDS", 0)
     assert by_string(terms, z3.Solver(ctx=ctx)) is None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from spec_files import spec, write
 
 from sandbox.compile import load_properties
@@ -22,7 +23,8 @@ from sandbox.ir import (
     Not,
     Or,
 )
-from sandbox.prove.focus import for_tool
+from sandbox.prove.focus import for_tool, speaks_of
+from sandbox.prove.obligations import cases
 
 INT = IntSort()
 
@@ -76,3 +78,27 @@ def test_a_property_is_focused_on_one_tool(tmp_path: Path) -> None:
     assert for_tool(found.properties[4].condition, ping) == allowed
     assert for_tool(found.properties[2].condition, ping) == TRUE
     assert for_tool(Not(Has("o")), write_) == Not(Has("o"))
+
+
+@pytest.mark.parametrize(
+    ("condition", "cases_of_it"),
+    [
+        ("decision == 'allow'", ["allow a"]),
+        ("decision != 'deny' && args.n == 1", ["allow a", "ask c"]),
+        ("'ask' == decision || decision == 'deny' && args.n == 1", ["ask c", "deny "]),
+        ("rule == 'c'", ["ask c"]),
+        ("decision == 'allow' && rule == 'c'", []),
+        ("decision in ['deny', 'ask']", ["ask c", "deny "]),
+        ("decision == 'allow' ? false : args.n == 1", ["ask c", "deny "]),
+        ("args.n == 1 && args.n == 2", ["allow a", "ask c", "deny "]),
+        ("(args.n == 1 ? 'ask' : 'allow') == decision", ["allow a", "ask c", "deny "]),
+    ],
+)
+def test_a_case_of_which_a_condition_does_not_speak_is_seen_without_a_solver(
+    tmp_path: Path, condition: str, cases_of_it: list[str]
+) -> None:
+    line = f'  - {{id: p, tools: [write], never: "{condition}"}}\n'
+    (found,) = load_properties(properties(tmp_path, line))
+    write_ = found.contract.tools[1]
+    focused = for_tool(found.properties[0].condition, write_)
+    assert [f"{case.verdict} {case.rule}" for case in cases(write_) if speaks_of(focused, case)] == cases_of_it
