@@ -89,8 +89,12 @@ class Knowledge:
         return self._seal is not None
 
     def told(self, session: str, origins: OriginsTold | None) -> Told:
-        """What the host says of a call, read. Raises UsageError for a label that no spec can speak of."""
-        return Told(session, {name: self._read(labels) for name, labels in (origins or {}).items()})
+        """What the host says of a call, read. Raises UsageError for a label that no spec can speak of, and for none."""
+        told = {} if origins is None else origins
+        if not isinstance(told, Mapping) or not all(isinstance(name, str) for name in told):
+            message = "origins are told as a mapping from an argument's name to a label, or to several"
+            raise UsageError(message, WRONG)
+        return Told(session, {name: self._read(labels) for name, labels in told.items()})
 
     def open(self, transaction: Transaction) -> None:
         """Make the state ready, where any spec asks for an origin."""
@@ -194,12 +198,14 @@ class Knowledge:
         return self._seal.digest(f"origin\0{session}", mark)[:_DIGITS]
 
     def _read(self, labels: Collection[str] | str) -> frozenset[str]:
-        named = frozenset({labels} if isinstance(labels, str) else labels)
-        for label in sorted(named, key=str):
+        several = (labels,) if isinstance(labels, str) else labels
+        if not isinstance(several, Collection) or not all(isinstance(label, str) for label in several):
+            message = "an origin is told as a label, or as several: each a string"
+            raise UsageError(message, WRONG)
+        named = frozenset(several)
+        for label in sorted(named):
             if label not in self._labels:
-                message = (
-                    f"{quoted(str(label))} is no origin of {self._policy.named()}{near_miss(str(label), self._labels)}"
-                )
+                message = f"{quoted(label)} is no origin of {self._policy.named()}{near_miss(label, self._labels)}"
                 raise UsageError(message, WRONG)
         return named
 

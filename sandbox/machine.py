@@ -38,6 +38,9 @@ MAX_WINDOW_EVENTS: Final = 10_000
 MAX_CHARACTERS: Final = 1_000_000
 """Characters of a set's items or a map's keys, all together: 10,000 of 100 characters; beyond it calls are denied."""
 
+MAX_NUMBER_BITS: Final = 13_000
+"""Of a number of the state: 3,913 digits. Numbers are kept as decimal text, and Python reads no more than 4,300."""
+
 RULE_KINDS: Final[tuple[RuleKind, ...]] = ("deny", "ask", "allow")
 """From the strictest."""
 
@@ -60,7 +63,7 @@ Events: TypeAlias = tuple[tuple[int, int], ...]
 
 
 class StateFullError(Exception):
-    """A variable has no room for what a call would add, which is denied. The message is one line, for a reason."""
+    """A variable has no room for what a call would store, which is denied. The message is one line, for a reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,8 +200,8 @@ def effective(contract: Contract, stored: StoredState) -> dict[str, StateValue]:
 def apply_then(contract: Contract, stored: StoredState, updates: Mapping[str, Update]) -> StoredState:
     """The state after a permit whose `then` evaluated to `updates` on `effective(stored)`.
 
-    Raises StateFullError where a window, set or map is full, and Fault where a window would be given a negative
-    amount, which `compile` has excluded.
+    Raises StateFullError where a window, set or map is full or a number has too many digits, and Fault where a window
+    would be given a negative amount, which `compile` has excluded.
     """
     values, events, keyed = dict(stored.values), dict(stored.events), dict(stored.key_events)
     for name, update in updates.items():
@@ -214,6 +217,7 @@ def apply_then(contract: Contract, stored: StoredState, updates: Mapping[str, Up
                 amount = int(update) - _sum(events[name])
                 events[name] = _with_event(variable, events[name], stored.clock_ms, amount, len(events[name]))
             case _:
+                _check_number(variable, update)
                 values[name] = update
     return replace(stored, values=values, events=events, key_events=keyed)
 
@@ -257,6 +261,7 @@ def _with_entries(variable: Variable, before: StateValue, update: Mapping[str, i
         raise _no_such(variable)
     after = dict(before)
     for key, value in update.items():
+        _check_number(variable, value)
         if value == variable.initial:
             after.pop(key, None)
         else:
@@ -292,6 +297,12 @@ def _check_room(variable: Variable, before: Collection[str], after: Collection[s
         raise StateFullError(message)
 
 
+def _check_number(variable: Variable, value: Scalar) -> None:
+    if isinstance(value, int) and value.bit_length() > MAX_NUMBER_BITS:
+        message = f"`state.{variable.name}` would have more digits than the state keeps"
+        raise StateFullError(message)
+
+
 def _no_such(variable: Variable) -> Fault:
     message = f"`{variable.name}` is no set or map, as which it is assigned"
     return Fault(message)
@@ -308,6 +319,7 @@ def _with_event(variable: Variable, pairs: Events, now_ms: int, amount: int, cou
         raise Fault(message)
     if amount == 0:
         return pairs
+    _check_number(variable, _sum(pairs) + amount)
     if count >= MAX_WINDOW_EVENTS:
         message = f"`state.{variable.name}` holds as many recent amounts as it can; wait until some leave its window"
         raise StateFullError(message)

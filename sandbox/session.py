@@ -49,6 +49,9 @@ def read_session(declared: Declares, session: Session | None) -> dict[str, Value
 
     A fact that is missing is left out, and denies every call. Raises UsageError for one of a wrong type.
     """
+    if session is not None and not isinstance(session, Mapping):
+        message = "the session is no JSON object: it is given as a mapping"
+        raise UsageError(message, "session.invalid")
     tree = read(dict(session or {}))
     if not isinstance(tree, dict):
         reason = tree.reason if isinstance(tree, Rejected) else "not an object"

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
+from typing import Final
 
 from sandbox.canonical import quoted
 from sandbox.errors import UsageError
@@ -26,7 +28,7 @@ from sandbox.ir import (
     Variable,
 )
 from sandbox.lookups import checks_of
-from sandbox.machine import Events, StateValue, StoredState
+from sandbox.machine import Events, StateValue, StoredState, is_map, is_window
 from sandbox.state_file import corrupt
 
 
@@ -67,7 +69,10 @@ def _key_shape(sort: StringSort | EnumSort) -> str:
 
 
 def check_fit(contract: Contract, shapes: Mapping[str, str], stored: StoredState) -> None:
-    """UsageError if a stored variable is gone from the spec (or renamed), or means something else there."""
+    """UsageError if a stored variable is gone from the spec (or renamed), or means something else there.
+
+    Fault if what is stored of one is nothing that was ever written.
+    """
     for name, shape in sorted(shapes.items()):
         variable = contract.variable(name)
         if variable is None:
@@ -76,10 +81,45 @@ def check_fit(contract: Contract, shapes: Mapping[str, str], stored: StoredState
         if shape_of(variable) != shape:
             changed = f"`{name}` was stored as `{shape}`, and the spec says `{shape_of(variable)}`"
             raise _misfit(contract, changed)
+        if not _is_kept_as(variable, stored):
+            what = f"what is stored of `{name}` is no `{shape}`"
+            raise corrupt(what)
         foreign = sorted(_names_in(variable, stored) - _names_of(variable))
         if foreign:
             unknown = f"`{name}` holds {quoted(foreign[0])}, which is none of its values in the spec"
             raise _misfit(contract, unknown)
+    kept = [*stored.values, *stored.events, *stored.key_events]
+    if sorted(kept) != sorted(shapes):
+        what = "of a stored state some variables have no value, two, or no declaration"
+        raise corrupt(what)
+
+
+def _is_kept_as(variable: Variable, stored: StoredState) -> bool:
+    """Whether what is stored is what this program writes of such a variable, so that every engine reads it alike."""
+    if is_window(variable):
+        if is_map(variable):
+            keys = stored.key_events.get(variable.name)
+            return keys is not None and all(each and _are_events(each) for each in keys.values())
+        events = stored.events.get(variable.name)
+        return events is not None and _are_events(events)
+    value = stored.values.get(variable.name)
+    match variable.sort:
+        case BoolSort():
+            return type(value) is bool
+        case IntSort() | DecimalSort() | TimestampSort():
+            return type(value) is int
+        case EnumSort():
+            return type(value) is str
+        case SetSort():
+            return isinstance(value, AbstractSet)
+        case MapSort():
+            return isinstance(value, Mapping) and variable.initial not in value.values()
+
+
+def _are_events(events: Events) -> bool:
+    """Whether amounts are above 0, and stand in order of time."""
+    times = [when for when, _ in events]
+    return all(amount > 0 for _, amount in events) and times == sorted(times)
 
 
 def _names_of(variable: Variable) -> frozenset[str]:
@@ -157,19 +197,19 @@ def _write_events(each: Events) -> Json:
 def read_document(text: str) -> tuple[dict[str, str], StoredState]:
     """The inverse of `write_document`; Fault for anything else."""
     try:
-        document = json.loads(text)
+        document = _DECODER.decode(text)
         shapes = {str(name): str(shape) for name, shape in document["shapes"].items()}
         return shapes, StoredState(
             {name: _read_value(value) for name, value in document["values"].items()},
-            {int(length): int(number) for length, number in document["epochs"].items()},
+            {_integer(length): _integer(number) for length, number in document["epochs"].items()},
             {name: _read_events(each) for name, each in document["events"].items()},
-            int(document["clock_ms"]),
+            _integer(document["clock_ms"]),
             {
                 name: {key: _read_events(each) for key, each in keys.items()}
                 for name, keys in document.get("key_events", {}).items()
             },
         )
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         what = "a stored document cannot be read"
         raise corrupt(what) from error
 
@@ -178,16 +218,39 @@ def _read_value(value: object) -> StateValue:
     match value:
         case bool() | str():
             return value
-        case {"int": str(number)}:
-            return int(number)
-        case {"set": list(items)}:
-            return frozenset(map(str, items))
-        case {"map": dict(entries)}:
-            return {key: int(number) for key, number in entries.items()}
+        case {"int": number, **others} if not others:
+            return _integer(number)
+        case {"set": list(items), **others} if not others and all(type(item) is str for item in items):
+            if sorted(set(items)) != items:
+                message = "items out of order, or twice"
+                raise ValueError(message)
+            return frozenset(items)
+        case {"map": dict(entries), **others} if not others:
+            return {key: _integer(number) for key, number in entries.items()}
         case _:
             message = "a value of no kind"
             raise TypeError(message)
 
 
 def _read_events(pairs: list[list[str]]) -> Events:
-    return tuple((int(when), int(amount)) for when, amount in pairs)
+    return tuple((_integer(when), _integer(amount)) for when, amount in pairs)
+
+
+def _integer(text: object) -> int:
+    """The integer of a text that is written in the only way; TypeError or ValueError for any other, and none."""
+    if not isinstance(text, str) or _INTEGER.fullmatch(text) is None:
+        message = "a number of another spelling"
+        raise ValueError(message)
+    return int(text)
+
+
+def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        message = "a key that stands twice"
+        raise ValueError(message)
+    return found
+
+
+_INTEGER: Final = re.compile(r"0|-?[1-9][0-9]*")
+_DECODER: Final = json.JSONDecoder(object_pairs_hook=_object)

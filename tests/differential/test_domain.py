@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sandbox.call import Call
-from sandbox.encode import Environment, domain, state_domain, symbols
+from sandbox.encode import Environment, ListTerm, RecordTerm, domain, state_domain, symbols
 from sandbox.ground import is_literally_true
 from sandbox.ir import (
     ArgType,
@@ -29,6 +29,7 @@ from sandbox.ir import (
     IntType,
     ListType,
     PathType,
+    RecordType,
     StringType,
     TextType,
     Tool,
@@ -39,6 +40,7 @@ from sandbox.parse import parse_call
 
 CODE = StringType("[A-Z]{2}[0-9]*", 2, 5)
 FREE = StringType(None, 1, 6)
+ROWS = ListType(RecordType((Argument("p", IntType(0, 3), optional=True), Argument("q", BoolType()))), 0, 3, unique=True)
 TYPES: tuple[ArgType, ...] = (
     BoolType(),
     IntType(-3, 10),
@@ -115,6 +117,10 @@ def test_the_domain_of_a_string_excludes_what_parse_refuses(type_: ArgType, valu
         (ListType(IntType(0, 3), 1, 3, unique=True), (1, 1)),
         (ListType(IntType(0, 3), 1, 3, unique=True), (4,)),
         (ListType(IntType(0, 3), 2, 3, unique=False), (1,)),
+        (ListType(FREE, 0, 2, unique=False), ("a", "1234567")),
+        (ListType(FREE, 0, 2, unique=False), ("",)),
+        (ROWS, ({"p": 1, "q": True}, {"p": 1, "q": True})),
+        (ROWS, ({"q": True}, {"p": 1, "q": True}, {"q": True})),
         (PathType(None), "a"),
         (PathType(None), "/a/../b"),
         (PathType(None), "/a//b"),
@@ -126,6 +132,46 @@ def test_the_domain_of_a_string_excludes_what_parse_refuses(type_: ArgType, valu
 )
 def test_the_domain_excludes_what_no_canonical_value_is(type_: ArgType, value: object) -> None:
     assert not inside(contract(type_), {"x": value})
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        ({"p": 1, "q": True}, {"p": 2, "q": True}),
+        ({"p": 1, "q": True}, {"p": 1, "q": False}),
+        ({"q": True}, {"p": 0, "q": True}),
+        ({"q": True}, {"q": False}),
+    ],
+)
+def test_rows_that_differ_in_one_part_are_different(value: object) -> None:
+    assert inside(contract(ROWS), {"x": value})
+
+
+def test_what_an_absent_part_would_be_makes_no_difference() -> None:
+    spec = contract(ROWS)
+    ctx = z3.Context()
+    env = symbols(spec, spec.tools[0], ctx)
+    items = env.args["x"]
+    assert isinstance(items, ListTerm)
+    one, other = items.items[:2]
+    assert isinstance(one, RecordTerm)
+    assert isinstance(other, RecordTerm)
+    solver = z3.Solver(ctx=ctx)
+    solver.add(*domain(spec.tools[0], env), items.length == 2, one.parts["q"] == other.parts["q"])
+    solver.add(z3.Not(one.present["p"]), z3.Not(other.present["p"]), one.parts["p"] != other.parts["p"])
+    assert solver.check() == z3.unsat
+
+
+def test_an_enum_is_one_of_its_values_and_no_more() -> None:
+    spec = contract(EnumType(("red", "green")))
+    ctx = z3.Context()
+    env = symbols(spec, spec.tools[0], ctx)
+    found = {}
+    for position in range(-1, 4):
+        solver = z3.Solver(ctx=ctx)
+        solver.add(*domain(spec.tools[0], env), env.args["x"] == position)
+        found[position] = solver.check() == z3.sat
+    assert found == {-1: False, 0: True, 1: True, 2: False, 3: False}
 
 
 def test_an_absent_optional_is_in_the_domain_even_of_a_type_without_values() -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import ast
 import copy
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TypeAlias
 
 COMPARISONS: dict[type[ast.cmpop], type[ast.cmpop]] = {
     ast.Lt: ast.LtE,
@@ -41,6 +41,8 @@ OPERATIONS = {  # of `operator` and `str`, where the function itself is handed o
     "eq": "ne",
     "lt": "le",
     "le": "lt",
+    "gt": "ge",
+    "ge": "gt",
     "add": "sub",
     "sub": "add",
     "contains": "eq",
@@ -57,7 +59,8 @@ TEXTS = {
     "is": "contains",
 }
 
-Path: TypeAlias = tuple[tuple[str, int | None], ...]
+ENTRY = re.compile(r", (?=operator\.|str\.|is_in)|(?<=\{)")
+"""Between the entries of a table, which is one line."""
 
 
 @dataclass(frozen=True)
@@ -113,7 +116,7 @@ def changed_line(before: str, after: str) -> tuple[str, str]:
     """The line that differs, in both; a table, which is one line, is told by the entry."""
     for old, new in zip(before.splitlines(), after.splitlines(), strict=True):
         if old != new:
-            entries = zip(old.split(", operator."), new.split(", operator."), strict=True)
+            entries = zip(ENTRY.split(old), ENTRY.split(new), strict=True)
             return next((one.strip(), other.strip()) for one, other in entries if one != other)
     message = "nothing is changed"
     raise ValueError(message)

@@ -8,6 +8,7 @@ from sandbox.errors import Fault
 from sandbox.ir import Contract, EnumSort, EnumType, IntSort, MapSort, Period, SetSort, StringSort, StringType, Variable
 from sandbox.machine import (
     MAX_CHARACTERS,
+    MAX_NUMBER_BITS,
     MAX_WINDOW_EVENTS,
     StateFullError,
     StoredState,
@@ -17,6 +18,7 @@ from sandbox.machine import (
     initial_state,
     tick,
 )
+from sandbox.state_document import read_document, write_document
 
 DAY = 86_400_000
 HOUR = 3_600_000
@@ -50,6 +52,32 @@ def test_a_set_begins_with_its_items_and_takes_and_loses_others() -> None:
     assert only(contract, start) == {"a", "b"}
     back = apply_then(contract, start, {"known": (("a", False), ("c", True), ("a", True), ("c", False))})
     assert only(contract, back) == {"a", "b"}
+
+
+def numbers() -> Contract:
+    alone = Variable("number", IntSort(), 0), Variable("sum", IntSort(), 0, Period("window", DAY))
+    sent = Variable("sent", MapSort(StringSort(), IntSort()), 0, Period("window", DAY), key=NAME, max_size=10)
+    return Contract("c", (), (*alone, kept_map(), sent))
+
+
+@pytest.mark.parametrize(
+    ("name", "most", "beyond"),
+    [
+        ("number", 2**MAX_NUMBER_BITS - 1, 2**MAX_NUMBER_BITS),
+        ("number", 1 - 2**MAX_NUMBER_BITS, -(2**MAX_NUMBER_BITS)),
+        ("sum", 2**MAX_NUMBER_BITS - 1, 2**MAX_NUMBER_BITS),
+        ("given", {"a": 2**MAX_NUMBER_BITS - 1}, {"a": 2**MAX_NUMBER_BITS}),
+        ("sent", {"a": 2**MAX_NUMBER_BITS - 1}, {"a": 2**MAX_NUMBER_BITS}),
+    ],
+)
+def test_a_number_has_as_many_digits_as_the_state_can_write(name: str, most: Update, beyond: Update) -> None:
+    start = initial_state(numbers(), 0)
+    after = apply_then(numbers(), start, {name: most})
+    assert effective(numbers(), after)[name] == most
+    assert read_document(write_document({}, after))[1] == after
+    for state in (start, after):
+        with pytest.raises(StateFullError, match=f"`state.{name}` would have more digits than the state keeps"):
+            apply_then(numbers(), state, {name: beyond})
 
 
 def test_a_map_keeps_no_key_whose_value_is_the_initial_one() -> None:
