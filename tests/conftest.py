@@ -11,7 +11,10 @@ import coverage
 import docker
 import pytest
 from docker.errors import DockerException
+from forkkit import forked, loaded
 from hypothesis import HealthCheck, settings
+
+__all__ = ["forked", "loaded"]  # fixtures
 
 OWNER_LABEL = "sandbox.owner.pid"
 DEEP_FACTOR = 6  # how many times more examples `make deep` searches than `make test`, where a test says nothing else

@@ -42,6 +42,8 @@ from sandbox.ir import (
 from sandbox.prove.run import Batch, ProveOptions, prove_batches
 from sandbox.prove.verdicts import name_of, replay_of
 
+pytestmark = pytest.mark.usefixtures("forked")
+
 LABELS = ("web", "unknown", "user")
 SETS = tuple(frozenset(each) for n in range(len(LABELS) + 1) for each in itertools.combinations(LABELS, n))
 ARGUMENTS = (Argument("f", BoolType()), Argument("g", BoolType(), optional=True))

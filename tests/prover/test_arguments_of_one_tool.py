@@ -7,6 +7,8 @@ import pytest
 from sandbox.prove import PropertyReport, ProveOptions, prove_paths
 from sandbox.prove.verdicts import name_of
 
+pytestmark = pytest.mark.usefixtures("forked")
+
 SPEC = """
 sandbox: 1
 name: two

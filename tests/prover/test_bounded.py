@@ -13,6 +13,8 @@ from sandbox.prove.run import ProveOptions, prove_paths
 from sandbox.prove.standing import survey
 from sandbox.prove.verdicts import Proved, Refuted, Unknown, Verdict
 
+pytestmark = pytest.mark.usefixtures("forked")
+
 SPEC = """\
 sandbox: 1
 name: pays

@@ -23,6 +23,8 @@ from sandbox.prove.crew import Crew, Reply
 from sandbox.prove.verify import Verification, VerifyOptions, verify
 from sandbox.prove.worker import Order, Work, carried_out, order_to_json
 
+pytestmark = pytest.mark.usefixtures("forked")
+
 Z3 = Path(sys.executable).with_name("z3")
 
 SPEC = """\

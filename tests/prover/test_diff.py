@@ -17,6 +17,8 @@ from sandbox.prove.diff import Diff, Options, diff
 from sandbox.prove.diff_words import diff_to_json, markdown, words
 from sandbox.prove.worker import Order, carried_out
 
+pytestmark = pytest.mark.usefixtures("forked")
+
 OLD = """\
 sandbox: 1
 name: payments

@@ -25,6 +25,8 @@ from sandbox.prove.tape import Tape
 from sandbox.prove.verify import VerifyOptions, verify
 from sandbox.regex import literal_re, path_language, to_z3
 
+pytestmark = pytest.mark.usefixtures("forked")
+
 ROOT = Path(__file__).resolve().parents[2]
 CTX = z3.Context()
 S = z3.String("s", CTX)

@@ -24,6 +24,8 @@ from sandbox.prove.verify import verify
 from sandbox.prove.worker import Order, carried_out
 from sandbox.testing import Trial
 
+pytestmark = pytest.mark.usefixtures("forked")
+
 SPEC = """\
 sandbox: 1
 name: mail

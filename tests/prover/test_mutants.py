@@ -18,6 +18,8 @@ from sandbox.prove.mutants import mutants
 from sandbox.prove.said import said
 from sandbox.prove.weaken import stronger, weaker
 
+pytestmark = pytest.mark.usefixtures("forked")
+
 SPEC = """\
 sandbox: 1
 name: pay

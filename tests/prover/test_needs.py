@@ -21,6 +21,8 @@ from sandbox.prove.verdicts import AT_ONCE, Ends, Move, Moves
 from sandbox.prove.verify import verify
 from sandbox.prove.worker import Order, carried_out
 
+pytestmark = pytest.mark.usefixtures("forked")
+
 BANK = """\
 sandbox: 1
 name: bank

@@ -18,6 +18,8 @@ from sandbox.prove.replay import Differs, replay
 from sandbox.prove.report import moves_from_json, property_words, report_to_json
 from sandbox.prove.verdicts import Move, Moves, Replayed, name_of, replay_of
 
+pytestmark = pytest.mark.usefixtures("forked")
+
 SPEC = """\
 sandbox: 1
 name: mail

@@ -22,6 +22,8 @@ from sandbox.prove.ledger import Difference
 from sandbox.prove.page import page
 from sandbox.prove.report import PropertyReport
 
+pytestmark = pytest.mark.usefixtures("forked")
+
 HOSTILE = "<script>document.title='hurt'</script>\"'><img src=x onerror=alert(1)></style>&amp;"
 QUOTED = json.dumps(HOSTILE)
 SPEC = f"""\

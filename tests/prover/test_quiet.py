@@ -14,6 +14,8 @@ from sandbox.prove.quiet import constants_in, quiet
 from sandbox.prove.run import prove_paths
 from sandbox.prove.verdicts import name_of
 
+pytestmark = pytest.mark.usefixtures("forked")
+
 SPEC = """\
 sandbox: 1
 name: fetches

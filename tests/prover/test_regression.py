@@ -13,6 +13,8 @@ from sandbox.cli.program import PROGRAM
 from sandbox.errors import UsageError
 from sandbox.prove.regression import assert_mended
 
+pytestmark = pytest.mark.usefixtures("forked")
+
 SPEC = """\
 sandbox: 1
 name: pay

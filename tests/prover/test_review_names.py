@@ -11,6 +11,8 @@ from sandbox.errors import PropertyError
 from sandbox.prove import ProveOptions, prove_paths
 from sandbox.prove.verdicts import name_of
 
+pytestmark = pytest.mark.usefixtures("forked")
+
 LOOK_ALIKE_ARGUMENTS = """
 sandbox: 1
 name: alike

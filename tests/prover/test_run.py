@@ -58,6 +58,8 @@ from sandbox.prove.run import Watch
 from sandbox.prove.second import second_opinion
 from sandbox.prove.verdicts import Ends, Move, Moves, Replayed
 
+pytestmark = pytest.mark.usefixtures("forked")
+
 AMOUNT, SENT = argument("amount", IntType(1, 60)), variable("sent")
 NOTE = argument("note", IntType(0, 1), optional=True)
 OVER = Lt(number(100), Add(state(SENT), arg(AMOUNT)))

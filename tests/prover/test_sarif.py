@@ -18,6 +18,8 @@ from sandbox.prove.ledger import Difference
 from sandbox.prove.report import PropertyReport
 from sandbox.prove.sarif import sarif
 
+pytestmark = pytest.mark.usefixtures("forked")
+
 SPEC = """\
 sandbox: 1
 name: pays

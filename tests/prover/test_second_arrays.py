@@ -10,6 +10,8 @@ from sandbox.prove import Proved, ProveOptions, Refuted, prove_paths
 from sandbox.prove.second import second_opinion
 from sandbox.prove.verify import VerifyOptions, verify
 
+pytestmark = pytest.mark.usefixtures("forked")
+
 SPEC = """\
 sandbox: 1
 name: gifts

@@ -21,6 +21,8 @@ from sandbox.prove.share import Shard, read_shard
 from sandbox.prove.verdicts import Move, Moves
 from sandbox.prove.worker import Order, Work, carried_out, work_to_json
 
+pytestmark = pytest.mark.usefixtures("forked")
+
 SPEC = """\
 sandbox: 1
 name: pays

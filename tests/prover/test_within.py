@@ -16,6 +16,8 @@ from sandbox.prove.crew import Crew, Reply
 from sandbox.prove.verify import verify
 from sandbox.prove.worker import Order, carried_out
 
+pytestmark = pytest.mark.usefixtures("forked")
+
 CEILING = """\
 sandbox: 1
 name: company

@@ -23,6 +23,8 @@ from sandbox.gate import Gate
 from sandbox.ir import Json
 from sandbox.stages import staged
 
+pytestmark = pytest.mark.usefixtures("forked")
+
 MARK = "DE89370400440532013000"
 SPEC = """\
 sandbox: 1

@@ -34,6 +34,8 @@ from sandbox.session import current
 from sandbox.state import Store
 from sandbox.trail import MAX_RECORDED_CALL, call_body
 
+pytestmark = pytest.mark.usefixtures("forked")
+
 ROOT = Path(__file__).resolve().parents[2]
 
 PROPERTIES = """\

@@ -29,6 +29,8 @@ from sandbox.testing import (
 )
 from sandbox.testing.search import search
 
+pytestmark = pytest.mark.usefixtures("forked")
+
 ROOT = Path(__file__).resolve().parents[2]
 SPECS = sorted((ROOT / "specs").glob("*.yaml"))
 RICH = """\
