@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final, NoReturn, TypeAlias, cast
 
+from sandbox.adapters.origins import said_origins
 from sandbox.adapters.schema import arguments_schema
 from sandbox.adapters.telling import Answer, done, failed, refused, waiting
 from sandbox.adapters.ticket import Answered, Ticket, new_ticket
@@ -17,6 +18,7 @@ from sandbox.errors import ApprovalNeeded, Denied, ToolError, UsageError
 from sandbox.gate import Gate, Raw, wall_clock
 from sandbox.host import HostFunction
 from sandbox.ir import Json, RunHost, Tool
+from sandbox.knowledge import OriginsTold
 from sandbox.session import Session, SessionSource, current
 
 Arguments: TypeAlias = Mapping[str, object] | str | bytes
@@ -50,27 +52,27 @@ class Front:
         raw, session = self.__raw(arguments), current(self.__session)
         if answered is not None and (turned := _turned_down(answered, session)) is not None:
             return turned
-        given = None if answered is None else answered.given()
+        given, origins = None if answered is None else answered.given(), self.__origins(raw)
         try:
-            return done(self.__gate.call(raw, session, given=given).outcome)
+            return done(self.__gate.call(raw, session, given=given, origins=origins).outcome)
         except (Denied, ApprovalNeeded, ToolError) as error:
-            return self.__told(error, raw, session)
+            return self.__told(error, raw, session, origins)
 
     async def acall(self, arguments: Arguments, answered: Answered | None = None) -> Answer:
         """As `call`, in a thread; a run that is cancelled meanwhile still settles and is recorded."""
         raw, session = self.__raw(arguments), current(self.__session)
         if answered is not None and (turned := _turned_down(answered, session)) is not None:
             return turned
-        given = None if answered is None else answered.given()
+        given, origins = None if answered is None else answered.given(), self.__origins(raw)
         try:
-            return done((await self.__gate.acall(raw, session, given=given)).outcome)
+            return done((await self.__gate.acall(raw, session, given=given, origins=origins)).outcome)
         except (Denied, ApprovalNeeded, ToolError) as error:
-            return self.__told(error, raw, session)
+            return self.__told(error, raw, session, origins)
 
     def ticket(self, arguments: Arguments) -> Ticket | None:
         """The ticket of a call that, as things stand, waits for a person; None for any other. Runs nothing."""
-        session = current(self.__session)
-        decision = self.__gate.decide(self.__raw(arguments), session)
+        raw, session = self.__raw(arguments), current(self.__session)
+        decision = self.__gate.decide(raw, session, origins=self.__origins(raw))
         return new_ticket(decision, wall_clock(), _principal(session)) if decision.verdict == "ask" else None
 
     def __raw(self, arguments: Arguments) -> Raw:
@@ -82,10 +84,16 @@ class Front:
             return b"["  # refused as what it is: no JSON that could be read
         return b'{"tool":' + canonical_json(cast("Json", self.name)).encode() + b',"args":' + text + b"}"
 
-    def __told(self, error: Denied | ApprovalNeeded | ToolError, raw: Raw, session: Session) -> Answer:
+    def __origins(self, raw: Raw) -> OriginsTold | None:
+        return said_origins(self.__gate, self.__session, raw)
+
+    def __told(
+        self, error: Denied | ApprovalNeeded | ToolError, raw: Raw, session: Session, origins: OriginsTold | None
+    ) -> Answer:
         match error:
             case Denied():
-                hints = self.__gate.nearest(raw, session) if error.decision.call is not None else ()
+                known = error.decision.call is not None
+                hints = self.__gate.nearest(raw, session, origins=origins) if known else ()
                 return refused(error.decision, hints, self.__tool)
             case ApprovalNeeded():
                 return waiting(error.decision, new_ticket(error.decision, wall_clock(), _principal(session)))

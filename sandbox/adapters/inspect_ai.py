@@ -13,6 +13,7 @@ from inspect_ai.approval import Approval, Approver, approver
 from inspect_ai.tool import Tool, ToolCall, ToolCallView, ToolDef, ToolError, ToolParams
 
 from sandbox.adapters.front import Front, fronts, refuse_duplicates, stand_in
+from sandbox.adapters.origins import said_origins
 from sandbox.errors import UsageError
 from sandbox.gate import Gate
 from sandbox.host import HostFunction
@@ -44,7 +45,8 @@ def gate_approver(gate: Gate, *, session: SessionSource = None) -> Approver:
         _ = message, view, history
         if call.parse_error is not None:
             return Approval(decision="reject", explanation="the call could not be read")
-        decision = gate.decide({"tool": call.function, "args": dict(call.arguments)}, current(session))
+        raw = {"tool": call.function, "args": dict(call.arguments)}
+        decision = gate.decide(raw, current(session), origins=said_origins(gate, session, raw))
         kind = {"allow": "approve", "ask": "escalate", "deny": "reject"}[decision.verdict]
         return Approval(decision=kind, explanation=f"{decision.reason_code}: {decision.reason}")
 

@@ -22,7 +22,7 @@ from types import FunctionType
 from typing import Protocol
 
 import pytest
-from gatekit import PAYMENTS, STRANGER, SpyRunner, kinds, open_gate, payment
+from gatekit import PAYMENTS, STRANGER, TRUSTED, SpyRunner, kinds, open_gate, payment
 
 from sandbox.adapters.schema import arguments_schema
 from sandbox.call import Outcome
@@ -30,6 +30,17 @@ from sandbox.errors import EnvironmentLacking, UsageError
 from sandbox.gate import Gate
 
 HOST = PAYMENTS.replace("run:  {tool: tools.payments:send_money, timeout: 10s}", 'run: {host: "a session"}')
+ORIGINS = """\
+sandbox: 1
+name: payments
+tools:
+  send_money:
+    args:
+      recipient: {type: string, pattern: "[A-Z]{2}[0-9A-Z]{13,32}"}
+      amount:    {type: decimal, scale: 2, min: 0.01, max: 1000000}
+    rules: [{id: users, allow: "'user' in origin(args.recipient)"}]
+    run:  {tool: tools.payments:send_money, timeout: 10s}
+"""
 RECORDED = Path(__file__).resolve().parents[1] / "adversarial" / "hostile_agent.jsonl"
 
 
@@ -81,8 +92,6 @@ class Driver(Protocol):
 
 
 def made(recipient: object = None, amount: object = "10.00", **more: object) -> Made:
-    from gatekit import TRUSTED
-
     return Made(json.dumps({"recipient": recipient or TRUSTED[0], "amount": amount, **more}))
 
 
@@ -194,6 +203,14 @@ class AdapterSuite:
         (heard,) = driver.run(driver.tools(gate), [[Made(text)]], driver.ways[0])
         assert "parse.duplicate" in heard.text
         assert runner.permits == []
+
+    def test_a_value_that_the_user_gave_is_known_and_another_is_not(self, tmp_path: Path, driver: Driver) -> None:
+        runner = SpyRunner()
+        with open_gate(tmp_path, text=ORIGINS, runner=runner) as gate:
+            gate.learn({"recipient": TRUSTED[0]}, "user")
+            known, unknown = driver.run(driver.tools(gate), [[made()], [made(STRANGER)]], driver.ways[0])
+        assert ("done" in known.text, "denied" in unknown.text) == (True, True)
+        assert len(runner.permits) == 1
 
     # --- nothing goes around -------------------------------------------------------------------------
 
