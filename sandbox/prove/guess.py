@@ -26,11 +26,11 @@ MAX_STEPS: Final = 4_000
 KEPT: Final = 4_096
 """Automata, and answers about two of them, that are kept: the tools of a spec share most of theirs."""
 
-PLAIN: Final = tuple(map(ord, "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ/.-_"))
-"""Characters that a person would choose, the plainest first."""
-
-ASCII: Final = (0x20, 0x7E)
-"""And after them those that can be printed, from the first to the last."""
+POINTS: Final = (
+    *map(ord, "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ/.-_"),
+    *map(ord, " !\"#$%&'()*+,:;<=>?@[\\]^`{|}~"),
+)
+"""Characters that a person would choose, the plainest first, and then whatever else can be printed."""
 
 Said: TypeAlias = tuple[Node, bool]
 """A language, and whether a string is in it or not."""
@@ -73,63 +73,67 @@ def _fewer(said: tuple[Said, ...]) -> tuple[Clash, ...]:
 @lru_cache(KEPT)
 def _empty(said: tuple[Said, ...]) -> bool:
     """Whether it is seen that no text meets all of them."""
-    machines = [(automaton, holds) for node, holds in said if (automaton := _automaton(node)) is not None]
-    return len(machines) == len(said) and _Walk(machines).found == _NOTHING
+    return _walked(said) == _NOTHING
 
 
 def _text(said: tuple[Said, ...]) -> str | None:
-    machines = [(automaton, holds) for node, holds in said if (automaton := _automaton(node)) is not None]
-    found = _Walk(machines).found if len(machines) == len(said) else None
+    found = _walked(said)
     return found if isinstance(found, str) else None
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Machine:
+    """An automaton, the states that are to be reached, those from which one is, and the classes of `POINTS`."""
+
+    dfa: Dfa
+    goals: frozenset[int]
+    live: frozenset[int]
+    classes: tuple[int, ...]
+
+
 @lru_cache(KEPT)
-def _automaton(node: Node) -> Dfa | None:
+def _machine(said: Said) -> _Machine | None:
+    node, holds = said
     try:
-        return dfa_of(node)
+        dfa = dfa_of(node)
     except PatternError:
         return None
+    accepting = dfa.table.accepting
+    goals = accepting if holds else frozenset(range(dfa.states)) - accepting
+    return _Machine(dfa, goals, _live(dfa, goals), tuple(_class(dfa, point) for point in POINTS))
 
 
 _NOTHING: Final = ()
 
 
-class _Walk:
-    """Through the states of several automata at once, the shortest texts first."""
-
-    def __init__(self, machines: list[tuple[Dfa, bool]]) -> None:
-        self._rows = [dfa.table.rows for dfa, _ in machines]
-        self._goals = [_goals(dfa, holds) for dfa, holds in machines]
-        self._live = [_live(dfa, goals) for (dfa, _), goals in zip(machines, self._goals, strict=True)]
-        self._moves = _moves([dfa for dfa, _ in machines])
-        self.found = self._walk()
-
-    def _walk(self) -> str | tuple[()] | None:
-        """A text, `()` if there is none, None where too many combinations would have to be looked at."""
-        start = (0,) * len(self._rows)
-        if not self._can_end(start):
-            return _NOTHING
-        texts = {start: ""}
-        waiting = [start]
-        for states in waiting:
-            if all(state in goals for state, goals in zip(states, self._goals, strict=True)):
-                return texts[states]
-            if len(waiting) > MAX_STEPS:
-                return None
-            for classes, char in self._moves:
-                after = tuple(rows[state][each] for rows, state, each in zip(self._rows, states, classes, strict=True))
-                if after not in texts and self._can_end(after):
-                    texts[after] = texts[states] + char
-                    waiting.append(after)
-        return _NOTHING
-
-    def _can_end(self, states: tuple[int, ...]) -> bool:
-        return all(state in live for state, live in zip(states, self._live, strict=True))
+def _walked(said: tuple[Said, ...]) -> str | tuple[()] | None:
+    """A shortest text, `()` if there is none; None where that is not known, or too much would have to be looked at."""
+    machines = [machine for each in said if (machine := _machine(each)) is not None]
+    return _walk(machines) if len(machines) == len(said) else None
 
 
-def _goals(dfa: Dfa, holds: bool) -> frozenset[int]:  # noqa: FBT001 - as it stands in what is said
-    accepting = dfa.table.accepting
-    return accepting if holds else frozenset(range(dfa.states)) - accepting
+def _walk(machines: list[_Machine]) -> str | tuple[()] | None:
+    rows, goals = [each.dfa.table.rows for each in machines], [each.goals for each in machines]
+    live = [each.live for each in machines]
+    moves = _moves(machines)
+    start = (0,) * len(machines)
+    texts = {start: ""}
+    waiting = [start] if _are_in(start, live) else []
+    for states in waiting:
+        if _are_in(states, goals):
+            return texts[states]
+        if len(waiting) > MAX_STEPS:
+            return None
+        for classes, char in moves:
+            after = tuple(row[state][each] for row, state, each in zip(rows, states, classes, strict=True))
+            if after not in texts and _are_in(after, live):
+                texts[after] = texts[states] + char
+                waiting.append(after)
+    return _NOTHING
+
+
+def _are_in(states: tuple[int, ...], each: list[frozenset[int]]) -> bool:
+    return all(state in own for state, own in zip(states, each, strict=True))
 
 
 def _live(dfa: Dfa, goals: frozenset[int]) -> frozenset[int]:
@@ -147,15 +151,18 @@ def _live(dfa: Dfa, goals: frozenset[int]) -> frozenset[int]:
     return frozenset(found)
 
 
-def _moves(machines: list[Dfa]) -> list[tuple[tuple[int, ...], str]]:
+def _moves(machines: list[_Machine]) -> list[tuple[tuple[int, ...], str]]:
     """Each way in which one character moves all automata, with the plainest character that does."""
-    edges = {edge for dfa in machines for edge in dfa.alphabet.starts}
-    points = (*PLAIN, *range(ASCII[0], ASCII[1] + 1), *sorted(edges - {0}), 0)
     found: dict[tuple[int, ...], str] = {}
-    for point in points:
-        classes = tuple(dfa.alphabet.classes[bisect_right(dfa.alphabet.starts, point) - 1] for dfa in machines)
+    for point, classes in zip(POINTS, zip(*(each.classes for each in machines), strict=True), strict=True):
         found.setdefault(classes, chr(point))
+    for point in (*sorted({edge for each in machines for edge in each.dfa.alphabet.starts} - {0}), 0):
+        found.setdefault(tuple(_class(each.dfa, point) for each in machines), chr(point))
     return list(found.items())
+
+
+def _class(dfa: Dfa, point: int) -> int:
+    return dfa.alphabet.classes[bisect_right(dfa.alphabet.starts, point) - 1]
 
 
 # --- from terms --------------------------------------------------------------------------------------

@@ -14,8 +14,8 @@ at without a quantifier, `scopes` what is looked at where principals or sessions
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import TYPE_CHECKING, Literal
 
@@ -25,6 +25,7 @@ from sandbox.encode import (
     Environment,
     ListTerm,
     MapTerm,
+    RecordTerm,
     Term,
     assigned,
     choice,
@@ -104,6 +105,14 @@ class Query:
 
 
 @dataclass(frozen=True, slots=True)
+class Guaranteed:
+    """What is guaranteed of some terms; they are kept with it, for their ids are theirs only as long as they live."""
+
+    leaves: tuple[z3.ExprRef, ...]
+    terms: tuple[z3.BoolRef, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Ground:
     """What is reasoned about, and what has been shown of it so far.
 
@@ -114,6 +123,15 @@ class Ground:
     ctx: z3.Context
     invariants: tuple[Expr, ...] = ()
     growing: frozenset[str] = frozenset()
+    guaranteed: dict[tuple[str, ...], Guaranteed] = field(default_factory=dict, compare=False, repr=False)
+
+    def domain(self, tool: Tool, env: Environment) -> tuple[z3.BoolRef, ...]:
+        """As `encode.domain`, made once for the same terms: making patterns takes longer than most queries."""
+        leaves = [*(leaf for a in tool.arguments for leaf in leaves_of(env.args[a.name])), *env.present.values()]
+        key = (tool.name, *(str(leaf.get_id()) for leaf in leaves))
+        if key not in self.guaranteed:
+            self.guaranteed[key] = Guaranteed(tuple(leaves), domain(tool, env))
+        return self.guaranteed[key].terms
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +160,7 @@ def about_call(
 ) -> Query:
     """What is said, of every call of the tool that can be parsed, at every time and in every session."""
     contract, terms = ground.contract, at_every_key(env, said)
-    whole = (*domain(tool, quiet(tool, env, terms)), *fact_domain(contract, env), *terms)
+    whole = (*ground.domain(tool, quiet(tool, env, terms)), *fact_domain(contract, env), *terms)
     strings = strings_of(tool, env)
     if not strings:
         return Query(label, whole, expected, tool=tool.name)
@@ -165,6 +183,21 @@ def cases(tool: Tool) -> tuple[Case, ...]:
         split.append(Case(tool, rule.id, rule.kind, And((rule.when, Not(Or(above)))), Not(Or(earlier))))
     nothing = Not(Or(tuple(rule.when for rule in tool.rules)))
     return (*split, Case(tool, "", "deny", nothing, And(())))
+
+
+def leaves_of(term: Term) -> Iterator[z3.ExprRef]:
+    """The symbols that an argument's term consists of."""
+    match term:
+        case ListTerm(length=length, items=items, beyond=beyond):
+            yield length
+            for item in (*items, *(() if beyond is None else (beyond,))):
+                yield from leaves_of(item)
+        case RecordTerm(parts=parts, present=present):
+            yield from present.values()
+            for part in parts.values():
+                yield from leaves_of(part)
+        case _:
+            yield single(term)
 
 
 # --- terms -------------------------------------------------------------------------------------------

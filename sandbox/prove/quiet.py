@@ -62,6 +62,9 @@ def constants_in(terms: Iterable[z3.BoolRef]) -> frozenset[int]:
         if node.get_id() in seen:
             continue
         seen.add(node.get_id())
+        if z3.is_app_of(node, z3.Z3_OP_SEQ_IN_RE):
+            pending.append(node.arg(0))  # a pattern has no constants that are free
+            continue
         children = node.children()
         if not children and z3.is_const(node) and node.decl().kind() == z3.Z3_OP_UNINTERPRETED:
             found.add(node.get_id())

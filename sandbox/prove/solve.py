@@ -32,11 +32,8 @@ QUERY_RLIMIT: Final = 60_000_000
 GLANCE_RLIMIT: Final = 2_000_000
 """For a look at the narrower place, which is where most models are: half a second at most."""
 
-TASTE_RLIMIT: Final = 20_000
-"""For the first attempt, which tells what a contradiction rests on: some milliseconds, and most are decided so."""
-
-MARKED_RLIMIT: Final = 400_000
-"""For the last attempt that tells that, where strings are in the way: a tenth of a second at most."""
+TASTE_RLIMIT: Final = 400_000
+"""For the attempts that tell what a contradiction rests on: a tenth of a second at most, and most are decided so."""
 
 CORE_RLIMIT: Final = 2_000_000
 """For what a contradiction rests on, where it was found in another way: half a second at most."""
@@ -159,13 +156,11 @@ class Desk:
         return agreed(query, answer, second), core, form
 
     def _tasted(self, query: Query) -> Marked:
-        """What Z3 says of the marked parts: with little effort; string by string; with some effort."""
+        """What Z3 says of the marked parts, with little effort: string by string; as they stand."""
         if self.choice == "cvc5" or query.expected == "sat":
             return Marked("unknown")
-        found = self._marked(query.terms, TASTE_RLIMIT)
-        if found.answer == "unknown":
-            found = self._marked_by_string(query)
-        return self._marked(query.terms, MARKED_RLIMIT) if found.answer == "unknown" else found
+        found = self._marked_by_string(query)
+        return self._marked(query.terms, TASTE_RLIMIT) if found.answer == "unknown" else found
 
     def _first(self, query: Query, marked: Marked) -> Answer:
         """Z3's answer: what it said of the marked parts, or what it says in any other way."""
@@ -261,7 +256,7 @@ class Desk:
 
     def _by_string(self, terms: tuple[z3.BoolRef, ...]) -> Search | None:
         """The answer of `stringwise`, where there are enough of them and it has one."""
-        solver = self._apart()
+        solver = self._apart(self.rlimit)
         if solver is None:
             return None
         try:
@@ -275,7 +270,7 @@ class Desk:
 
     def _marked_by_string(self, query: Query) -> Marked:
         """As `stringwise` answers of marked parts; `unknown` where there are no strings, or too much to be marked."""
-        parts, solver = conjuncts(query.terms), self._apart() if query.strings else None
+        parts, solver = conjuncts(query.terms), self._apart(TASTE_RLIMIT) if query.strings else None
         if solver is None or len(parts) > MAX_PARTS:
             return Marked("unknown")
         try:
@@ -285,7 +280,7 @@ class Desk:
         self.spent += units_of(solver)
         return found
 
-    def _apart(self) -> z3.Solver | None:
+    def _apart(self, rlimit: int) -> z3.Solver | None:
         """A solver in a context of its own; None where there is no time."""
         time_ms = self.time_ms()
         if time_ms <= 0:
@@ -293,7 +288,7 @@ class Desk:
         z3.set_param("memory_max_size", MAX_Z3_MEMORY_MB)
         solver = z3.Solver(ctx=z3.Context())
         solver.set("timeout", time_ms)
-        solver.set("rlimit", self.rlimit)
+        solver.set("rlimit", min(rlimit, self.rlimit))
         return solver
 
     def _second(self, query: Query) -> tuple[Answer, FormName | None]:

@@ -169,7 +169,6 @@ def test_more_parts_than_can_be_marked_change_no_verdict(monkeypatch: pytest.Mon
 def test_cores_cost_no_more_than_their_share(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(solve, "CORE_RLIMIT", -1)
     monkeypatch.setattr(solve, "TASTE_RLIMIT", 1)
-    monkeypatch.setattr(solve, "MARKED_RLIMIT", 1)
     monkeypatch.setattr(solve, "CORE_SHARE", 10**12)
     work = carried_out(Order(paying(), CAP, (), (), "z3", 60.0, None, "t"))
     assert type(work.finding).__name__ == "Holds"

@@ -8,6 +8,7 @@ import pytest
 import z3
 
 from sandbox.compile import load_properties
+from sandbox.encode import domain
 from sandbox.ir import Contract
 from sandbox.prove.obligations import Ground, call_symbols
 from sandbox.prove.quiet import constants_in, quiet
@@ -69,3 +70,15 @@ def test_verdicts_are_the_same_without_it(tmp_path: Path, property_: str, verdic
     contract(tmp_path, property_)
     (report,) = prove_paths([tmp_path / "proofs.yaml"]).properties
     assert name_of(report.verdict) == verdict
+
+
+def test_what_is_guaranteed_is_made_once_for_the_same_terms_and_is_what_it_was(tmp_path: Path) -> None:
+    spec = contract(tmp_path, "never: args.size > 1000")
+    ground, (fetch,) = Ground(spec, z3.Context()), spec.tools
+    for suffix in ("", "@2"):
+        env = call_symbols(ground, fetch, suffix)
+        for seen in (env, quiet(fetch, env, ())):
+            first = ground.domain(fetch, seen)
+            assert ground.domain(fetch, seen) is first
+            assert [part.sexpr() for part in first] == [part.sexpr() for part in domain(fetch, seen)]
+    assert len(ground.guaranteed) == 4
