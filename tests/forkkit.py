@@ -1,7 +1,8 @@
 """Processes that fork the package's children for many tests: to load what a child runs takes longer than most of it.
 
 A child is the same as ever, a process of its own with pipes and limits of its own. How it is born, and that none
-outlives its parent, is tested without this.
+outlives its parent, is tested without this. It is not traced: it is killed as soon as it has answered, so that nothing
+of what was traced in it has ever been kept.
 """
 
 from __future__ import annotations
@@ -22,13 +23,7 @@ PROVER = "from sandbox.prove import attempt, nursery, recheck, worker\n"
 SOLVER = (
     "from sandbox import engines, ground\nfrom sandbox.prove import nursery, worker\nworker.serve = engines.serve\n"
 )
-SERVE = """
-import coverage
-tracer = coverage.Coverage.current()
-if tracer is not None:
-    tracer.save()  # what was traced while loading: else every child would write it once more
-nursery.serve()
-"""
+SERVE = "nursery.serve()\n"
 
 Forks = Callable[[str], Nursery]
 
@@ -68,16 +63,15 @@ class Born:
 
 @pytest.fixture(scope="session")
 def loaded() -> Iterator[Forks]:
-    """What has loaded a program, and whether its children are traced; each starts when it is first needed."""
-    found: dict[tuple[str, bool], Nursery] = {}
+    """What has loaded a program; each starts when it is first needed."""
+    found: dict[str, Nursery] = {}
     lock = threading.Lock()
 
     def lender(program: str) -> Nursery:
-        key = program, "COVERAGE_PROCESS_CONFIG" in os.environ
         with lock:
-            if key not in found:
-                found[key] = begun(program)
-            return found[key]
+            if program not in found:
+                found[program] = begun(program)
+            return found[program]
 
     yield lender
     for each in found.values():
@@ -88,6 +82,7 @@ def begun(program: str) -> Nursery:
     """A nursery that forks for this program: it has loaded it, and said so by a first child."""
     made = Nursery()
     with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)
         patch.setattr(nursery, "PROGRAM", ("-c", program + SERVE))
         first = made.child()
     made.bury(first)
@@ -95,7 +90,7 @@ def begun(program: str) -> Nursery:
 
 
 @pytest.fixture
-def forked(loaded: Forks, children_untraced: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def forked(loaded: Forks, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every crew and every solver of the test is forked by a process that serves other tests too."""
 
     def spawn(module: str = "sandbox.engines") -> Born | subprocess.Popen[bytes]:
