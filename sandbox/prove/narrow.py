@@ -120,7 +120,7 @@ def narrowly(term: Term, type_: ArgType, ctx: z3.Context) -> list[z3.BoolRef]:
         case ListType(items=items, min_size=low, max_size=high, unique=unique) if isinstance(term, ListTerm):
             each = [z3.Implies(there, conjunction(narrowly(i, items, ctx), ctx)) for there, i in elements(term)]
             distinct = differing(term) if unique and comparable(items) else []
-            return [in_range(term.length, low, high, ctx), *each, *distinct]
+            return [in_range(term.length, low, min(high, len(term.items)), ctx), *each, *distinct]
         case RecordType(fields=fields) if isinstance(term, RecordTerm):
             return [narrow_part(f, term.parts[f.name], term.present.get(f.name), ctx) for f in fields]
         case UrlType(schemes=schemes) if isinstance(term, RecordTerm):

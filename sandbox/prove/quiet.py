@@ -1,5 +1,7 @@
 """Command lines have two thousand places for words: those that nothing reads, and those that few calls fill, go away.
 
+So do the places of a long list, where a call is looked for and not a proof: most that show something are short.
+
 What is said of a word that nothing reads can always be met, by the empty word, so leaving it out changes no answer. So
 it is with what is said of a URL's address beside its host: every host has one answer to `is_ip` and `is_private`.
 """
@@ -13,7 +15,7 @@ from typing import Final
 import z3
 
 from sandbox.encode import Environment, ListTerm, RecordTerm, Term, single
-from sandbox.ir import ArgvType, ShellType, Tool, UrlType
+from sandbox.ir import ArgvType, ListType, ShellType, Tool, UrlType
 from sandbox.regex import z3_string
 
 ADDRESS: Final = ("is_ip", "is_private")
@@ -21,6 +23,9 @@ ADDRESS: Final = ("is_ip", "is_private")
 COMMANDS: Final = 3
 WORDS: Final = 5
 """Commands of a line, and words of each: a counterexample that needs more is found in the whole domain, slowly."""
+
+ITEMS: Final = 4
+"""Items of a list above the least size: likewise. One, where all have to differ: strings that must are slow to find."""
 
 
 def quiet(tool: Tool, env: Environment, terms: Iterable[z3.BoolRef]) -> Environment:
@@ -44,12 +49,27 @@ def _unasked(term: Term, read: frozenset[int]) -> Term:
 
 
 def shortened(tool: Tool, env: Environment) -> Environment:
-    """The environment in which command lines have few places; the same one, where there are no command lines.
+    """The environment in which command lines and long lists have few places; the same one, where there are none.
 
-    It says what the whole one says of lines that are no longer, which `narrow` demands.
+    It says what the whole one says of lines and lists that are no longer, which `narrow` demands.
     """
-    lines = [a.name for a in tool.arguments if isinstance(a.type, ArgvType | ShellType)]
-    return replace(env, args={**env.args, **{name: _short(env.args[name]) for name in lines}}) if lines else env
+    short: dict[str, Term] = {}
+    for each in tool.arguments:
+        match each.type:
+            case ArgvType() | ShellType():
+                short[each.name] = _short(env.args[each.name])
+            case ListType(min_size=low, max_size=high, unique=unique) if high > (
+                most := low + (1 if unique else ITEMS)
+            ):
+                short[each.name] = few(env.args[each.name], most)
+            case _:
+                pass
+    return replace(env, args={**env.args, **short}) if short else env
+
+
+def few(term: Term, most: int) -> Term:
+    """The first places of a list."""
+    return replace(term, items=term.items[:most]) if isinstance(term, ListTerm) else term
 
 
 def constants_in(terms: Iterable[z3.BoolRef]) -> frozenset[int]:
