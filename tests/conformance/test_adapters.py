@@ -16,7 +16,17 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 LIGHT = ("anthropic", "langchain", "openai-agents", "pydantic-ai", "smolagents")
-HEAVY = ("agent-framework", "autogen", "claude-agent-sdk", "deepagents", "fastmcp", "inspect-ai", "llama-index", "mcp")
+HEAVY = (
+    "agent-framework",
+    "autogen",
+    "claude-agent-sdk",
+    "crewai",
+    "deepagents",
+    "fastmcp",
+    "inspect-ai",
+    "llama-index",
+    "mcp",
+)
 FEWEST = 12
 """Tests that every adapter has at the least: a run that collects nothing has shown nothing."""
 
