@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import TypeAlias
 
@@ -26,7 +26,7 @@ from sandbox.prove.induction import (
 from sandbox.prove.mentions import variables_in
 from sandbox.prove.needing import before_of, remembering
 from sandbox.prove.obligations import Case, Ground, Query, cases, tool_of
-from sandbox.prove.solve import Desk, Open, Sat, Unsat
+from sandbox.prove.solve import Answer, Desk, Open, Sat, Unsat
 from sandbox.prove.strengthen import Aim, NotStrengthened, Strengthened, strengthened
 from sandbox.prove.supported import check_supported
 from sandbox.prove.unroll import CallTarget, Found, NotFound, StateTarget, at_a_glance, shortest
@@ -124,14 +124,25 @@ def nothing_before(ground: Ground, subject: Property, desk: Desk) -> Empty | Gav
     """Whether `before` is false whatever the call: what is left to say is a `never`, and was hardly meant."""
     every = tuple(tool.name for tool in ground.contract.tools)
     before = replace(subject, condition=before_of(subject), tools=every)
-    queries = [replace(query, label=f"before_{query.tool}") for query in _each(obligations.consistent, ground, before)]
-    answers = [desk.prove(query) for query in queries]
-    if all(isinstance(answer, Unsat) for answer in answers):
-        return Empty("its `before` contradicts itself, whatever the call")
-    undecided = [answer.reason for answer in answers if isinstance(answer, Open)]
-    if undecided and Sat() not in answers:
-        return GaveUp(f"whether any call can come before is not decided: {undecided[0]}")
-    return None
+    queries = (replace(query, label=f"before_{query.tool}") for query in _each(obligations.consistent, ground, before))
+    match somewhere(desk, queries):
+        case Unsat():
+            return Empty("its `before` contradicts itself, whatever the call")
+        case Open(reason=reason):
+            return GaveUp(f"whether any call can come before is not decided: {reason}")
+        case Sat():
+            return None
+
+
+def somewhere(desk: Desk, queries: Iterable[Query]) -> Answer:
+    """Whether one of the queries has a model: asked one by one until one has; open, if none has and one is open."""
+    undecided: Open | None = None
+    for query in queries:
+        answer = desk.prove(query)
+        if isinstance(answer, Sat):
+            return answer
+        undecided = undecided or (answer if isinstance(answer, Open) else None)
+    return undecided or Unsat()
 
 
 def attempt_possible(ground: Ground, subject: Property, desk: Desk) -> Finding:
@@ -178,13 +189,13 @@ def contradiction(ground: Ground, subject: Property, desk: Desk) -> Empty | Gave
     """Whether the condition says nothing: over no tool, or false whatever the call, the state and the decision."""
     if not subject.tools:
         return Empty("it ranges over no tool")
-    answers = [desk.prove(query) for query in _each(obligations.consistent, ground, subject)]
-    if all(isinstance(answer, Unsat) for answer in answers):
-        return Empty("its condition contradicts itself, whatever the call, the state and the decision")
-    undecided = [answer.reason for answer in answers if isinstance(answer, Open)]
-    if undecided and Sat() not in answers:
-        return GaveUp(f"whether it says anything is not decided: {undecided[0]}")
-    return None
+    match somewhere(desk, _each(obligations.consistent, ground, subject)):
+        case Unsat():
+            return Empty("its condition contradicts itself, whatever the call, the state and the decision")
+        case Open(reason=reason):
+            return GaveUp(f"whether it says anything is not decided: {reason}")
+        case Sat():
+            return None
 
 
 def inhabited_tools(ground: Ground, subject: Property, desk: Desk) -> GaveUp | None:
@@ -217,14 +228,14 @@ def _rules_only(ground: Ground, subject: Property, desk: Desk) -> str:
     """The note of a condition that a deny makes easier to meet, or none."""
     if not subject.mentions_decision:
         return ""
-    answers = [desk.prove(query) for query in _each(obligations.eased_by_deny, ground, subject)]
-    return "" if all(isinstance(answer, Unsat) for answer in answers) else RULES_ONLY
+    queries = _each(obligations.eased_by_deny, ground, subject)
+    return "" if all(isinstance(desk.prove(query), Unsat) for query in queries) else RULES_ONLY
 
 
-def _each(make: _Maker, ground: Ground, subject: Property) -> list[Query]:
-    """The query about each tool that the condition can hold of."""
-    conditions = by_tool(ground.contract, subject)
-    return [make(ground, tool_of(ground.contract, name), condition) for name, condition in conditions.items()]
+def _each(make: _Maker, ground: Ground, subject: Property) -> Iterator[Query]:
+    """The query about each tool that the condition can hold of, made once it is asked for."""
+    for name, condition in by_tool(ground.contract, subject).items():
+        yield make(ground, tool_of(ground.contract, name), condition)
 
 
 def by_tool(contract: Contract, subject: Property) -> dict[str, Expr]:

@@ -44,7 +44,7 @@ from sandbox.ir import (
     Property,
     Tool,
 )
-from sandbox.prove import crew, horn, induction, nursery, solve, strengthen, supported
+from sandbox.prove import attempt, crew, horn, induction, nursery, solve, strengthen, supported
 from sandbox.prove.crew import Crew, Reply
 from sandbox.prove.findings import (
     Disputed,
@@ -59,7 +59,7 @@ from sandbox.prove.findings import (
 )
 from sandbox.prove.obligations import Ground, Query
 from sandbox.prove.second import second_opinion
-from sandbox.prove.solve import Desk, Open, Sat, Unsat, agreed
+from sandbox.prove.solve import Answer, Desk, Open, Sat, Unsat, agreed
 from sandbox.prove.unroll import MAX_CALLS
 from sandbox.prove.verdicts import Move, Moves, Proved, Refuted, Unknown, Vacuous
 from sandbox.prove.worker import Order, carried_out, order_from_json, order_to_json
@@ -397,3 +397,33 @@ def test_a_property_that_fails_in_replay_is_unknown() -> None:
     broken = replace(CAP, condition=Le(state(variable("elsewhere")), number(0)))
     verdict = settled(paying(), broken, Reply(Shown(moves(1)), 0, 0))
     assert verdict == Unknown("the sequence that was found could not be replayed: KeyError")
+
+
+class Answering(Desk):
+    """A desk with ready answers, of which it may leave some."""
+
+    def __init__(self, *answers: Answer) -> None:
+        super().__init__("z3", 0.0)
+        self.answers = list(answers)
+
+    def prove(self, query: Query) -> Answer:
+        _ = query
+        return self.answers.pop(0)
+
+
+@pytest.mark.parametrize(
+    ("answers", "answer", "left"),
+    [
+        ((Unsat(), Open("why"), Sat(), Unsat()), Sat(), 1),
+        ((Open("why"), Unsat(), Open("not this")), Open("why"), 0),
+        ((Unsat(), Unsat()), Unsat(), 0),
+        ((), Unsat(), 0),
+    ],
+)
+def test_one_tool_for_which_a_condition_can_be_true_is_enough_and_none_is_only_if_each_is_decided(
+    answers: tuple[Answer, ...], answer: Answer, left: int
+) -> None:
+    desk = Answering(*answers)
+    query = Query("consistent_t", (z3.BoolVal(val=True, ctx=z3.Context()),))
+    assert attempt.somewhere(desk, [query] * len(answers)) == answer
+    assert len(desk.answers) == left
