@@ -14,6 +14,7 @@ from typing import Final, TypeAlias
 from sandbox.ir import FALSE, And, Assignment, Contract, Expr, Not, Or, Property, Rule, Tool, Variable
 from sandbox.prove.likeness import Unlike
 from sandbox.prove.mentions import variables_in
+from sandbox.prove.outside import looked_up_outside
 from sandbox.prove.rewrite import Wider, wide_variable
 from sandbox.prove.sides import Side, every_fact, expressions, read_together, wider_enums
 
@@ -31,8 +32,10 @@ class Judged:
     """One tool: the first spec's rules over arguments that stand for those of all, and what the others say.
 
     `permitted` is that none of the others denies, `allowed` that all of them allow; both are about raw calls, so that a
-    spec denies what it does not parse. `left_out` tells which raw calls are not spoken of. `same` is that nothing has
-    to be proved: the rules are the very same, and so is all that they read.
+    spec denies what it does not parse. `left_out` tells which raw calls are not spoken of. `outside` are the sets and
+    maps that the first spec may be asked for what is outside of their type, which denies whatever the rules say, and
+    `others_outside` those of the others; none where all of that is the very same. `same` is that nothing has to be
+    proved: the rules are the very same, and so is all that they read.
     """
 
     tool: Tool
@@ -40,6 +43,8 @@ class Judged:
     allowed: Expr
     left_out: tuple[str, ...] = ()
     same: bool = False
+    outside: frozenset[str] = frozenset()
+    others_outside: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,9 +91,12 @@ def beside(spec: Contract, others: Sequence[Contract], prefix: str) -> Beside:
     common = {name: sides for name, sides in read.items() if all(side.tool is not None for side in sides)}
     names_of = _names(specs, common, wider, prefix)
     tools_of = tuple(_moving(name, sides, names_of) for name, sides in common.items())
-    machine = Contract(spec.name, tools_of, _variables(specs, names_of, wider), every_fact(specs))
+    machine = Contract(spec.name, tools_of, _variables(specs, names_of, wider), every_fact(specs, wider))
     tainted = _tainted(specs, machine, unlike, names_of)
-    judged = {name: _judged(name, sides, names_of, tainted, left_out[name]) for name, sides in read.items()}
+    judged = {
+        name: _with_outside(_judged(name, sides, names_of, tainted, left_out[name]), specs)
+        for name, sides in read.items()
+    }
     doubtful = frozenset(name for name, sides in read.items() if _reads(sides, names_of) & tainted)
     return Beside(machine, judged, unlike, doubtful, names_of)
 
@@ -201,6 +209,23 @@ def _judged(
         and not _reads(sides, names) & tainted
         and all(_alike(first, own, side, each) for side, each in others),
     )
+
+
+def _with_outside(judged: Judged, specs: Sequence[Contract]) -> Judged:
+    """With what may be looked up outside of its type, unless each spec looks up the very same."""
+    described = [(spec, tool) for spec in specs if (tool := spec.tool(judged.tool.name)) is not None]
+    if len(described) < len(specs) or len({_lookups(*each) for each in described}) == 1:
+        return judged
+    own, *others = (looked_up_outside(*each) for each in described)
+    every = frozenset().union(*others)
+    return replace(judged, same=judged.same and not own and not every, outside=own, others_outside=every)
+
+
+def _lookups(spec: Contract, tool: Tool) -> tuple[object, ...]:
+    """All that decides which of a tool's lookups are outside of their types."""
+    types = frozenset((variable.name, variable.key) for variable in spec.variables)
+    rules = frozenset((rule.kind, rule.when) for rule in tool.rules)
+    return rules, tool.then, tool.on_success, tool.arguments, spec.session, types
 
 
 def _parsed(side: Side, condition: Expr) -> Expr:

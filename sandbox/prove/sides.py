@@ -17,13 +17,17 @@ from sandbox.ir import (
     Argument,
     Const,
     Contract,
+    EnumSort,
     EnumType,
+    Eq,
     Expr,
+    Fact,
     Has,
     Ite,
     ListType,
     Not,
     Or,
+    OriginHas,
     RecordType,
     RuleKind,
     ScalarSort,
@@ -81,16 +85,38 @@ def read_together(
     left_out: list[str] = []
     for name in names:
         read = [any(name in arguments_in(expr) for expr in expressions(tool)) for tool in described]
-        both = _together([_declared(tool, name) for tool in described], read)
+        declared = [_declared(tool, name) for tool in described]
+        both = _together(declared, read)
         if isinstance(both, Unlike):
             return Unlike(f"`{name}` {both.reason}")
+        defaults = {each.default for each in declared if each is not None and each.default is not None}
+        if len(defaults) > 1 and any(name in _asked_origins(tool) for tool in described):
+            return Unlike(f"`{name}` has two defaults, and rules ask where the value comes from")
         common.append(both[0])
         left_out += [f"of `{name}`, {each}" for each in both[1]]
     facts = _other_facts(specs, described)
     if facts:
         return Unlike(f"`session.{facts[0]}`, which its rules read, is of another type")
     arguments = tuple(replace(each, type=_wide_type(each.type, wider)) for each in common)
-    return tuple(_side(tool, arguments, wider) for tool in tools), tuple(left_out)
+    inside = _facts_inside(specs, wider)
+    sides = (_side(tool, arguments, wider) for tool in tools)
+    return tuple(replace(side, parses=(*inside, *side.parses)) for side in sides), tuple(left_out)
+
+
+def _facts_inside(specs: Sequence[Contract], wider: Wider) -> tuple[Expr, ...]:
+    """That each fact whose enum was made wider is still one of its own values."""
+    found: list[Expr] = []
+    for fact in every_fact(specs, {}):
+        if isinstance(fact.type, EnumType) and fact.type.values in wider:
+            sort = EnumSort(wider[fact.type.values])
+            values = (Eq(Fact(f"session.{fact.name}", sort), Const(each, sort)) for each in fact.type.values)
+            found.append(Or(tuple(values)))
+    return tuple(found)
+
+
+def _asked_origins(tool: Tool) -> frozenset[str]:
+    every = (part for each in expressions(tool) for part in within(each))
+    return frozenset(part.argument for part in every if isinstance(part, OriginHas))
 
 
 def _declared(tool: Tool, name: str) -> Argument | None:
@@ -178,9 +204,10 @@ def expressions(tool: Tool) -> Iterator[Expr]:
             yield step.key
 
 
-def every_fact(specs: Sequence[Contract]) -> tuple[Argument, ...]:
-    """The facts of the session that some spec declares, as the first that does declares them."""
-    return tuple({fact.name: fact for each in reversed(specs) for fact in each.session}.values())
+def every_fact(specs: Sequence[Contract], wider: Wider) -> tuple[Argument, ...]:
+    """The facts of the session that some spec declares, as the first that does declares them, with wider enums."""
+    every = {fact.name: fact for each in reversed(specs) for fact in each.session}
+    return tuple(replace(fact, type=_wide_type(fact.type, wider)) for fact in every.values())
 
 
 def wider_enums(specs: Sequence[Contract]) -> dict[tuple[str, ...], tuple[str, ...]]:

@@ -100,9 +100,12 @@ def _strengthened(ground: Ground, desk: Desk, targets: tuple[CallTarget, ...]) -
 
 
 def _note(contract: Contract, subject: Property, specs: Beside) -> str:
-    """`rules_only` where another spec may deny for want of room, or of a fact that only that one demands."""
+    """`rules_only` where another spec may deny for want of room, for a key, or for a fact that only it demands."""
     if subject.newly:
         return ""
+    asked = (each for name, each in specs.judged.items() if not subject.tools or name in subject.tools)
+    if any(each.others_outside for each in asked):
+        return RULES_ONLY
     demanded = {fact.name for each in subject.ceilings for fact in each.session} - {f.name for f in contract.session}
     own = {variable.name for variable in contract.variables}
     kept = (each for each in specs.machine.variables if each.name not in own)
@@ -120,7 +123,17 @@ def _shown_for(specs: Beside, subject: Property, holds: Holds) -> Finding:
             return GaveUp(f"`{name}` reads what calls may have written that cannot be compared")
         if specs.judged[name].left_out:
             return GaveUp(f"`{name}` is not compared as a whole: {specs.judged[name].left_out[0]}")
+        if subject.newly and (outside := _denied_outside(specs.judged[name], subject.newly)):
+            return GaveUp(
+                f"`{name}` may ask `state.{min(outside)}` for what is outside of its type, which denies whatever the "
+                "rules say; give the argument the type that is kept there"
+            )
     return holds
+
+
+def _denied_outside(judged: Judged, newly: Newly) -> frozenset[str]:
+    """What may deny, and is not spoken of, where that would be a difference: what only denies more, allows no more."""
+    return judged.outside if newly == "denied" else judged.others_outside
 
 
 # --- a state that is not known to be reached ---------------------------------------------------------

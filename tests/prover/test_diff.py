@@ -337,3 +337,84 @@ def test_a_child_that_gave_up_leaves_it_open(tmp_path: Path, monkeypatch: pytest
     assert compared(tmp_path, OLD.replace("cap: 300.00", "cap: 300.01")).exit_code == 3
     monkeypatch.setattr(Crew, "carry_out", lambda *_: Reply(Holds(), 0, 0))
     assert compared(tmp_path, OLD.replace("cap: 300.00", "cap: 300.01")).exit_code == 0
+
+
+KEPT = """\
+sandbox: 1
+name: kept
+state:
+  spent: {type: map, key: {type: string, pattern: "[a-z]+"}, value: int, initial: 0}
+  known: {type: set, items: {type: string, pattern: "[a-z]+"}, initial: []}
+tools:
+  pay:
+    args: {to: {type: string, pattern: "[a-z0-9]{1,8}"}, urgent: {type: bool}}
+    rules:
+      - {id: few, allow: "state.spent[args.to] < 5"}
+      - {id: stranger, deny: "args.urgent && !(args.to in state.known)"}
+  meet:
+    args: {to: {type: string, pattern: "[a-z]+", max_size: 8}, all: {type: list, items: {type: string, pattern: "[a-z]+", max_size: 8}, max_size: 2}}
+    rules: [{id: all, allow: "args.all.all(x, x in state.known || state.spent[x] == 0)"}]
+    then: {known: state.known.add(args.to)}
+"""
+WIDER = KEPT.replace('key: {type: string, pattern: "[a-z]+"}', "key: {type: string}")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "pay"),
+    [
+        (KEPT, WIDER, "?"),  # keys that were refused: newly allowed
+        (WIDER, KEPT, "?"),  # newly denied
+        (KEPT, KEPT.replace('items: {type: string, pattern: "[a-z]+"}', "items: {type: string}"), "?"),
+        (KEPT, KEPT.replace("args.urgent && !(args.to in state.known)", "!(args.to in state.known) && args.urgent"), "?"),
+        (KEPT, KEPT.replace('allow: "state.spent[args.to] < 5"', 'ask: "state.spent[args.to] < 5"'), "?"),
+        (KEPT, KEPT.replace("{id: few,", "{id: some,"), ""),
+        (KEPT.replace("[a-z0-9]{1,8}", "[a-z]+"), WIDER.replace("[a-z0-9]{1,8}", "[a-z]+"), ""),
+    ],
+)  # fmt: skip
+def test_what_is_denied_for_its_key_is_never_called_the_same(old: str, new: str, pay: str, tmp_path: Path) -> None:
+    """Such a call is denied whatever the rules say, and which calls those are depends on what a rule looks at first."""
+    assert found(compared(tmp_path, new, old)) == {"pay": pay, "meet": ""}
+
+
+ROLES = """\
+sandbox: 1
+name: roles
+session: {role: {type: enum, values: [clerk, boss]}}
+state: {last: {type: enum, values: [clerk, boss], initial: clerk}}
+tools:
+  pay:
+    args: {by: {type: enum, values: [clerk, boss]}}
+    rules:
+      - {id: clerks, allow: "session.role == 'clerk' && args.by == 'clerk'"}
+    then: {last: session.role}
+  look:
+    rules: [{id: one, allow: session.role == 'boss' && state.last == 'boss'}]
+"""
+MORE_ROLES = ROLES.replace("by: {type: enum, values: [", "by: {type: enum, values: [robot, ")
+BOSS_TOO = "      - {id: boss, allow: \"session.role == 'boss' && args.by == 'clerk'\"}\n    then"
+
+
+@pytest.mark.parametrize(
+    ("new", "told"),
+    [
+        (MORE_ROLES, {"pay": "", "look": ""}),
+        (MORE_ROLES.replace("    then", BOSS_TOO), {"pay": "allowed", "look": ""}),
+        (MORE_ROLES.replace("session.role == 'boss' &&", "session.role != 'boss' &&"), {"pay": "", "look": ""}),
+        (MORE_ROLES.replace("&& state.last == 'boss'", ""), {"pay": "", "look": "allowed"}),
+    ],
+)
+def test_an_enum_that_gets_more_values_as_an_argument_is_the_same_as_a_fact_of_the_session(
+    new: str, told: dict[str, str], tmp_path: Path
+) -> None:
+    assert found(compared(tmp_path, new, ROLES)) == told
+
+
+TO = "sandbox: 1\nname: to\ntools:\n  pay:\n    args: {to: {type: string, default: ann}}\n    rules: [{id: own, allow: \"'user' in origin(args.to)\"}]\n"
+
+
+def test_two_defaults_come_from_two_places(tmp_path: Path) -> None:
+    other = TO.replace("ann", "bob")
+    assert found(compared(tmp_path, other, TO)) == {"pay": "?"}
+    assert found(compared(tmp_path, TO, TO)) == {"pay": ""}
+    never_asked = "'user' in origin(args.to)", "args.to != 'x'"
+    assert found(compared(tmp_path, other.replace(*never_asked), TO.replace(*never_asked))) == {"pay": ""}
