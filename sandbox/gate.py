@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import TYPE_CHECKING, Final, Literal, NoReturn, Self, TypeAlias, cast
 
 from sandbox.approve import Approval, Approver, Given, check_given
@@ -41,6 +41,7 @@ from sandbox.joint import Engines, judges_of, take_joint_step
 from sandbox.knowledge import FULL, TOO_MUCH, Knowledge, OriginsRefusedError, OriginsTold, Told, asks_origins
 from sandbox.machine import StateFullError, StoredState
 from sandbox.nearest import Suggestion, nearest_allowed
+from sandbox.needed import Needed, Needs
 from sandbox.opening import Checked, check_all_proofs, check_engine, check_workspaces, tell_proofs
 from sandbox.parse import parse_call
 from sandbox.passage import Passage, Way
@@ -103,6 +104,7 @@ class Gate:
         proofs: Proofs = NO_PROOFS,
         seal: Seal | None = None,
         origin_key: Seal | None = None,
+        needs: Needs = MappingProxyType({}),
     ) -> None:
         self._policy = policy
         self._seal = seal
@@ -128,6 +130,7 @@ class Gate:
             proofs=proofs,
             watch=self._watch,
             knowledge=self._knowledge,
+            needed=Needed(needs),
         )
         self._idle = threading.Condition()
         self._running: set[object] = set()
@@ -179,6 +182,7 @@ class Gate:
                 proofs=proofs.told,
                 seal=read_seal(store.key_path) if needs_seal(policy.tools) else None,
                 origin_key=read_seal(store.key_path) if asks_origins(policy) else None,
+                needs={name: found.needs for name, found in proofs.standings.items()},
             )
             gate._recover(proofs)  # the first thing that a new gate does
             for found in proofs.standings.values():

@@ -91,16 +91,23 @@ def tell_proofs(found: Standing) -> None:
     )
 
 
-def check_state(contract: Contract, found: Standing, stored: StoredState, holders: Holders = NOBODY) -> None:
+def check_state(
+    contract: Contract,
+    found: Standing,
+    stored: StoredState,
+    holders: Holders = NOBODY,
+    *,
+    come: AbstractSet[str] = frozenset(),
+) -> None:
     """The stored state, ticked, is one that the current proofs of the spec speak of, where there are any.
 
     They speak of what is reached from `initial` by this spec; an earlier one may have left anything. `holders` is whose
-    state it is.
+    state it is, `come` are the conditions of a `needs` that calls have met; of any other nothing has come.
     """
     if not found.proved:
         return
     state = effective(contract, stored)
-    wrong = [f"{each.source} is false of it" for each in found.invariants if not _holds(each, state)]
+    wrong = [f"{each.source} is false of it" for each in found.invariants if not _holds(each, state, come)]
     begins = {variable.name: initial_value(variable) for variable in contract.variables}
     written = {step.variable for tool in contract.tools for step in (*tool.then, *tool.on_success)}
     wrong += [
@@ -116,8 +123,9 @@ def check_state(contract: Contract, found: Standing, stored: StoredState, holder
         raise UsageError(message, "state.unproved")
 
 
-def _holds(invariant: Invariant, state: Mapping[str, StateValue]) -> bool:
-    return truth(invariant.condition)(Env({}, state))
+def _holds(invariant: Invariant, state: Mapping[str, StateValue], come: AbstractSet[str]) -> bool:
+    remembered = {invariant.remembers: invariant.before in come} if invariant.remembers else {}
+    return truth(invariant.condition)(Env({}, {**state, **remembered}))
 
 
 def _text(value: StateValue) -> str:

@@ -24,6 +24,7 @@ from sandbox.joint import Engines, JointLanding, take_joint_success
 from sandbox.judging import ChangesJudge, Moments
 from sandbox.knowledge import Knowledge
 from sandbox.machine import StateFullError, effective, tick
+from sandbox.needed import Needed
 from sandbox.policy import Policy, SharedTool
 from sandbox.seal import Seal
 from sandbox.spans import span, tell_outcome
@@ -74,6 +75,7 @@ class Passage:
         proofs: Proofs,
         watch: Watch,
         knowledge: Knowledge,
+        needed: Needed,
     ) -> None:
         self._policy = policy
         self._engines = engines
@@ -85,6 +87,7 @@ class Passage:
         self._watch = watch
         self._endings = Endings(store, trail)
         self._knowledge = knowledge
+        self._needed = needed
 
     def close(self) -> None:
         """Let go of what is on record."""
@@ -198,6 +201,8 @@ class Passage:
             ended_well = outcome.status == "ok"
             transaction.advance(permit.nonce, expect="running", to="settled" if ended_well else "failed")
             landing = self._succeed(way, transaction) if ended_well and way.shared.enabling else None
+            if ended_well and (landing is None or not landing.reason_code):
+                self._needed.note(transaction, way.shared.judges, way.call, way.facts)
             body = outcome_body(outcome, receipt, landing, unseen, way.seal)
             self._endings.note(transaction, permit.nonce, {"outcome": body})
             return landing

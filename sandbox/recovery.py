@@ -58,12 +58,13 @@ def _check(transaction: Transaction, contract: Contract, found: Standing, now_ms
     stored = transaction.load(contract, now_ms)
     every = transaction.every(contract)
     ticked = tick(contract, stored, now_ms)
-    check_state(contract, found, ticked)
+    come = transaction.come(contract.name)
+    check_state(contract, found, ticked, come=come)
     if not found.proved:
         return
     for holders in seen_together(contract, found, every):
         own = tick(contract, transaction.load(contract, now_ms, holders), now_ms)
-        check_state(contract, found, own, holders)
+        check_state(contract, found, own, holders, come=come)
     if ticked != stored:
         transaction.save(contract, ticked)  # what was checked stays, should the clock be set back
 

@@ -287,6 +287,20 @@ class Transaction:
             self._run("UPDATE spent SET before = NULL WHERE contract = ?", contract_name)
         return before
 
+    def note_come(self, contract_name: str, before: str) -> None:
+        """Remember for ever that a call ended `ok` that some `needs` names, by the name of that condition."""
+        self._run(
+            "CREATE TABLE IF NOT EXISTS come (contract TEXT NOT NULL, before TEXT NOT NULL, "
+            "PRIMARY KEY (contract, before)) STRICT, WITHOUT ROWID"
+        )
+        self._run("INSERT OR IGNORE INTO come VALUES (?, ?)", contract_name, before)
+
+    def come(self, contract_name: str) -> frozenset[str]:
+        """The conditions that calls under this spec's name have met which ended `ok`."""
+        if not self._run("SELECT 1 FROM sqlite_master WHERE name = 'come'"):
+            return frozenset()
+        return frozenset(str(row[0]) for row in self._run("SELECT before FROM come WHERE contract = ?", contract_name))
+
     def version(self, contract_name: str, holders: Holders = NOBODY) -> int:
         """How many permits have seen the spec's own state, or that of one holder; 0 where it was never written."""
         scope, holder = next(iter(holders.items()), ("spec", ""))

@@ -14,6 +14,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
+from sandbox import ir
 from sandbox.errors import Fault
 from sandbox.ir import (
     FALSE,
@@ -35,6 +36,7 @@ from sandbox.ir import (
     Variable,
 )
 from sandbox.prove.focus import for_tool
+from sandbox.prove.rewrite import rewritten
 
 HAS_COME: Final = "has_come"
 """The name of the variable, as invariants that are found tell it; longer where the spec has one of that name."""
@@ -61,6 +63,19 @@ def before_of(subject: Property) -> Expr:
         message = f"`{subject.id}` does not say what it needs"
         raise Fault(message)
     return subject.before
+
+
+def name_of(before: Expr) -> str:
+    """What the state keeps it under that a call has come: the same for an equal condition in another version of a spec.
+
+    SHA-256 (hex) of the condition, whatever other values its enums have.
+    """
+
+    def change(part: Expr) -> Expr:
+        sort = getattr(part, "sort", None)
+        return replace(part, sort=EnumSort(())) if isinstance(sort, EnumSort) else part  # type: ignore[arg-type]  # as seen
+
+    return ir.digest(rewritten(before, change))
 
 
 def _noting(tool: Tool, come: State, before: Expr) -> Tool:

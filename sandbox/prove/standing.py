@@ -45,7 +45,7 @@ class Standing:
     """One spec's proofs: the status, a digest (SHA-256, hex) over what the ledger says of them, and every flaw.
 
     `none` is a spec that no property file was found for. `proved` are the properties that do stand as proved, and
-    `invariants` the conditions on the state that their proofs rest on.
+    `invariants` the conditions on the state that their proofs rest on; `needs` are those of that kind, proved or not.
     """
 
     spec: str
@@ -53,6 +53,7 @@ class Standing:
     flaws: tuple[Flaw, ...] = ()
     proved: tuple[Property, ...] = ()
     invariants: tuple[Invariant, ...] = ()
+    needs: tuple[Property, ...] = ()
 
 
 def standing(contract: Contract, sets: Iterable[PropertySet], place: Path) -> Standing:
@@ -82,13 +83,14 @@ def standing(contract: Contract, sets: Iterable[PropertySet], place: Path) -> St
         if key not in known and _is_of(key, contract) and _concerns(key, sets, place, folder)
     ]
     every = [*judged, *gone]
+    needs = tuple(subject for _, subject in subjects if subject.kind == "needs")
     if not every:
         return Standing(contract.name, NO_PROOFS)
     flaws = tuple(flaw for _, _, flaw in every if flaw is not None)
     status: ProofsStatus = min((flaw.status for flaw in flaws), key=_ORDER.index) if flaws else "current"
     said = sorted([key, recorded, flaw.status if flaw else "current"] for key, recorded, flaw in every)
     digested = hashlib.sha256(json.dumps(said).encode()).hexdigest()
-    return Standing(contract.name, Proofs(status, digested), flaws, proved, tuple(chain(*invariants)))
+    return Standing(contract.name, Proofs(status, digested), flaws, proved, tuple(chain(*invariants)), needs)
 
 
 def survey(place: Path) -> tuple[Standing, ...]:

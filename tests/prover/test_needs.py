@@ -8,15 +8,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from gatekit import OK, HandClock, SpyRunner
 
+from sandbox import ir
+from sandbox.call import Outcome
 from sandbox.compile import load_properties
 from sandbox.decide import EnginePair, Evaluator
+from sandbox.errors import UsageError
+from sandbox.gate import Gate
 from sandbox.prove import PropertyReport, Proved, ProveOptions, Refuted, Unknown, Vacuous, prove_paths, report_to_json
 from sandbox.prove.crew import Crew, Reply
+from sandbox.prove.needing import before_of, name_of
 from sandbox.prove.regression import assert_mended
 from sandbox.prove.replay import Differs, replay
-from sandbox.prove.resting import Invariant, resting_on
-from sandbox.prove.spoken import read_invariant
+from sandbox.prove.resting import resting_on
 from sandbox.prove.verdicts import AT_ONCE, Ends, Move, Moves
 from sandbox.prove.verify import verify
 from sandbox.prove.worker import Order, carried_out
@@ -225,15 +230,62 @@ def test_a_proof_is_recorded_and_verified_from_its_certificate(tmp_path: Path) -
     assert (checked.status, checked.reasons) == ("verified", ())
 
 
-def test_a_gate_opens_with_a_proof_whose_invariant_no_state_keeps(tmp_path: Path) -> None:
+def test_an_invariant_about_what_has_come_is_held_against_what_the_state_remembers(tmp_path: Path) -> None:
     prove_paths([file_of(tmp_path, CHECKED)], ProveOptions(update=True))
     (found,) = load_properties(tmp_path / "order.yaml")
     (subject,) = found.properties
-    assert resting_on(found.contract, subject, ("!state.checked || state.has_come", "state.reviews >= 0")) == (
-        Invariant(
-            "`state.reviews >= 0`, by which `first` is proved,", read_invariant("state.reviews >= 0", found.contract)
-        ),
-    )
+    texts = ("!state.checked || state.has_come", "state.reviews >= 0")
+    about = resting_on(found.contract, subject, texts)
+    assert about is not None
+    assert [(each.remembers, each.before) for each in about] == [("has_come", name_of(before_of(subject))), ("", "")]
+    assert resting_on(found.contract, subject, ("state.has_gone",)) is None
+
+
+RUNS = BANK.replace("    rules:", "    run: {host: a test}\n    rules:")
+MORE = RUNS.replace("  look:\n", "  peek:\n    rules: [{id: any, allow: true}]\n  look:\n")
+LOOKED = RUNS.replace("allow: true}]\n", 'allow: true}]\n    on_success: {checked: "true"}\n')
+USER = {"user": "ann"}
+
+
+def opened(folder: Path, spec: str) -> Gate:
+    """A gate on a spec whose `first` is proved, on the state that lies there."""
+    (folder / "proofs").mkdir(exist_ok=True)
+    (folder / "bank.yaml").write_text(spec)
+    file = folder / "proofs" / "order.yaml"
+    file.write_text(f"proves: ../bank.yaml\nproperties:\n  - {{id: first, needs: {CHECKED}}}\n")
+    (report,) = prove_paths([file], ProveOptions(update=True)).properties
+    assert isinstance(report.verdict, Proved) is (spec != LOOKED)
+    (digest,) = {ir.digest(each.contract) for each in load_properties(file)}
+    gate = Gate.open(folder / "bank.yaml", clock=HandClock(), engine="evaluator", proved_digest=digest)
+    gate._host = SpyRunner()
+    return gate
+
+
+def test_a_state_in_which_what_is_needed_came_is_taken_over_by_another_version(tmp_path: Path) -> None:
+    with opened(tmp_path, RUNS) as gate:
+        gate.call({"tool": "check", "args": {"level": 3}}, USER)
+    for spec in (RUNS, MORE):
+        with opened(tmp_path, spec) as gate:
+            gate.call({"tool": "pay", "args": {"amount": 1}}, USER)
+
+
+@pytest.mark.parametrize("ended", [OK, Outcome("error", "tool.error", "no")])
+def test_a_state_in_which_it_never_came_opens_no_gate_whose_proofs_say_that_it_must(
+    ended: Outcome, tmp_path: Path
+) -> None:
+    """An earlier version let something else stand for a check, and the state does not say what it was."""
+    with opened(tmp_path, LOOKED) as gate:
+        gate._host = SpyRunner(lambda permit: ended if permit.call.tool == "check" else OK)
+        gate.call({"tool": "look", "args": {}}, USER)
+        gate.attempt({"tool": "check", "args": {"level": 3}}, USER)
+    if ended is OK:
+        opened(tmp_path, RUNS).close()
+        return
+    with pytest.raises(
+        UsageError, match=r"`!state.checked \|\| state.has_come`, by which `first` is proved,"
+    ) as raised:
+        opened(tmp_path, RUNS)
+    assert raised.value.reason_code == "state.unproved"
 
 
 def test_what_is_not_decided_in_time_is_unknown(tmp_path: Path) -> None:

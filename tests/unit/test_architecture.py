@@ -86,6 +86,7 @@ LAYERS: dict[str, int] = {
     "knowledge": 4,
     "opening": 4,
     "proposal": 4,
+    "needed": 4,
     "passage": 4,
     "prove": 4,
     "recovery": 4,
@@ -141,6 +142,9 @@ SAME_LAYER: frozenset[tuple[str, str]] = frozenset(
         ("gate", "knowledge"),
         ("rehearsal", "knowledge"),
         ("passage", "knowledge"),
+        ("needed", "prove"),  # how a condition is named, which loads no solver
+        ("passage", "needed"),
+        ("gate", "needed"),
         ("state_parts", "state_document"),
         ("state_parts", "state_file"),
         ("state_document", "lookups"),
