@@ -9,10 +9,10 @@ from sandbox.prove import ledger
 
 MODELS_AND_REPORTS = {
     "__init__", "bounded", "certificate", "configurations", "coverage", "crew", "diff", "diff_words", "differences",
-    "findings", "held", "html", "ledger", "manifest", "models", "mutants", "narrow", "nursery", "page", "page_matrix",
-    "page_sequence", "reading", "recheck", "record", "regression", "replay", "replay_beside", "report", "resting",
-    "said", "sarif", "saved", "sequence", "share", "sources", "standing", "tape", "unroll", "verdicts", "verify",
-    "weaken", "worker",
+    "findings", "held", "html", "ledger", "limits", "manifest", "mending", "mends", "models", "mutants", "narrow",
+    "nursery", "page", "page_matrix", "page_sequence", "reach", "reading", "recheck", "record", "regression",
+    "replay", "replay_beside", "report", "resting", "said", "sarif", "saved", "sequence", "share", "sources",
+    "standing", "tape", "tighten", "unroll", "verdicts", "verify", "weaken", "worker",
 }  # fmt: skip
 
 
