@@ -34,14 +34,21 @@ properties:
 """
 
 
-@pytest.fixture
-def project(tmp_path: Path) -> Path:
-    """A checkout with a current ledger, and `sandbox` and a solver on its PATH."""
+@pytest.fixture(scope="module")
+def proved(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkout with a current ledger."""
+    made = tmp_path_factory.mktemp("proved")
     for name, text in (("specs/pays.yaml", SPEC), ("proofs/pays.yaml", PROPERTIES)):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_text(text)
-    run(tmp_path, "sandbox prove --update")
-    return tmp_path
+        (made / name).parent.mkdir(exist_ok=True)
+        (made / name).write_text(text)
+    assert run(made, "sandbox prove --update").returncode == 0
+    return made
+
+
+@pytest.fixture
+def project(proved: Path, tmp_path: Path) -> Path:
+    """A copy of it."""
+    return Path(shutil.copytree(proved, tmp_path / "project"))
 
 
 def run(folder: Path, line: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -117,5 +124,4 @@ def broken(folder: Path, how: str) -> None:
 @pytest.mark.parametrize("how", ["weaker rule", "ledger deleted", "property removed", "file removed"])
 def test_a_merge_that_breaks_something_is_blocked(project: Path, how: str) -> None:
     broken(project, how)
-    codes = {run(project, line).returncode for line in github() if line.startswith("sandbox prove")}
-    assert 1 in codes
+    assert any(run(project, line).returncode == 1 for line in github() if line.startswith("sandbox prove"))
