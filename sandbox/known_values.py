@@ -114,12 +114,30 @@ def leaves(value: object, depth: int = 0) -> Iterator[Leaf]:
 
 def _inside(text: str) -> object:
     """The object or array whose JSON a text is; None of every other text."""
-    if text.lstrip()[:1] not in {"{", "["}:
+    text = text.lstrip("\ufeff \t\r\n")
+    if text[:1] not in {"{", "["}:
         return None
     try:
-        return cast("object", json.loads(text))
+        return cast(
+            "object",
+            json.loads(text, object_pairs_hook=_members, parse_float=_fraction, parse_constant=lambda name: name),
+        )
     except (ValueError, RecursionError):
         return None
+
+
+def _members(pairs: list[tuple[str, object]]) -> list[object]:
+    """All that stands in an object, whatever stands there under the same name."""
+    return [part for pair in pairs for part in pair]
+
+
+def _fraction(text: str) -> float | str:
+    """A number, as its text where a float would be another number."""
+    number = float(text)
+    try:
+        return number if Decimal(repr(number)) == Decimal(text) else text
+    except ArithmeticError:  # an exponent beyond what any number has
+        return text
 
 
 def readings(arguments: Iterable[Argument]) -> tuple[ArgType, ...]:

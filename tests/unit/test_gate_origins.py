@@ -169,6 +169,25 @@ def test_a_result_that_was_shown_is_known_by_its_tool_and_its_field(tmp_path: Pa
         assert rule(gate, send("x")) == "tool"
 
 
+@pytest.mark.parametrize(
+    ("shown", "name", "value"),
+    [
+        ('{"to": "evil", "to": "good"}', "s", "evil"),
+        ('{"to": "evil", "limit": NaN, "more": [Infinity, -1e999, 1e99999999999999999999]}', "s", "evil"),
+        ('\ufeff{"to": "evil"}', "s", "evil"),
+        ('{"n": 12345678901234567890.25}', "d", "12345678901234567890.25"),
+        ('{"n": 1.50}', "d", "1.5"),
+    ],
+)
+def test_nothing_in_a_text_that_is_json_hides_what_else_is_in_it(
+    shown: str, name: str, value: str, tmp_path: Path
+) -> None:
+    """Whoever wrote it may have written what other readers of JSON pass over, or what is no JSON elsewhere."""
+    with opened(tmp_path, {"body": shown}) as gate:
+        gate.call(READ, ONE)
+        assert labels(gate, name, value) == {"web", "tool:read"}
+
+
 def test_what_the_user_said_is_learned_from_the_host(tmp_path: Path) -> None:
     with opened(tmp_path) as gate:
         gate.learn({"to": ["bob", {"n": 5}]}, "user", ONE)
