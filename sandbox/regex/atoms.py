@@ -55,6 +55,12 @@ def pattern_tree(atom: Atom) -> Node:
 
 
 @lru_cache(maxsize=CACHED)
+def automaton_of(atom: Atom) -> Dfa:
+    """The automaton of a `matches` atom: made once, for the strings of calls and for `samples`."""
+    return dfa_of(pattern_tree(atom))
+
+
+@lru_cache(maxsize=CACHED)
 def accepts(atom: Atom) -> Accepts:
     """Whether a string is in the atom's language. Linear in the string, whatever the atom.
 
@@ -72,7 +78,7 @@ def accepts(atom: Atom) -> Accepts:
         case "contains":
             return _Finder(atom.text, lower=atom.lower)
         case "matches":
-            return _Runner(dfa_of(pattern_tree(atom)))
+            return _Runner(automaton_of(atom))
 
 
 def _spellings(char: str, *, lower: bool) -> Iterator[str]:
@@ -215,7 +221,7 @@ def _is_surrogate(point: int) -> bool:
 def samples(atom: Atom, count: int) -> tuple[str, ...]:
     """Some short strings, the atom's text and its likes among them, on which to compare meanings of the atom."""
     if atom.where == "matches":
-        return tuple(islice(_words(dfa_of(pattern_tree(atom))), count))
+        return tuple(islice(_words(automaton_of(atom)), count))
     text = atom.text
     near = [text, text[:-1], text[1:], f"{text}~", f"~{text}", f"~{text}~", text.upper(), text.lower(), "", "~"]
     return tuple(dict.fromkeys(each for each in near if all(ord(char) <= MAX_CODE_POINT for char in each)))[:count]

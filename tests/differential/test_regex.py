@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import re
+from importlib import import_module
 
 import pytest
 import re2
@@ -14,6 +15,7 @@ import z3
 from hypothesis import assume, given, reject, settings
 from hypothesis import strategies as st
 
+from sandbox.errors import EnvironmentLacking
 from sandbox.parse import canonical_path
 from sandbox.regex import (
     Mode,
@@ -30,6 +32,7 @@ from sandbox.regex import (
 from sandbox.regex.automaton import _positions_of, _subsets, determinise
 from sandbox.regex.dfa import _minimal, dfa_of
 from sandbox.regex.dominance import dominated
+from sandbox.regex.matcher import engine
 from sandbox.regex.parser import parse
 from sandbox.regex.solver import canonical_paths
 from sandbox.regex.syntax import language, lowered
@@ -412,6 +415,27 @@ def test_trap_a_malformed_count_is_no_literal() -> None:
 def test_trap_a_lone_surrogate_is_no_verdict() -> None:
     with pytest.raises(UnicodeEncodeError):
         search_matcher("[^a]")("\ud800")
+
+
+def test_an_re2_that_answers_otherwise_than_is_relied_upon_is_refused_at_the_start(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    message = r"google-re2 1\.1\S* has no RE2 that this package can use; install google-re2>=1\.1,<1\.2"
+    for module in ("re2.nowhere", "re2", "json"):
+        with pytest.raises(EnvironmentLacking, match=message):
+            engine(module)
+    inner = import_module("re2._re2")
+    for answers in ([[(1, 2)], [(0, 2)]], [[(1, 2), (1, 2)], [(-1, -1)]], [None, None], [True, False]):
+
+        class Other(inner.RE2):  # type: ignore[name-defined, misc]  # made anew for each
+            said = iter(answers)
+
+            def Match(self, *_: object) -> object:  # noqa: N802 - RE2's name
+                return next(self.said)
+
+        monkeypatch.setattr(inner, "RE2", Other)
+        with pytest.raises(EnvironmentLacking, match=message):
+            engine()
 
 
 def test_trap_what_re2_refuses_is_a_pattern_error(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,6 +16,7 @@ from sandbox.ir import (
     TRUE,
     All,
     Arg,
+    Argument,
     Assignment,
     BoolSort,
     Bound,
@@ -27,12 +28,17 @@ from sandbox.ir import (
     Index,
     IntSort,
     Lower,
+    Matches,
     Rule,
     StartsWith,
     StringSort,
+    StringType,
     TextSort,
     Tool,
 )
+from sandbox.regex import atoms
+from sandbox.regex.dfa import Dfa, dfa_of
+from sandbox.regex.syntax import Node
 
 CTX = z3.Context()
 STRING = StringSort()
@@ -67,6 +73,21 @@ def test_the_context_is_renewed_and_answers_stay_the_same(monkeypatch: pytest.Mo
     for _ in range(5):
         assert checker.answer(question("deny", sent=500_000)).objection == ""
     assert checker._checks == 1
+
+
+def test_the_automaton_of_a_pattern_is_made_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    patterns = [f"[ab]{{1,{at}}}c" for at in range(70, 80)]
+    rules = tuple(Rule(f"r{at}", "deny", Matches(Arg("s", STRING), text)) for at, text in enumerate(patterns))
+    contract = Contract("c", (Tool("t", (Argument("s", StringType(None, 0, 99)),), rules),))
+    made = []
+
+    def counted(node: Node) -> Dfa:
+        made.append(node)
+        return dfa_of(node)
+
+    monkeypatch.setattr(atoms, "dfa_of", counted)
+    GroundChecker(contract).prepare()
+    assert len(made) == len(patterns)
 
 
 def test_only_the_literal_true_counts() -> None:
