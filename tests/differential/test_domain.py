@@ -20,6 +20,7 @@ from sandbox.ground import is_literally_true
 from sandbox.ir import (
     ArgType,
     Argument,
+    ArgvType,
     BoolType,
     Contract,
     DecimalType,
@@ -33,6 +34,7 @@ from sandbox.ir import (
     StringType,
     TextType,
     Tool,
+    UrlType,
     Variable,
     sort_of,
 )
@@ -119,6 +121,8 @@ def test_the_domain_of_a_string_excludes_what_parse_refuses(type_: ArgType, valu
         (ListType(IntType(0, 3), 2, 3, unique=False), (1,)),
         (ListType(FREE, 0, 2, unique=False), ("a", "1234567")),
         (ListType(FREE, 0, 2, unique=False), ("",)),
+        (ArgvType(2), ()),
+        (ArgvType(2), ("a", "b\n")),
         (ROWS, ({"p": 1, "q": True}, {"p": 1, "q": True})),
         (ROWS, ({"q": True}, {"p": 1, "q": True}, {"q": True})),
         (PathType(None), "a"),
@@ -160,6 +164,45 @@ def test_what_an_absent_part_would_be_makes_no_difference() -> None:
     solver.add(*domain(spec.tools[0], env), items.length == 2, one.parts["q"] == other.parts["q"])
     solver.add(z3.Not(one.present["p"]), z3.Not(other.present["p"]), one.parts["p"] != other.parts["p"])
     assert solver.check() == z3.unsat
+
+
+@pytest.mark.parametrize(
+    ("host", "is_ip", "private", "there"),
+    [
+        ("127.0.0.1", True, True, True),
+        ("127.0.0.1", False, True, False),
+        ("127.0.0.1", True, False, False),
+        ("8.8.8.8", True, False, True),
+        ("8.8.8.8", True, True, False),
+        ("a.example", False, False, True),
+        ("a.example", True, False, False),
+    ],
+)
+def test_what_is_said_of_a_host_goes_with_it(host: str, is_ip: bool, private: bool, there: bool) -> None:
+    spec = contract(UrlType(("https",)))
+    ctx = z3.Context()
+    env = symbols(spec, spec.tools[0], ctx)
+    url = env.args["x"]
+    assert isinstance(url, RecordTerm)
+    solver = z3.Solver(ctx=ctx)
+    solver.add(*domain(spec.tools[0], env), url.parts["host"] == host)
+    solver.add(url.parts["is_ip"] == is_ip, url.parts["is_private"] == private)
+    assert (solver.check() == z3.sat) is there
+
+
+def test_a_port_is_one_that_there_is_and_the_scheme_one_that_is_declared() -> None:
+    spec = contract(UrlType(("https",)))
+    ctx = z3.Context()
+    env = symbols(spec, spec.tools[0], ctx)
+    url = env.args["x"]
+    assert isinstance(url, RecordTerm)
+    found = {}
+    for scheme, port in (("https", 0), ("https", 1), ("https", 65_535), ("https", 65_536), ("http", 1)):
+        solver = z3.Solver(ctx=ctx)
+        solver.add(*domain(spec.tools[0], env), url.parts["host"] == "a.example", url.parts["port"] == port)
+        solver.add(url.parts["scheme"] == scheme)
+        found[scheme, port] = solver.check() == z3.sat
+    assert [where for where, there in found.items() if there] == [("https", 1), ("https", 65_535)]
 
 
 def test_an_enum_is_one_of_its_values_and_no_more() -> None:

@@ -42,7 +42,188 @@ TWINS = {
 Key: TypeAlias = tuple[str, str, str, str]
 """A mutant: module, function, and the line that was changed, before and after."""
 
-EQUIVALENT: dict[Key, str] = {}
+EQUIVALENT: dict[Key, str] = {
+    (
+        "evaluate",
+        "OF_ARGUMENT",
+        "operator.eq: lambda name, value: lambda env: env.args[name] == value",
+        "operator.ne: lambda name, value: lambda env: env.args[name] == value",
+    ): "the entry is lost, and what stands in its place means the same",
+    (
+        "evaluate",
+        "OF_ARGUMENT",
+        "operator.lt: lambda name, value: lambda env: env.args[name] < value",
+        "operator.le: lambda name, value: lambda env: env.args[name] < value",
+    ): "the entry is lost, and what stands in its place means the same",
+    (
+        "evaluate",
+        "OF_ARGUMENT",
+        "operator.gt: lambda name, value: lambda env: env.args[name] > value",
+        "operator.ge: lambda name, value: lambda env: env.args[name] > value",
+    ): "the entry is lost, and what stands in its place means the same",
+    (
+        "evaluate",
+        "OF_ARGUMENT",
+        "str.startswith: lambda name, value: lambda env: env.args[name].startswith(value)",
+        "str.endswith: lambda name, value: lambda env: env.args[name].startswith(value)",
+    ): "the entry is lost, and what stands in its place means the same",
+    (
+        "evaluate",
+        "OF_SIZE",
+        "operator.eq: lambda name, value: lambda env: len(env.args[name]) == value",
+        "operator.ne: lambda name, value: lambda env: len(env.args[name]) == value",
+    ): "the entry is lost, and what stands in its place means the same",
+    (
+        "evaluate",
+        "OF_SIZE",
+        "operator.lt: lambda name, value: lambda env: len(env.args[name]) < value",
+        "operator.le: lambda name, value: lambda env: len(env.args[name]) < value",
+    ): "the entry is lost, and what stands in its place means the same",
+    (
+        "evaluate",
+        "OF_SIZE",
+        "operator.gt: lambda name, value: lambda env: len(env.args[name]) > value",
+        "operator.ge: lambda name, value: lambda env: len(env.args[name]) > value",
+    ): "the entry is lost, and what stands in its place means the same",
+    (
+        "evaluate",
+        "TURNED",
+        "operator.lt: operator.gt",
+        "operator.le: operator.gt",
+    ): "the entry is lost, and what stands in its place means the same",
+    (
+        "evaluate",
+        "every",
+        "half = len(tests) // 2",
+        "half = len(tests) // 3",
+    ): "they are divided elsewhere, and all are asked",
+    (
+        "evaluate",
+        "some",
+        "size = MOST_AT_ONCE if len(tests) > MOST_AT_ONCE else MOST_AT_ONCE // 2",
+        "size = MOST_AT_ONCE if len(tests) >= MOST_AT_ONCE else MOST_AT_ONCE // 2",
+    ): "eight have an arm of their own before",
+    (
+        "evaluate",
+        "some",
+        "size = MOST_AT_ONCE if len(tests) > MOST_AT_ONCE else MOST_AT_ONCE // 2",
+        "size = MOST_AT_ONCE if len(tests) > MOST_AT_ONCE else MOST_AT_ONCE // 3",
+    ): "they are divided into more blocks, and all are asked",
+    (
+        "evaluate",
+        "constants_beside",
+        "return ('holds', over, values) if asks == 'is' else None",
+        "return ('holds', over, values) if asks == 'contains' else None",
+    ): "the short way is not taken, and the long way means the same",
+    (
+        "evaluate",
+        "asked_of",
+        "asks = found[0][0] if found and found[0] is not None else None",
+        "asks = found[0][1] if found and found[0] is not None else None",
+    ): "the short way is not taken, and the long way means the same",
+    (
+        "evaluate",
+        "asked_of",
+        "if each is None or each[:2] != (asks, variable):",
+        "if each is None or each[:3] != (asks, variable):",
+    ): "the short way is not taken, and the long way means the same",
+    (
+        "evaluate",
+        "one_of",
+        "case 'is' if len(values) == 1:",
+        "case 'contains' if len(values) == 1:",
+    ): "one value is then found in a set of one",
+    (
+        "evaluate",
+        "every_element",
+        "case ['is', values]:",
+        "case ['contains', values]:",
+    ): "the short way is not taken, and the long way means the same",
+    (
+        "evaluate",
+        "every_element",
+        "case ['ends', parts]:",
+        "case ['contains', parts]:",
+    ): "the short way is not taken, and the long way means the same",
+    (
+        "evaluate",
+        "every_element",
+        "case ['starts', parts]:",
+        "case ['ends', parts]:",
+    ): "the short way is not taken, and the long way means the same",
+    (
+        "evaluate",
+        "some_element",
+        "case ['is', values]:",
+        "case ['contains', values]:",
+    ): "the short way is not taken, and the long way means the same",
+    (
+        "evaluate",
+        "truncated",
+        "return value // divisor if value >= 0 else -(-value // divisor)",
+        "return value // divisor if value > 0 else -(-value // divisor)",
+    ): "at 0 both branches are 0",
+    (
+        "evaluate",
+        "truncated",
+        "return value // divisor if value >= 0 else -(-value // divisor)",
+        "return value // divisor if value >= 1 else -(-value // divisor)",
+    ): "at 0 both branches are 0, so `>= 1` divides alike",
+    (
+        "encode",
+        "choice",
+        "if isinstance(then, SetTerm) and isinstance(otherwise, SetTerm):",
+        "if isinstance(then, SetTerm) or isinstance(otherwise, SetTerm):",
+    ): "both branches have one sort: two sets, or neither of them any",
+    (
+        "encode",
+        "choice",
+        "if isinstance(then, MapTerm) and isinstance(otherwise, MapTerm):",
+        "if isinstance(then, MapTerm) or isinstance(otherwise, MapTerm):",
+    ): "both branches have one sort: two maps, or neither of them any",
+    (
+        "encode",
+        "truncated",
+        "return z3.If(value >= 0, value / divisor, -(-value / divisor))",
+        "return z3.If(value > 0, value / divisor, -(-value / divisor))",
+    ): "at 0 both branches are 0",
+    (
+        "encode",
+        "truncated",
+        "return z3.If(value >= 0, value / divisor, -(-value / divisor))",
+        "return z3.If(value >= 1, value / divisor, -(-value / divisor))",
+    ): "at 0 both branches are 0, so `>= 1` divides alike",
+    (
+        "encode",
+        "plain",
+        "return z3.IntVal(0, ctx)",
+        "return z3.IntVal(1, ctx)",
+    ): "it stands where a value means nothing",
+    (
+        "encode",
+        "plain",
+        "return z3.BoolVal(val=False, ctx=ctx)",
+        "return z3.BoolVal(val=True, ctx=ctx)",
+    ): "it stands where a value means nothing",
+    (
+        "encode",
+        "plain",
+        "return ListTerm(z3.IntVal(0, ctx), (filler,) * max_size, filler)",
+        "return ListTerm(z3.IntVal(1, ctx), (filler,) * max_size, filler)",
+    ): "it stands where a value means nothing",
+    (
+        "encode",
+        "plain",
+        "part.name: z3.BoolVal(val=False, ctx=ctx) for part in parts if part.optional}",
+        "part.name: z3.BoolVal(val=True, ctx=ctx) for part in parts if part.optional}",
+    ): "it stands where a value means nothing",
+    (
+        "encode",
+        "same",
+        "if not isinstance(one, RecordTerm) or not isinstance(other, RecordTerm):",
+        "if not isinstance(one, RecordTerm) and (not isinstance(other, RecordTerm)):",
+    ): "both have one type: two records, or none",
+}
 """Why no call can tell the mutant from the original."""
 
 

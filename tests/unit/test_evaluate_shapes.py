@@ -46,7 +46,7 @@ from sandbox.lookups import Entries, Members
 
 S, N = StringSort(), IntSort()
 TRUE = Eq(Const(1, N), Const(1, N))
-WORDS = ("", "a", "b", "ab", "ba", "aba", "é", "A")
+WORDS = ("", "a", "b", "ab", "ba", "aba", "é", "A", "aé")
 Shape = Callable[[Expr], Expr]
 
 
@@ -190,3 +190,4 @@ def test_numbers_are_added_and_taken_off_beside_constants() -> None:
     n, three = Arg("n", N), Const(3, N)
     env = Env({"n": 5}, {})
     assert [evaluate(expr)(env) for expr in (Add(n, three), Sub(n, three), Sub(three, n), Add(n, n))] == [8, 2, -2, 10]
+    assert evaluate(Add(Size(Arg("s", S)), three))(Env({"s": "ab"}, {})) == 5
