@@ -1,9 +1,9 @@
 """Queries about strings, decided one string at a time: a shell line has two thousand places for words.
 
-Where strings are met by predicates with constants only, each such atom becomes a free truth value. What is then
-unsatisfiable was so before. A solution is checked string by string: whether some text meets exactly the predicates
-that it says. If so for all, their texts complete the model; if not, the conflict is said of every string, and so on.
-Z3 decides each conflict and each text; automata guess which few predicates of many it is to be asked about.
+Where strings, or their lengths, are met by predicates with constants only, each such atom becomes a free truth value.
+What is then unsatisfiable was so before. A solution is checked string by string: whether some text meets exactly the
+predicates that it says. If so for all, their texts complete the model; if not, the conflict is said of every string,
+and so on. Z3 decides each conflict and each text; automata guess which few predicates of many it is to be asked about.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Final, Literal, TypeAlias
 import z3
 
 from sandbox.prove.cores import Core, Marked
-from sandbox.prove.guess import guess, tree_of
+from sandbox.prove.guess import Guess, guess, tree_of
 from sandbox.regex import python_string, z3_string
 from sandbox.regex.syntax import Node
 
@@ -28,6 +28,8 @@ MAX_ROUNDS: Final = 200
 TEXT_RLIMIT: Final = 500_000
 """Z3's resource units for the predicates on one string."""
 
+_RELATIONS: Final = (z3.Z3_OP_LE, z3.Z3_OP_GE, z3.Z3_OP_LT, z3.Z3_OP_GT, z3.Z3_OP_EQ)
+
 _Atoms: TypeAlias = dict[int, z3.BoolRef]
 _Sign: TypeAlias = tuple[tuple[int, bool], ...]
 _Conflicts: TypeAlias = tuple[_Sign, ...]
@@ -36,7 +38,7 @@ _Truths: TypeAlias = Mapping[tuple[int, int], z3.BoolRef]
 
 @dataclass(slots=True)
 class _Words:
-    """The strings that are looked at apart: each with its atoms, by the id of what it is compared with."""
+    """The strings that are looked at apart: each with its atoms, by what tells them apart."""
 
     strings: dict[int, z3.SeqRef] = field(default_factory=dict)
     atoms: dict[int, _Atoms] = field(default_factory=dict)
@@ -140,7 +142,13 @@ def _found(terms: list[z3.BoolRef]) -> _Words:
 
 
 def _atom(node: z3.ExprRef) -> tuple[z3.SeqRef, int] | None:
-    """Of a membership of a free string, or its equality with a constant: the string, and the id of what it is in."""
+    """Of a predicate of a free string and nothing else: the string, and what tells the predicate from others.
+
+    That is a membership, an equality with a constant, or a comparison of the length with one. The first two are told by
+    the id of what the string is compared with; the last by the id of the number and the relation, below zero.
+    """
+    if (sized := _sized(node)) is not None:
+        return sized
     member, equal = z3.is_app_of(node, z3.Z3_OP_SEQ_IN_RE), z3.is_eq(node)
     if not member and not equal:
         return None
@@ -149,8 +157,23 @@ def _atom(node: z3.ExprRef) -> tuple[z3.SeqRef, int] | None:
         string, other = other, string
     if equal and not z3.is_string_value(other):
         return None
-    free = z3.is_app_of(string, z3.Z3_OP_UNINTERPRETED) and string.num_args() == 0
-    return (string, int(other.get_id())) if free else None
+    return (string, int(other.get_id())) if _is_free(string) else None
+
+
+def _sized(node: z3.ExprRef) -> tuple[z3.SeqRef, int] | None:
+    """A comparison of a free string's length with a number, on either side of it."""
+    kind = node.decl().kind() if z3.is_app(node) else None
+    if kind not in _RELATIONS:
+        return None
+    for side, (size, number) in enumerate((node.children(), reversed(node.children()))):
+        if z3.is_int_value(number) and z3.is_app_of(size, z3.Z3_OP_SEQ_LENGTH) and _is_free(size.arg(0)):
+            relation = 2 * _RELATIONS.index(kind) + side
+            return size.arg(0), -1 - (2 * len(_RELATIONS) * int(number.get_id()) + relation)
+    return None
+
+
+def _is_free(string: z3.ExprRef) -> bool:
+    return bool(z3.is_app_of(string, z3.Z3_OP_UNINTERPRETED)) and string.num_args() == 0
 
 
 def _replaced(term: z3.BoolRef, pairs: Sequence[tuple[z3.ExprRef, z3.ExprRef]]) -> z3.BoolRef:
@@ -175,7 +198,7 @@ def _text(words: _Words, key: int, sign: _Sign) -> str | _Conflicts | None:
     """A text that meets exactly these predicates; parts of them that no text meets; None if it is not decided."""
     string, atoms = words.strings[key], words.atoms[key]
     trees = {part: tree for part in sign if (tree := words.tree(part[0], atoms[part[0]])) is not None}
-    guessed = guess(tuple((tree, holds) for (_, holds), tree in trees.items()))
+    guessed = guess(tuple((tree, holds) for (_, holds), tree in trees.items())) if trees else Guess()
     parts = list(trees)
     likely = [tuple(parts[position] for position in clash) for clash in guessed.clashes]
     sure = [found for each in likely if isinstance(found := _decided(string, atoms, each), tuple)]

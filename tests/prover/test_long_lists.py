@@ -98,6 +98,7 @@ def test_what_is_found_among_them_is_found_among_all(tmp_path: Path, limits: str
         pytest.param(
             WORDS, "max_size: 20", f"args.xs.all(x, {TEN})", 'args.xs.exists(x, x.endsWith(".txt"))', 1, id="words"
         ),
+        pytest.param(WORDS, "max_size: 100", f"args.xs.all(x, {TEN})", '"/f/" in args.xs', None, id="a hundred places"),
         pytest.param(NUMBERS, "max_size: 20", "args.xs.all(x, x < 7)", "args.xs.exists(x, x > 6)", None, id="a proof"),
         pytest.param(
             NUMBERS, "max_size: 9", "size(args.xs) > 4", "size(args.xs) < 5", None, id="a proof, of short ones"

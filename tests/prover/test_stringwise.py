@@ -23,7 +23,7 @@ def strings(ctx: z3.Context, count: int = 8) -> list[z3.SeqRef]:
 
 def atom(dice: random.Random, string: z3.SeqRef) -> z3.BoolRef:
     ctx = string.ctx
-    match dice.randrange(4):
+    match dice.randrange(5):
         case 0:
             where = dice.choice(("starts", "ends", "contains", "is"))
             return z3.InRe(string, literal_re(dice.choice(("a", "ab", "b", "")), where=where, ctx=ctx))
@@ -32,6 +32,9 @@ def atom(dice: random.Random, string: z3.SeqRef) -> z3.BoolRef:
         case 2:
             constant = z3_string(dice.choice(("a", "ab", "", "bb")), ctx)
             return dice.choice((string == constant, constant == string))
+        case 3:
+            size, number = z3.Length(string), z3.IntVal(dice.randint(0, 3), ctx)
+            return dice.choice((size <= 2, size >= 1, size < number, size > number, size == number, number == size))
         case _:
             return z3.Not(atom(dice, string))
 
@@ -170,3 +173,20 @@ def test_a_predicate_that_implies_another_is_known_of_two_thousand_words(other: 
     found = desk.search(query)
     assert isinstance(found, Unsat if expected is Unsat else Model)
     assert not isinstance(found, Open)
+
+
+def test_relations_of_one_length_are_told_apart() -> None:
+    """Each relation with one number is a predicate of its own: what rules out one of them rules out no other."""
+    ctx = z3.Context()
+    chosen = strings(ctx, 5)
+    size = [z3.Length(string) for string in chosen]
+    two = z3.IntVal(2, ctx)
+    terms = [size[0] <= two, size[1] >= two, size[2] < two, size[3] > two, size[4] == two]
+    found = by_string(terms, z3.Solver(ctx=ctx))
+    assert isinstance(found, z3.ModelRef)
+    assert all(z3.is_true(z3.simplify(found.eval(term, model_completion=True))) for term in terms)
+    # On each string a relation and its opposite, and both of it are atoms of all others too.
+    either = [z3.Or(*(relation for relation in (one <= two, one > two))) for one in size]
+    found = by_string([*either, size[0] <= two, size[1] > two], z3.Solver(ctx=ctx))
+    assert isinstance(found, z3.ModelRef)
+    assert by_string([*either, size[0] < two, size[0] == two], z3.Solver(ctx=ctx)) == "unsat"
