@@ -199,7 +199,7 @@ def render(config: ContainerConfig, placement: Placement) -> dict[str, Json]:
         "Cmd": [*COMMAND, str(placement.wait_s)],
         "User": f"{config.user}:{config.group}",
         "WorkingDir": SCRATCH_FOLDER if config.workspace == "none" else WORKSPACE_FOLDER,
-        "Env": _environment(config),
+        "Env": [*environment_of(config)],
         "Hostname": "sandbox",
         "Domainname": "",
         "Labels": dict(placement.labels),
@@ -221,6 +221,32 @@ def processes_of(config: ContainerConfig) -> int:
     Measured: it begins with 47, and takes about six more for each process in it.
     """
     return config.pids if config.isolation == "container" else GVISOR_PROCESSES + GVISOR_SHARE * config.pids
+
+
+def environment_of(config: ContainerConfig) -> list[str]:
+    """The variables of a container, as `NAME=value`."""
+    values = {"PATH": "/usr/bin:/bin", "HOME": SCRATCH_FOLDER, "TMPDIR": SCRATCH_FOLDER, "LANG": "C.UTF-8"}
+    if config.workspace != "none":
+        values["WORKSPACE"] = WORKSPACE_FOLDER
+    if config.network:
+        values |= dict.fromkeys(("http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY"), PROXY)
+    return [f"{name}={value}" for name, value in values.items()]
+
+
+def bound_folders(config: ContainerConfig, placement: Placement) -> list[tuple[str, Path, bool]]:
+    """What of this host is in a container: where, which folder, and whether it may be written."""
+    folders: list[tuple[str, Path, bool]] = [(GUEST_FOLDER, placement.source, False)]
+    if config.workspace != "none":
+        if placement.workspace is None:
+            message = "a workspace was granted and none was prepared"
+            raise SandboxFailure(message)
+        folders.append((WORKSPACE_FOLDER, placement.workspace, config.workspace == "rw"))
+    if config.network:
+        if placement.broker is None:
+            message = "a network was granted and no broker was started"
+            raise SandboxFailure(message)
+        folders.append((BROKER_FOLDER, placement.broker, False))
+    return folders
 
 
 def gvisor_runtime(config: ContainerConfig) -> str:
@@ -327,41 +353,18 @@ def _profile(config: ContainerConfig) -> str:
     return json.dumps(profile(loopback=config.network, gvisor=config.isolation == "gvisor"), sort_keys=True)
 
 
-def _environment(config: ContainerConfig) -> list[Json]:
-    values = {"PATH": "/usr/bin:/bin", "HOME": SCRATCH_FOLDER, "TMPDIR": SCRATCH_FOLDER, "LANG": "C.UTF-8"}
-    if config.workspace != "none":
-        values["WORKSPACE"] = WORKSPACE_FOLDER
-    if config.network:
-        values |= dict.fromkeys(("http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY"), PROXY)
-    return [f"{name}={value}" for name, value in values.items()]
-
-
 def _variable_names(config: ContainerConfig) -> list[Json]:
-    return [str(line).partition("=")[0] for line in _environment(config)]
+    return [str(line).partition("=")[0] for line in environment_of(config)]
 
 
 def _mounts(config: ContainerConfig, placement: Placement) -> list[Json]:
-    mounts: list[Json] = [_bind(placement.source, GUEST_FOLDER, read_only=True)]
-    if config.workspace != "none":
-        if placement.workspace is None:
-            message = "a workspace was granted and none was prepared"
-            raise SandboxFailure(message)
-        mounts.append(_bind(placement.workspace, WORKSPACE_FOLDER, read_only=config.workspace == "ro"))
-    if config.network:
-        if placement.broker is None:
-            message = "a network was granted and no broker was started"
-            raise SandboxFailure(message)
-        mounts.append(_bind(placement.broker, BROKER_FOLDER, read_only=True))
-    return mounts
+    folders = bound_folders(config, placement)
+    return [_bind(source, target, read_only=not writable) for target, source, writable in folders]
 
 
 def _expected_mounts(config: ContainerConfig, placement: Placement) -> list[tuple[str, Json, Json, Json]]:
-    ours: list[tuple[str, Json, Json, Json]] = [(GUEST_FOLDER, "bind", str(placement.source), False)]
-    if config.workspace != "none":
-        ours.append((WORKSPACE_FOLDER, "bind", str(placement.workspace), config.workspace == "rw"))
-    if config.network:
-        ours.append((BROKER_FOLDER, "bind", str(placement.broker), False))
-    return sorted(ours, key=str)
+    folders = bound_folders(config, placement)
+    return sorted(((target, "bind", str(source), writable) for target, source, writable in folders), key=str)
 
 
 def _bind(source: Path, target: str, *, read_only: bool) -> dict[str, Json]:

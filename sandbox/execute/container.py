@@ -17,14 +17,7 @@ from typing import Final, Literal, TypeAlias
 
 from sandbox.call import Call, Outcome
 from sandbox.errors import SandboxFailure
-from sandbox.execute.config import (
-    ContainerConfig,
-    Placement,
-    gvisor_runtime,
-    render,
-    verify_effects,
-    verify_inspect,
-)
+from sandbox.execute.config import ContainerConfig, Placement, gvisor_runtime, verify_effects
 from sandbox.execute.engine import Attachment, Ended, Engine
 from sandbox.execute.gvisor import in_our_words
 from sandbox.execute.protocol import (
@@ -118,8 +111,8 @@ def make_ready(engine: Engine, config: ContainerConfig, placement: Placement, na
     Raises:
         SandboxFailure: the engine failed, or the container is not as asked; its stream is closed.
     """
-    container = engine.create(render(config, placement), name)
-    verify_inspect(config, placement, engine.inspect(container))
+    container = engine.make(config, placement, name)
+    engine.verify(config, placement, container)
     stream = engine.attach(container)
     try:
         engine.start(container)
@@ -172,7 +165,7 @@ def _observe(  # noqa: PLR0917  # a call is these eight things
     before_call: Callable[[], None],
 ) -> None:
     with _created(engine, config, placement, name) as container:
-        verify_inspect(config, placement, engine.inspect(container))
+        engine.verify(config, placement, container)
         with _heard(engine.attach(container), seen) as stream:
             seen.started = True
             engine.start(container)
@@ -185,7 +178,7 @@ def _observe(  # noqa: PLR0917  # a call is these eight things
 @contextlib.contextmanager
 def _created(engine: Engine, config: ContainerConfig, placement: Placement, name: str) -> Iterator[str]:
     try:
-        yield engine.create(render(config, placement), name)
+        yield engine.make(config, placement, name)
     finally:
         engine.remove(name)
 
@@ -193,7 +186,7 @@ def _created(engine: Engine, config: ContainerConfig, placement: Placement, name
 def _greet(engine: Engine, container: str, stream: Attachment, config: ContainerConfig) -> FrameReader:
     """Hears the hello and compares what it tells with what was asked for."""
     reader = FrameReader(config.output)
-    effects = _read_hello(_hello(stream, reader))
+    effects = engine.seen(_read_hello(_hello(stream, reader)))
     if config.isolation == "gvisor":
         effects = in_our_words(effects, engine.process(container), gvisor_runtime(config))
     verify_effects(config, effects)

@@ -13,12 +13,13 @@ import select
 import socket
 import struct
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
 from sandbox.errors import EnvironmentLacking, SandboxFailure
+from sandbox.execute.config import ContainerConfig, Placement, render, verify_inspect
 from sandbox.ir import Json
 
 if TYPE_CHECKING:
@@ -194,7 +195,8 @@ class Engine:
             message = "the engine has no cgroup driver, so it would ignore every limit; run dockerd as root"
             raise EnvironmentLacking(message, "environment.engine")
         try:
-            _refuse_podman(components)
+            if any(each.get("Name") == PODMAN for each in components):
+                return cls._podman(client, path)
             first_ids = _first_ids(info)
         except EnvironmentLacking:
             client.close()
@@ -203,20 +205,32 @@ class Engine:
         version = f"{info.get('ServerVersion', '?')}, {info.get('DefaultRuntime', '?')}"
         return cls(client, version, path, _runtimes(info.get("Runtimes")), first_ids)
 
+    @staticmethod
+    def _podman(client: docker.APIClient, path: str) -> Engine:
+        """Podman speaks an engine's words too; what is needed of it is asked for in its own."""
+        from sandbox.execute.podman import Podman  # noqa: PLC0415  # which is one of these
+
+        client.timeout = REQUEST_TIMEOUT_S
+        try:
+            return Podman.over(client, path)
+        except SandboxFailure as failure:
+            message = f"the engine says that it is Podman, and does not speak as one ({failure}); see docs/isolation.md"
+            raise EnvironmentLacking(message, "environment.engine") from failure
+
     def close(self) -> None:
         """Closes the connections to the engine."""
         self.client.close()
 
     def account(self) -> tuple[Mapping[str, Json], Mapping[str, Json]]:
         """What the engine tells about itself now, and about its version."""
-        with _engine_errors("tell about itself"):
+        with engine_errors("tell about itself"):
             return dict(self.client.info().items()), dict(self.client.version().items())
 
     def image(self, reference: str) -> Mapping[str, Json] | None:
         """The engine's account of an image that it has, or None; nothing is ever pulled."""
         from docker.errors import ImageNotFound  # noqa: PLC0415  # as above
 
-        with _engine_errors("inspect the image"):
+        with engine_errors("inspect the image"):
             try:
                 found: Mapping[str, Json] = self.client.inspect_image(reference)  # type: ignore[no-untyped-call]  # its stubs have no types here
             except ImageNotFound:
@@ -225,31 +239,46 @@ class Engine:
 
     def load(self, archive: Path) -> None:
         """Loads an image archive that we made ourselves."""
-        with _engine_errors("load the image"), archive.open("rb") as file:
+        with engine_errors("load the image"), archive.open("rb") as file:
             for line in self.client.load_image(file, quiet=True):  # type: ignore[no-untyped-call]  # as above
                 if "error" in line:
                     raise SandboxFailure(str(line["error"])[:500], "sandbox_failure.engine")
 
+    def make(self, config: ContainerConfig, placement: Placement, name: str) -> str:
+        """A new container of this configuration, not started; its id."""
+        return self.create(render(config, placement), name)
+
+    def verify(self, config: ContainerConfig, placement: Placement, container: str) -> None:
+        """Returns if the engine's own account of a created container is what was asked for; SandboxFailure if not."""
+        verify_inspect(config, placement, self.inspect(container))
+
+    def seen(self, effects: Mapping[str, Json]) -> Mapping[str, Json]:
+        """What is seen from inside, in the words in which it is compared; SandboxFailure for what never can be."""
+        return effects
+
     def create(self, body: Mapping[str, Json], name: str) -> str:
         """A new container, not started; its id."""
-        with _engine_errors("create a container"):
+        with engine_errors("create a container"):
             created = self.client.create_container_from_config(dict(body), name)  # type: ignore[no-untyped-call]  # as above
             return str(created["Id"])
 
     def inspect(self, container: str) -> Mapping[str, Json]:
         """The engine's own account of a container."""
-        with _engine_errors("inspect the container"):
+        with engine_errors("inspect the container"):
             found: Mapping[str, Json] = self.client.inspect_container(container)
             return dict(found.items())
 
     def attach(self, container: str) -> Attachment:
         """The stream of a container that was not started yet, so that nothing of it is missed."""
-        with _engine_errors("attach to the container"):
+        return self.attach_at(f"/v{self.client.api_version}/containers/{container}/attach")
+
+    def attach_at(self, path: str) -> Attachment:
+        """The stream behind this path of the engine's."""
+        with engine_errors("attach to the container"):
             connection = socket.socket(socket.AF_UNIX)
             try:
                 connection.settimeout(CONNECT_TIMEOUT_S)
                 connection.connect(self.socket_path)
-                path = f"/v{self.client.api_version}/containers/{container}/attach"
                 connection.sendall(_ATTACH.format(path=path).encode())
                 attachment = Attachment(connection, _after_upgrade(connection))
                 connection.settimeout(0)
@@ -260,48 +289,48 @@ class Engine:
 
     def start(self, container: str) -> None:
         """Starts a created container."""
-        with _engine_errors("start the container"):
+        with engine_errors("start the container"):
             self.client.start(container)
 
     def pause(self, container: str) -> None:
         """Freezes every process of the container: until it goes on, nothing in there changes anything."""
-        with _engine_errors("pause the container"):
+        with engine_errors("pause the container"):
             _insist(lambda: self.client.pause(container))
 
     def unpause(self, container: str) -> None:
         """Lets a paused container go on."""
-        with _engine_errors("unpause the container"):
+        with engine_errors("unpause the container"):
             _insist(lambda: self.client.unpause(container))
 
     def kill(self, container: str) -> None:
         """Kills every process of the container; one that has ended already is left as it is."""
         from docker.errors import APIError  # noqa: PLC0415  # as above
 
-        with _engine_errors("kill the container"), contextlib.suppress(APIError):
+        with engine_errors("kill the container"), contextlib.suppress(APIError):
             self.client.kill(container, "SIGKILL")
 
     def wait(self, container: str) -> Ended:
         """Waits until the container has ended, and tells how."""
-        with _engine_errors("wait for the container"):
+        with engine_errors("wait for the container"):
             self.client.wait(container, timeout=REQUEST_TIMEOUT_S)
             state = self.client.inspect_container(container)["State"]
             return Ended(int(state["ExitCode"]), bool(state["OOMKilled"]))
 
     def process(self, container: str) -> int:
         """The process on this host that a started container is, or that is its sandbox."""
-        with _engine_errors("inspect the container"):
+        with engine_errors("inspect the container"):
             return int(self.client.inspect_container(container)["State"]["Pid"])
 
     def was_out_of_memory(self, container: str) -> bool:
         """Whether the engine saw a process of the container being killed for want of memory."""
-        with _engine_errors("inspect the container"):
+        with engine_errors("inspect the container"):
             return bool(self.client.inspect_container(container)["State"]["OOMKilled"])
 
     def remove(self, container: str) -> None:
         """Removes the container, running or not, and its anonymous volumes; one that is gone is no error."""
         from docker.errors import APIError, NotFound  # noqa: PLC0415  # as above
 
-        with _engine_errors("remove the container"), contextlib.suppress(NotFound):
+        with engine_errors("remove the container"), contextlib.suppress(NotFound):
             try:
                 self.client.remove_container(container, v=True, force=True)
             except APIError as error:
@@ -311,19 +340,9 @@ class Engine:
 
     def labelled(self, label: str) -> tuple[tuple[str, Mapping[str, str]], ...]:
         """Every container, running or not, that has the label: id and labels."""
-        with _engine_errors("list containers"):
+        with engine_errors("list containers"):
             found = self.client.containers(all=True, filters={"label": [label]})
             return tuple((str(item["Id"]), dict(item["Labels"])) for item in found)
-
-
-def _refuse_podman(components: Sequence[Mapping[str, Json]]) -> None:
-    """Its API in the engine's words leaves out some of what is asked for, and tells of the rest in other words."""
-    if any(each.get("Name") == PODMAN for each in components):
-        message = (
-            "the engine is Podman, whose API cannot be asked for a container without scratch space of its own; "
-            "use dockerd, and unset DOCKER_HOST (docs/isolation.md)"
-        )
-        raise EnvironmentLacking(message, "environment.engine")
 
 
 def _runtimes(listed: Json) -> dict[str, tuple[str, ...]]:
@@ -390,7 +409,7 @@ def _insist(change: Callable[[], object]) -> None:
 
 
 @contextlib.contextmanager
-def _engine_errors(what: str) -> Iterator[None]:
+def engine_errors(what: str) -> Iterator[None]:
     """Failures of the engine as ours, and answers that are none."""
     from docker.errors import DockerException  # noqa: PLC0415  # as above
     from requests.exceptions import RequestException  # noqa: PLC0415  # as above

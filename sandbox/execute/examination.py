@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from sandbox.errors import EnvironmentLacking
 from sandbox.execute.benchmark import Account, Judged, judge
 from sandbox.execute.config import Placement, config_of
 from sandbox.execute.container import make_ready, new_name
@@ -10,6 +11,7 @@ from sandbox.execute.engine import Engine
 from sandbox.execute.folders import private_folder
 from sandbox.execute.image import find_image
 from sandbox.execute.owner import Owner
+from sandbox.execute.podman import Podman
 from sandbox.execute.source import ToolSource, snapshot, source_digest
 from sandbox.ir import Run, RunTool
 
@@ -21,9 +23,12 @@ def examine_container(engine: Engine, name: str | None) -> tuple[str, tuple[Judg
     """The container's name, and every recommendation on it. Without a name one is made, started, and removed again.
 
     Raises:
-        EnvironmentLacking: no image to make one of.
+        EnvironmentLacking: no image to make one of, or an engine that the benchmark is not about.
         SandboxFailure: the engine has no such container, or the one that it made is not as asked.
     """
+    if isinstance(engine, Podman):
+        message = "the benchmark reads Docker's account of a container, and this engine is Podman"
+        raise EnvironmentLacking(message, "environment.engine")
     root = str(private_folder())
     if name is not None:
         return name, judge(Account.of_inspect(engine.inspect(name), root), Kernel.this())

@@ -247,9 +247,9 @@ def test_an_engine_that_lies_about_its_groups_is_not_used(socket: Between) -> No
         Engine.connect()
 
 
-def test_an_engine_that_is_podman_is_not_used(socket: Between) -> None:
+def test_an_engine_that_only_says_that_it_is_podman_is_not_used(socket: Between) -> None:
     socket.fault = Fault("lying", r"^GET \S*/version", changed(Components=[{"Name": "Podman Engine"}]))
-    with pytest.raises(EnvironmentLacking, match="the engine is Podman"):
+    with pytest.raises(EnvironmentLacking, match="says that it is Podman, and does not speak as one"):
         Engine.connect()
 
 

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import subprocess
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import execkit
 import pytest
-from enginekit import OwnEngine, await_socket, forget, gvisor_engine, own_engine
+from enginekit import OwnEngine, gvisor_engine, own_engine
 from test_runners import CASES, Case, each_case
 
 from sandbox.call import Outcome
-from sandbox.errors import EnvironmentLacking
 from sandbox.execute.cold import ColdRunner
-from sandbox.execute.engine import Engine
 from sandbox.execute.pool import PoolRunner
 
 pytestmark = [pytest.mark.containers, pytest.mark.deep]
@@ -247,31 +244,3 @@ def test_a_workspace_is_read_and_changed_in_a_user_name_space(nobody: ColdRunner
     wrote = execkit.run_tool(nobody, execkit.files_tool("write", tmp_path), path="/workspace/b.md", content="after")
     assert wrote.status == "ok", wrote
     assert ((tmp_path / "b.md").read_text(), (tmp_path / "b.md").stat().st_uid) == ("after", owner)
-
-
-# --- Podman
-
-
-@pytest.fixture
-def podman() -> Iterator[str]:
-    """The address of a Podman of this test's own; its paths must be short."""
-    folder = Path(tempfile.mkdtemp(prefix="podman-"))
-    place = folder / "socket"
-    words = ["podman", f"--root={folder}/root", f"--runroot={folder}/run", "system", "service", "--time=0"]
-    with subprocess.Popen([*words, f"unix://{place}"], stdout=subprocess.DEVNULL) as service:
-        try:
-            await_socket(place)
-            yield f"unix://{place}"
-        finally:
-            service.terminate()
-    forget(folder)
-
-
-def test_podman_is_refused_with_what_to_do(podman: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("DOCKER_HOST", podman)
-    with pytest.raises(EnvironmentLacking) as refused:
-        Engine.connect()
-    assert str(refused.value) == (
-        "the engine is Podman, whose API cannot be asked for a container without scratch space of its own; use "
-        "dockerd, and unset DOCKER_HOST (docs/isolation.md)"
-    )
