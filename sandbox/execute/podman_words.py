@@ -34,6 +34,7 @@ NAMESPACES: Final = ("cgroup", "ipc", "mount", "network", "pid", "uts")
 MASKED: Final = frozenset(
     {"/proc/acpi", "/proc/kcore", "/proc/keys", "/proc/timer_list", "/proc/scsi", "/sys/firmware"}
 )
+READ_ONLY: Final = frozenset({"/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys"})
 KERNEL_FOLDERS: Final[Mapping[str, str]] = {
     "/proc": "proc",
     "/dev": "tmpfs",
@@ -125,6 +126,7 @@ def verify_given(config: ContainerConfig, placement: Placement, given: Mapping[s
     _equal("devices", [], _list(linux, "devices"))
     _equal("sysctl", {}, {each: value for each, value in _settings(linux) if (each, value) != HARMLESS_SETTING})
     _equal("masks", [], sorted(MASKED - set(map(str, _list(linux, "maskedPaths")))))
+    _equal("read-only folders", [], sorted(READ_ONLY - set(map(str, _list(linux, "readonlyPaths")))))
     resources = dict(part(linux, "resources"))
     _equal("device rules", [{"allow": False, "access": "rwm"}], resources.pop("devices", None))
     _equal("resources", _resources(config), resources)

@@ -64,6 +64,7 @@ def given() -> Given:
                 "/proc/scsi",
                 "/sys/firmware",
             ],
+            "readonlyPaths": ["/proc/asound", "/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"],
             "seccomp": {
                 **profiled,
                 "syscalls": [
@@ -151,6 +152,7 @@ DIFFERENCES: dict[str, tuple[Callable[[Given], None], str]] = {
     "a kernel setting": (changed("linux", "sysctl", to={"kernel.shm_rmid_forced": "0"}), "sysctl should be"),
     "a wider setting": (changed("linux", "sysctl", "net.ipv4.ping_group_range", to="0 99999"), "sysctl should be"),
     "nothing masked": (changed("linux", "maskedPaths", to=["/proc/kcore"]), "masks should be"),
+    "the kernel's settings to be written": (absent("linux", "readonlyPaths"), "read-only folders should be"),
     "more memory": (changed("linux", "resources", "memory", "limit", to=2**40), "resources should be"),
     "swap": (changed("linux", "resources", "memory", "swap", to=-1), "resources should be"),
     "more processes": (changed("linux", "resources", "pids", "limit", to=-1), "resources should be"),
