@@ -595,11 +595,11 @@ class Gate:
         """Remove the containers that dead processes left; where no engine answers, none of them runs."""
         if self._runner is not None:
             return
-        from sandbox.execute.engine import Engine  # noqa: PLC0415  # only after a crash, and else when something runs
+        from sandbox.execute.podman import connect  # noqa: PLC0415  # only after a crash, and else when something runs
         from sandbox.execute.reap import reap  # noqa: PLC0415  # as above
 
         try:
-            engine = Engine.connect()
+            engine = connect()
             try:
                 emit("gate.reaped", count=reap(engine))
             finally:

@@ -18,7 +18,7 @@ from demo_proofs import show_mistakes, show_proofs
 from demo_recording import ROOT, read_recording
 
 from sandbox.errors import SandboxError
-from sandbox.execute.engine import Engine
+from sandbox.execute.podman import connect
 
 
 def main() -> int:
@@ -39,7 +39,7 @@ def main() -> int:
 
 def perform() -> list[str]:
     """The parts in order; every expectation that did not hold."""
-    Engine.connect().close()  # without one nothing could run: say so at once
+    connect().close()  # without one nothing could run: say so at once
     unmet = show_proofs(ROOT / "proofs")
     unmet += show_mistakes(ROOT / "proofs" / "mistakes")
     recording = read_recording()

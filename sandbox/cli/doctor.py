@@ -16,6 +16,7 @@ from sandbox.execute.diagnosis import Finding, Kernel, diagnose
 from sandbox.execute.engine import Engine
 from sandbox.execute.examination import examine_container
 from sandbox.execute.image import default_tag, find_image
+from sandbox.execute.podman import connect
 from sandbox.ir import Json
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def examine() -> tuple[Finding, ...]:
     """Everything, in the order in which it would be needed."""
     kernel = Finding("kernel", None, platform.release())
     try:
-        engine = Engine.connect()
+        engine = connect()
     except EnvironmentLacking as error:
         return (kernel, Finding("engine", ok=False, found="none that can be used", remedy=str(error)), _builder())
     try:
@@ -115,7 +116,7 @@ def _engine_findings(engine: Engine) -> tuple[Finding, ...]:
 def _benchmark(container: str | None, *, as_json: bool) -> int:
     from sandbox.prove.configurations import prove_configurations  # noqa: PLC0415 - the solver loads only here
 
-    engine = Engine.connect()
+    engine = connect()
     try:
         name, judged = examine_container(engine, container)
     finally:

@@ -7,8 +7,8 @@ from pathlib import Path
 import click
 
 from sandbox.cli.output import json_option, print_document
-from sandbox.execute.engine import Engine
 from sandbox.execute.image import build_image
+from sandbox.execute.podman import connect
 from sandbox.execute.recipe import build_recipe, read_recipe
 
 
@@ -23,7 +23,7 @@ def command() -> None:
 def build(*, recipe: str | None, as_json: bool) -> int:
     """Build the default image from Debian packages; nothing to do where it is there already."""
     added = None if recipe is None else read_recipe(Path(recipe))
-    engine = Engine.connect()
+    engine = connect()
     try:
         image = build_image(engine) if added is None else build_recipe(engine, added)
     finally:

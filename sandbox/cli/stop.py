@@ -12,8 +12,8 @@ from sandbox.audit import AuditLog
 from sandbox.cli.output import json_option, print_document, show, state_option
 from sandbox.cli.place import state_path
 from sandbox.errors import EnvironmentLacking, Fault, SandboxError
-from sandbox.execute.engine import Engine
 from sandbox.execute.forcing import kill_containers
+from sandbox.execute.podman import connect
 from sandbox.gate import wall_clock
 from sandbox.ir import Json
 from sandbox.state import Reservation, Store
@@ -90,7 +90,7 @@ def _force(stuck: tuple[Reservation, ...]) -> int:
     if not stuck:
         return 0
     try:
-        engine = Engine.connect()
+        engine = connect()
     except EnvironmentLacking:
         return 0
     try:

@@ -16,7 +16,7 @@ from sandbox.cli.output import json_option, print_document, show, state_option
 from sandbox.cli.place import state_path
 from sandbox.errors import EnvironmentLacking, SandboxFailure
 from sandbox.execute.census import Kind, census
-from sandbox.execute.engine import Engine
+from sandbox.execute.podman import connect
 from sandbox.gate import wall_clock
 from sandbox.ir import Json
 from sandbox.state import Reservation, Store
@@ -94,7 +94,7 @@ def table(view: View) -> Iterator[str]:
 
 def _containers() -> Mapping[int, Counter[Kind]] | None:
     try:
-        engine = Engine.connect()
+        engine = connect()
     except EnvironmentLacking:
         return None
     try:

@@ -11,7 +11,7 @@ import click
 
 from sandbox.cli.output import json_option, print_document
 from sandbox.errors import EnvironmentLacking
-from sandbox.execute.engine import Engine
+from sandbox.execute.podman import connect
 from sandbox.ir import Json
 
 TRUSTED: Final = (
@@ -63,7 +63,7 @@ def _package(name: str) -> str | None:
 
 def _engine() -> str | None:
     try:
-        engine = Engine.connect()
+        engine = connect()
     except EnvironmentLacking:
         return None
     engine.close()

@@ -19,6 +19,7 @@ from sandbox.execute.engine import HOW_TO_GET, Engine
 from sandbox.execute.gvisor import check_isolation, granted_isolation, runtime_of
 from sandbox.execute.image import find_image
 from sandbox.execute.owner import Owner
+from sandbox.execute.podman import connect
 from sandbox.execute.reap import reap
 from sandbox.execute.runner import ChangeJudge, Prepared
 from sandbox.execute.source import ToolSource, resolve_source, snapshot
@@ -169,7 +170,7 @@ class ColdRunner:
         """The engine, connected at the first use; what dead owners left is removed then."""
         with self._connecting:
             if self._connected is None:
-                self._connected = Engine.connect()
+                self._connected = connect()
                 try:
                     reap(self._connected)
                 except SandboxFailure as failure:  # what others left does not keep this call from running

@@ -165,6 +165,8 @@ class Engine:
     """The runtimes that the engine knows, by name, each with its own arguments."""
     first_ids: tuple[int, int] = (0, 0)
     """The user and group on this host that are user 0 and group 0 in a container."""
+    is_podman: bool = False
+    """Podman, which understands an engine's words and has others of its own: see `podman.connect`."""
 
     @classmethod
     def connect(cls) -> Engine:
@@ -194,28 +196,15 @@ class Engine:
             client.close()
             message = "the engine has no cgroup driver, so it would ignore every limit; run dockerd as root"
             raise EnvironmentLacking(message, "environment.engine")
+        is_podman = any(each.get("Name") == PODMAN for each in components)
         try:
-            if any(each.get("Name") == PODMAN for each in components):
-                return cls._podman(client, path)
-            first_ids = _first_ids(info)
+            first_ids = (0, 0) if is_podman else _first_ids(info)
         except EnvironmentLacking:
             client.close()
             raise
         client.timeout = REQUEST_TIMEOUT_S
         version = f"{info.get('ServerVersion', '?')}, {info.get('DefaultRuntime', '?')}"
-        return cls(client, version, path, _runtimes(info.get("Runtimes")), first_ids)
-
-    @staticmethod
-    def _podman(client: docker.APIClient, path: str) -> Engine:
-        """Podman speaks an engine's words too; what is needed of it is asked for in its own."""
-        from sandbox.execute.podman import Podman  # noqa: PLC0415  # which is one of these
-
-        client.timeout = REQUEST_TIMEOUT_S
-        try:
-            return Podman.over(client, path)
-        except SandboxFailure as failure:
-            message = f"the engine says that it is Podman, and does not speak as one ({failure}); see docs/isolation.md"
-            raise EnvironmentLacking(message, "environment.engine") from failure
+        return cls(client, version, path, _runtimes(info.get("Runtimes")), first_ids, is_podman)
 
     def close(self) -> None:
         """Closes the connections to the engine."""

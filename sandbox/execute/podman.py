@@ -39,6 +39,26 @@ _NO_CONTENT: Final = frozenset({204, 304})
 _ERRORS: Final = 400
 
 
+def connect() -> Engine:
+    """The engine that `DOCKER_HOST`, else the usual socket, names: Docker's, or Podman by its own API.
+
+    Raises:
+        EnvironmentLacking: as `Engine.connect`; or it is Podman, and too old, without root, or does not speak as one.
+    """
+    engine = Engine.connect()
+    if not engine.is_podman:
+        return engine
+    try:
+        return Podman.over(engine.client, engine.socket_path)
+    except EnvironmentLacking:
+        engine.close()
+        raise
+    except SandboxFailure as failure:
+        engine.close()
+        message = f"the engine says that it is Podman, and does not speak as one ({failure}); see docs/isolation.md"
+        raise EnvironmentLacking(message, "environment.engine") from failure
+
+
 @dataclass(frozen=True, slots=True)
 class Podman(Engine):
     """A connection to Podman's service on this machine, as root."""

@@ -28,6 +28,7 @@ from sandbox.execute import engine as engines
 from sandbox.execute.cold import ColdRunner
 from sandbox.execute.engine import Engine
 from sandbox.execute.owner import LABEL_PID
+from sandbox.execute.podman import connect
 from sandbox.execute.pool import PoolRunner
 
 pytestmark = [
@@ -250,7 +251,7 @@ def test_an_engine_that_lies_about_its_groups_is_not_used(socket: Between) -> No
 def test_an_engine_that_only_says_that_it_is_podman_is_not_used(socket: Between) -> None:
     socket.fault = Fault("lying", r"^GET \S*/version", changed(Components=[{"Name": "Podman Engine"}]))
     with pytest.raises(EnvironmentLacking, match="says that it is Podman, and does not speak as one"):
-        Engine.connect()
+        connect()
 
 
 @pytest.mark.parametrize("kind", ["refused", "error", "half", "gone"])

@@ -23,10 +23,9 @@ from test_runners import CASES, Case, each_case
 from sandbox.cli.program import PROGRAM
 from sandbox.errors import EnvironmentLacking
 from sandbox.execute.cold import ColdRunner
-from sandbox.execute.engine import Engine
 from sandbox.execute.image import default_tag
 from sandbox.execute.owner import LABEL_PID, LABEL_PROJECT
-from sandbox.execute.podman import Podman
+from sandbox.execute.podman import Podman, connect
 from sandbox.execute.pool import PoolRunner
 from sandbox.execute.reap import reap
 from sandbox.ir import NetworkGrant, Workspace
@@ -47,7 +46,9 @@ def service() -> Iterator[str]:
     place = folder / "socket"
     runtime = ["--cgroup-manager=cgroupfs", "--runtime=runc"]  # the packaged crun refuses hybrid cgroups
     words = ["podman", f"--root={folder}/root", f"--runroot={folder}/run", *runtime, "system", "service", "--time=0"]
-    with subprocess.Popen([*words, f"unix://{place}"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as service:
+    with subprocess.Popen(
+        [*words, f"unix://{place}"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=folder
+    ) as service:
         try:
             await_socket(place)
             archive = folder / "image.tar"
@@ -58,7 +59,7 @@ def service() -> Iterator[str]:
                 file.writelines(source.get_image(default_tag()))
             with pytest.MonkeyPatch.context() as patched:
                 patched.setenv("DOCKER_HOST", f"unix://{place}")
-                with contextlib.closing(Engine.connect()) as engine:
+                with contextlib.closing(connect()) as engine:
                     engine.load(archive)
             yield f"unix://{place}"
         finally:
@@ -69,7 +70,7 @@ def service() -> Iterator[str]:
 @pytest.fixture
 def podman(service: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Podman]:
     monkeypatch.setenv("DOCKER_HOST", service)
-    with contextlib.closing(Engine.connect()) as engine:
+    with contextlib.closing(connect()) as engine:
         assert isinstance(engine, Podman)
         yield engine
         assert engine.labelled(LABEL_PROJECT) == ()

@@ -251,6 +251,8 @@ def test_an_empty_account_holds_nothing_that_has_to_be_said() -> None:
 class Closed:
     """An engine that is only closed."""
 
+    is_podman = False
+
     def close(self) -> None:
         """Nothing is open."""
 

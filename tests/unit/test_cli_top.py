@@ -166,5 +166,5 @@ def test_without_an_engine_there_are_no_containers(monkeypatch: pytest.MonkeyPat
         def close(self) -> None:
             """Nothing is open."""
 
-    monkeypatch.setattr(top, "Engine", Failing)
+    monkeypatch.setattr(top, "connect", Failing.connect)
     assert top._containers() is None

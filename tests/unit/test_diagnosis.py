@@ -156,6 +156,7 @@ class Told(Engine):
         client = type("Client", (), told)()
         object.__setattr__(self, "client", client)
         object.__setattr__(self, "version", "29.5.1, runc")
+        object.__setattr__(self, "is_podman", False)
 
     def close(self) -> None:
         """Nothing is open."""

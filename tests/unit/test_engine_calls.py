@@ -210,7 +210,7 @@ def connected(table: str) -> contextlib.closing[Engine]:
     with pytest.MonkeyPatch.context() as patched:
         if table == "Podman":
             patched.setitem(ANSWERS, VERSION, (200, {"ApiVersion": "1.41", "Components": [{"Name": "Podman Engine"}]}))
-        engine = Engine.connect()
+        engine = podman.connect()
     assert isinstance(engine, Podman) is (table == "Podman")
     return contextlib.closing(engine)
 

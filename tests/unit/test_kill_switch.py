@@ -366,6 +366,7 @@ def test_what_does_not_end_by_itself_is_ended_by_its_labels(
     }
     engine = Recording(containers)
     object.__setattr__(engine, "close", lambda: None)
+    object.__setattr__(engine, "is_podman", False)
     monkeypatch.setattr(Engine, "connect", lambda: engine)
     monkeypatch.setattr(stop_command, "GRACE_S", 0.0)
     monkeypatch.setattr(stop_command, "END_S", 0.0)
