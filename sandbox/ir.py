@@ -857,6 +857,8 @@ class Property:
     sequence of calls; of a comparison of two versions, with `newly`, that none is newly allowed, asked or denied.
     A `needs` says that no call which meets `condition` is let through before a call that met `before` has ended `ok`;
     `before` reads arguments, the tool and facts of the session alone, so that a call meets it for good or never.
+    `same` are paths (`args.x`, `args.x.y`, `session.x`): the earlier call counts only if it has equal values at all of
+    them; a value that is not there is equal to none.
     A `flow` is a `never`: `condition` asks for one origin of one argument, of each of the tools by its name.
     """
 
@@ -870,6 +872,7 @@ class Property:
     ceilings: tuple[Contract, ...] = ()
     newly: Newly = ""
     before: Expr | None = None
+    same: tuple[str, ...] = ()
     place: Place = field(default=NOWHERE, compare=False, metadata={"digest": False})
 
     def is_about(self, verdict: str) -> bool:

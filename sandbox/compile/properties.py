@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeAlias
 
-from sandbox.compile import ceilings, flows, folders
+from sandbox.compile import ceilings, flows, folders, sames
 from sandbox.compile.contract import Loaded, check_constants, load
 from sandbox.compile.policy import ceilings_of
 from sandbox.errors import PropertyError, SpecError, UsageError
@@ -205,6 +205,12 @@ class _Compiler:
             message = f"`before` reads `{moving[0]}`, which is {NOT_YET}; it may read `args`, `tool` and `session`"
             self._wrong(message, *path, "needs", "before")
             return None
+        if needs.same == []:
+            self._wrong("`same` names nothing; take the key out", *path, "needs", "same")
+        same = sames.paths_of(self._contract, needs.same or (), before, (after, tools), self._problems)
+        if same is None or needs.same == []:
+            return None
+        alike = f" with the same {', '.join(same)}" if same else ""
         return Property(
             id=spec.id,
             kind="needs",
@@ -212,8 +218,9 @@ class _Compiler:
             tools=tools,
             mentions_decision=_mentions_decision(after),
             why=spec.why,
-            text=f"{needs.before.text} before {needs.after.text}",
+            text=f"{needs.before.text} before {needs.after.text}{alike}",
             before=before,
+            same=same,
             place=self._written.place(*path, "needs"),
         )
 

@@ -45,6 +45,9 @@ class Access:
 
     def select(self, node: Select, known: Known) -> Operand:
         """`operand.field`."""
+        whole = self._text[node.span.start : node.span.end]
+        if whole in self._scope.commons:
+            return Typed(Fact(whole, self._scope.commons[whole]), self._scope.commons[whole])
         match node.operand:
             case Name(text="args") if self._scope.arguments:
                 argument = self._argument(node, known)

@@ -10,7 +10,6 @@ SERVER_KEYS: Final = frozenset(
     {"resources", "prompts", "sampling", "elicitation", "roots", "completions", "logging", "tasks"}
 )
 """What an MCP server may offer or ask for besides tools."""
-NEEDS_KEYS: Final = frozenset({"same"})
 
 NEVER: Final = frozenset(
     {"map", "filter", "replace", "split", "substring", "join", "format", "trim", "charAt", "indexOf", "upperAscii"}

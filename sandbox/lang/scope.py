@@ -65,7 +65,8 @@ class Scope:
     `tools` are all tools of the contract, in its order. `state` and `session` have its variables and facts by name.
     `subjects` are what a judgement after the call is about, by the author's name for it: an argument more, in the IR.
     `wholes` are what such a name means where no field of it is selected, if that is something else.
-    `labels` are the origins that a value can have.
+    `labels` are the origins that a value can have. `commons` are names with points in them, which stand for single
+    values; only invariants that the prover finds have any.
     """
 
     tools: tuple[str, ...] = ()
@@ -78,6 +79,7 @@ class Scope:
     subjects: Mapping[str, Argument] = field(default_factory=dict)
     wholes: Mapping[str, Argument] = field(default_factory=dict)
     labels: tuple[str, ...] = ()
+    commons: Mapping[str, ScalarSort] = field(default_factory=dict)
 
     def names(self) -> tuple[str, ...]:
         """Every name that may stand alone or before a point."""

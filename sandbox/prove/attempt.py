@@ -26,6 +26,7 @@ from sandbox.prove.induction import (
 from sandbox.prove.mentions import variables_in
 from sandbox.prove.needing import before_of, remembering
 from sandbox.prove.obligations import Case, Ground, Query, cases, tool_of
+from sandbox.prove.sameness import commons
 from sandbox.prove.solve import Answer, Desk, Open, Sat, Unsat
 from sandbox.prove.strengthen import Aim, NotStrengthened, Strengthened, strengthened
 from sandbox.prove.supported import check_supported
@@ -117,7 +118,8 @@ def attempt_needs(ground: Ground, subject: Property, others: tuple[Expr, ...], d
     if nothing is not None:
         return nothing
     watched, never = remembering(ground.contract, subject)
-    return attempt_never(Ground(watched, ground.ctx, invariants=others), never, desk)
+    own = Ground(watched, ground.ctx, invariants=others, commons=commons((never.condition,)))
+    return attempt_never(own, never, desk)
 
 
 def nothing_before(ground: Ground, subject: Property, desk: Desk) -> Empty | GaveUp | None:

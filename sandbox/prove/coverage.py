@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from sandbox.ir import Contract, Json, Property, Tool
+from sandbox.ir import FALSE, Contract, Json, Property, Tool
+from sandbox.prove.focus import for_tool
 from sandbox.prove.mentions import arguments_in, variables_in
 
 
@@ -59,7 +60,8 @@ def spoken_of(contract: Contract, subject: Property) -> Mapping[str, frozenset[s
     """What one property covers.
 
     Of the tools it ranges over, every rule (each is a case of the proof) and the arguments that it reads. An
-    `always` ranges over the tools that write what it reads, with the arguments that they write it from.
+    `always` ranges over the tools that write what it reads, with the arguments that they write it from. A `needs` is
+    also about the tools of which it asks that a call comes before.
     """
     variables = _variables(contract, subject)
     tools = tuple(tool for tool in contract.tools if _in_range(tool, subject, variables))
@@ -92,7 +94,12 @@ def _variables(contract: Contract, subject: Property) -> frozenset[str]:
 def _in_range(tool: Tool, subject: Property, variables: frozenset[str]) -> bool:
     if subject.kind == "always":
         return any(each.variable in variables for each in (*tool.then, *tool.on_success))
-    return tool.name in subject.tools
+    return tool.name in subject.tools or _comes_before(tool, subject)
+
+
+def _comes_before(tool: Tool, subject: Property) -> bool:
+    """Whether a call of the tool can be one that a `needs` asks for."""
+    return subject.before is not None and for_tool(subject.before, tool) != FALSE
 
 
 def _arguments(tool: Tool, subject: Property, variables: frozenset[str]) -> frozenset[str]:
@@ -100,10 +107,18 @@ def _arguments(tool: Tool, subject: Property, variables: frozenset[str]) -> froz
     if subject.kind == "within":
         return frozenset().union(*(arguments_in(rule.when) for rule in tool.rules)) & declared
     if subject.kind != "always":
-        return arguments_in(subject.condition) & declared
+        return _asked(tool, subject) & declared
     assigned = (*tool.then, *tool.on_success)
     written = (arguments_in(each.value) for each in assigned if each.variable in variables)
     return frozenset().union(*written) & declared
+
+
+def _asked(tool: Tool, subject: Property) -> frozenset[str]:
+    """The arguments that a property about calls reads of a tool, whichever of its calls it is about."""
+    found = arguments_in(subject.condition) if tool.name in subject.tools else frozenset()
+    if subject.before is not None and _comes_before(tool, subject):
+        found |= arguments_in(for_tool(subject.before, tool))
+    return found | {path.split(".")[1] for path in subject.same if path.startswith("args.")}
 
 
 def _share(share: Share) -> Json:

@@ -8,12 +8,12 @@ every obligation of it re-proved, over the machine itself.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, TypeAlias
 
 import z3
 
-from sandbox.encode import Environment, Term, domain, fact_domain, single
+from sandbox.encode import Environment, Term, domain, fact_domain, fact_symbols, single
 from sandbox.ir import Expr
 from sandbox.prove.abstraction import abstracted, concerning, free_constants, is_plain
 from sandbox.prove.induction import permits
@@ -21,6 +21,7 @@ from sandbox.prove.keys import Said, at_every_key
 from sandbox.prove.obligations import (
     Case,
     Ground,
+    as_seen,
     at_permit,
     call_symbols,
     cases,
@@ -29,7 +30,6 @@ from sandbox.prove.obligations import (
     initial_terms,
     known,
     meeting,
-    seen,
     state_symbols,
     storable,
     succeeded_terms,
@@ -37,6 +37,7 @@ from sandbox.prove.obligations import (
     ticked,
     views,
 )
+from sandbox.prove.probes import alike, probes_of
 from sandbox.prove.quiet import quiet
 from sandbox.prove.scopes import FACTS, Apart, differing_keys, ways_apart
 from sandbox.prove.solve import Desk
@@ -81,26 +82,33 @@ class Clause:
     """If the states are reachable and all of it holds, so is the state `after`; without one: what must not be.
 
     The states are views of one state of the machine, and perhaps an earlier one. `domain` is what is guaranteed of the
-    call; of it, only what concerns the rest is given to Spacer.
+    call; of it, only what concerns the rest is given to Spacer. `alike` asks for what follows from equality of keys.
     """
 
     states: tuple[State, ...]
     said: tuple[z3.BoolRef, ...]
     domain: tuple[z3.BoolRef, ...] = ()
     after: State | None = None
+    alike: bool = False
 
 
 def beyond_goal(ground: Ground, goal: Expr) -> Clause:
     """A reachable state without the goal."""
-    env = Environment(ground.ctx, state=state_symbols(ground))
-    return Clause((env.state,), at_every_key(env, lambda env: (*known(ground, env), z3.Not(term(goal, env, {})))))
+    env = Environment(ground.ctx, state=state_symbols(ground), facts=fact_symbols(ground.contract, ground.ctx))
+    said = at_every_key(env, lambda env: (*known(ground, env), z3.Not(term(goal, env, {}))))
+    return Clause((looked_at(ground, env),), said)
 
 
 def met_condition(ground: Ground, case: Case, condition: Expr) -> Clause:
     """A call decided by this case, in a reachable state, that meets the condition."""
     env = call_symbols(ground, case.tool)
     said = at_every_key(env, lambda env: (*known(ground, env), *meeting(case, condition, env)))
-    return Clause((env.state,), said, guaranteed(ground, case, env, said))
+    return Clause((looked_at(ground, env),), said, guaranteed(ground, case, env, said))
+
+
+def looked_at(ground: Ground, env: Environment) -> State:
+    """The state of an environment, and what it has at the common values, by the text that says so."""
+    return {**env.state, **{each.text: term(each.expr, env, {}) for each in probes_of(ground.contract, ground.commons)}}
 
 
 def moving(ground: Ground) -> Iterator[Clause]:
@@ -116,9 +124,10 @@ def moving(ground: Ground) -> Iterator[Clause]:
 
 def passing(ground: Ground) -> Clause:
     """The passing of time alone."""
-    env = Environment(ground.ctx, state=state_symbols(ground))
+    env = Environment(ground.ctx, state=state_symbols(ground), facts=fact_symbols(ground.contract, ground.ctx))
     later, said = ticked(ground, env)
-    return Clause((env.state,), (*at_every_key(env, lambda env: known(ground, env)), *said), after=later)
+    after = looked_at(ground, replace(env, state=later))
+    return Clause((looked_at(ground, env),), (*at_every_key(env, lambda env: known(ground, env)), *said), after=after)
 
 
 def permitting(ground: Ground, case: Case, apart: Apart) -> Clause:
@@ -127,14 +136,14 @@ def permitting(ground: Ground, case: Case, apart: Apart) -> Clause:
     def said(env: Environment) -> tuple[z3.BoolRef, ...]:
         return (
             *(each for view in views(ground, env, apart) for each in known(ground, view)),
-            *differing_keys(ground.contract, env, apart),
+            *differing_keys(ground.contract, env, apart, named=bool(ground.commons)),
             term(case.guard, env, facts_of(case)),
             *storable(ground, case.tool, env),
         )
 
     env = call_symbols(ground, case.tool)
-    after = seen(ground, following_terms(ground, case.tool, env), apart)
-    return _moved(ground, case, said, [view.state for view in views(ground, env, apart)], after)
+    after = as_seen(ground, replace(env, state=following_terms(ground, case.tool, env)), apart)
+    return _moved(ground, case, said, views(ground, env, apart), after)
 
 
 def succeeding(ground: Ground, case: Case, apart: Apart) -> Clause:
@@ -146,20 +155,20 @@ def succeeding(ground: Ground, case: Case, apart: Apart) -> Clause:
             *known(ground, before),
             *permitted,
             *(each for view in views(ground, env, apart) for each in known(ground, view)),
-            *differing_keys(ground.contract, env, apart),
+            *differing_keys(ground.contract, env, apart, named=bool(ground.commons)),
         )
 
     env = call_symbols(ground, case.tool)
-    after = seen(ground, succeeded_terms(ground, case.tool, env), apart)
-    states = [view.state for view in (*views(ground, env, apart), at_permit(ground, case, env)[0])]
-    return _moved(ground, case, said, states, after)
+    after = as_seen(ground, replace(env, state=succeeded_terms(ground, case.tool, env)), apart)
+    return _moved(ground, case, said, [*views(ground, env, apart), at_permit(ground, case, env)[0]], after)
 
 
-def _moved(ground: Ground, case: Case, said: Said, reachable: list[State], after: State) -> Clause:
+def _moved(ground: Ground, case: Case, said: Said, reachable: list[Environment], after: Environment) -> Clause:
     env = call_symbols(ground, case.tool)
-    terms = at_every_key(env, said)
-    read = (*terms, *(value for value in after.values() if isinstance(value, z3.ExprRef)))
-    return Clause(tuple(reachable), terms, guaranteed(ground, case, env, read), after)
+    terms, then = at_every_key(env, said), looked_at(ground, after)
+    read = (*terms, *(value for value in then.values() if isinstance(value, z3.ExprRef)))
+    states = tuple(looked_at(ground, each) for each in reachable)
+    return Clause(states, terms, guaranteed(ground, case, env, read), then)
 
 
 def guaranteed(ground: Ground, case: Case, env: Environment, read: tuple[z3.ExprRef, ...]) -> tuple[z3.BoolRef, ...]:
@@ -181,7 +190,8 @@ def guess(ground: Ground, desk: Desk, wrong: Iterable[Clause], strategy: Mapping
 
 
 def _asked(ground: Ground, desk: Desk, wrong: Iterable[Clause], engine: z3.Fixedpoint) -> Guess | NoGuess:
-    initial = initial_terms(ground)
+    facts = fact_symbols(ground.contract, ground.ctx)
+    initial = looked_at(ground, Environment(ground.ctx, state=initial_terms(ground), facts=facts))
     names = tuple(name for name, value in initial.items() if is_plain(value))
     if not names:
         return NoGuess("the state has neither numbers nor truth values")
@@ -189,9 +199,12 @@ def _asked(ground: Ground, desk: Desk, wrong: Iterable[Clause], engine: z3.Fixed
     reached = z3.Function("reached", *sorts, z3.BoolSort(ground.ctx))
     missed = z3.Function("missed", z3.BoolSort(ground.ctx))
     engine.register_relation(reached, missed)
-    engine.add_rule(_reached(reached, names, initial))
+    if ground.commons:
+        engine.add_rule(_rule(Clause((), (), after=initial, alike=True), names, reached, missed))
+    else:
+        engine.add_rule(_reached(reached, names, initial))
     for clause in (*moving(ground), *wrong):
-        engine.add_rule(_rule(clause, names, reached, missed))
+        engine.add_rule(_rule(replace(clause, alike=bool(ground.commons)), names, reached, missed))
     answer = engine.query(missed())
     desk.spent += _units_of(engine)
     if answer == z3.unsat:
@@ -206,17 +219,30 @@ def _reached(reached: z3.FuncDeclRef, names: tuple[str, ...], state: State) -> z
 
 
 def _rule(clause: Clause, names: tuple[str, ...], reached: z3.FuncDeclRef, missed: z3.FuncDeclRef) -> z3.BoolRef:
-    reachable = [_reached(reached, names, state) for state in clause.states]
     after = {} if clause.after is None else {name: single(clause.after[name]) for name in names}
     nexts = {name: z3.Const(f"next@{name}", value.sort()) for name, value in after.items()}
     moves = [nexts[name] == value for name, value in after.items()]
     head = missed() if clause.after is None else _reached(reached, names, nexts)
-    core = (*clause.said, *moves)
+    told = [_told(number, names, state) for number, state in enumerate(clause.states)]
+    reachable = [_reached(reached, names, state) for state, _ in told]
+    core = (*clause.said, *moves, *(each for _, meant in told for each in meant))
+    core = (*core, *alike(core)) if clause.alike else core
     whole = abstracted((*core, *clause.domain))  # together, so that what is the same stays the same
     body = (*whole[: len(core)], *concerning(whole[len(core) :], whole[: len(core)]))
     rule = z3.Implies(z3.And(*reachable, *body), head)
     free = free_constants((*body, *reachable, *nexts.values()))
     return z3.ForAll(free, rule) if free else rule
+
+
+def _told(number: int, names: tuple[str, ...], state: State) -> tuple[State, list[z3.BoolRef]]:
+    """The state with a constant for each of the names, and what those mean that the state has as terms."""
+    shown, meant = {}, []
+    for name in names:
+        value = shown[name] = single(state[name])
+        if not (z3.is_const(value) and value.decl().kind() == z3.Z3_OP_UNINTERPRETED):
+            shown[name] = z3.Const(f"was@{number}@{name}", value.sort())
+            meant.append(shown[name] == value)
+    return shown, meant
 
 
 def _message(error: z3.Z3Exception) -> str:

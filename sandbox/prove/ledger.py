@@ -58,6 +58,7 @@ ENCODER: Final = (
     "prove/quiet.py",
     "prove/rewrite.py",
     "prove/run.py",
+    "prove/sameness.py",
     "prove/script.py",
     "prove/scopes.py",
     "prove/second.py",

@@ -5,6 +5,9 @@ meets `before` has ended `ok`. It is one for everybody, whatever the principal a
 running has not set it, nor has one that failed. As `before` reads nothing but the call's arguments, its tool and its
 session, it is the same when the call ends as when it was judged.
 
+With `same` only those calls count that have certain values, whatever these are: constants stand for them (`sameness`),
+and the last call must have those values, too. One that lacks any of them is let through before everything.
+
 A success that cannot be noted (its set is full) leaves the variable as it is here, and counts as having come in truth:
 here fewer calls have come before, and what holds of every sequence here holds of those, too.
 """
@@ -37,6 +40,7 @@ from sandbox.ir import (
 )
 from sandbox.prove.focus import for_tool
 from sandbox.prove.rewrite import rewritten
+from sandbox.prove.sameness import equal, there
 
 HAS_COME: Final = "has_come"
 """The name of the variable, as invariants that are found tell it; longer where the spec has one of that name."""
@@ -50,11 +54,12 @@ def remembering(contract: Contract, subject: Property) -> tuple[Contract, Proper
         return contract, subject
     name = _unused(contract)
     come = State(name, BoolSort())
-    tools = tuple(_noting(tool, come, before_of(subject)) for tool in contract.tools)
+    tools = tuple(_noting(tool, come, earlier(contract, subject, tool)) for tool in contract.tools)
     denied = Eq(Fact("decision", _VERDICT), Const("deny", _VERDICT))
-    never = And((subject.condition, Not(denied), Not(come)))
+    never = And((subject.condition, Not(denied), _too_early(contract, subject, come)))
     watched = replace(contract, tools=tools, variables=(*contract.variables, Variable(name, BoolSort(), initial=False)))
-    return watched, replace(subject, kind="never", condition=never, mentions_decision=False, before=None)
+    plain = replace(subject, kind="never", condition=never, mentions_decision=False, before=None, same=())
+    return watched, plain
 
 
 def before_of(subject: Property) -> Expr:
@@ -78,9 +83,38 @@ def name_of(before: Expr) -> str:
     return ir.digest(rewritten(before, change))
 
 
-def _noting(tool: Tool, come: State, before: Expr) -> Tool:
+def earlier(contract: Contract, subject: Property, tool: Tool) -> Expr:
+    """Whether a call of the tool is one that must come before, with the values that the constants stand for."""
+    condition = for_tool(before_of(subject), tool)
+    if condition == FALSE or not subject.same:
+        return condition
+    values = (each for path in subject.same for each in (there(contract, tool, path), equal(contract, tool, path)))
+    return And((condition, *values))
+
+
+def _too_early(contract: Contract, subject: Property, come: State) -> Expr:
+    """Whether no call has come that counts for this one, where the constants stand for its own values."""
+    if not subject.same:
+        return Not(come)
+    names = EnumSort(tuple(tool.name for tool in contract.tools))
+    ranged = [tool for tool in contract.tools if tool.name in subject.tools]
+    meant = [tool for tool in ranged if for_tool(subject.condition, tool) != FALSE]
+    return Or(
+        tuple(
+            And((Eq(Fact("tool", names), Const(tool.name, names)), _unready(contract, subject, tool, come)))
+            for tool in meant
+        )
+    )
+
+
+def _unready(contract: Contract, subject: Property, tool: Tool, come: State) -> Expr:
+    whole = And(tuple(there(contract, tool, path) for path in subject.same))
+    same = And(tuple(equal(contract, tool, path) for path in subject.same))
+    return Or((Not(whole), And((whole, same, Not(come)))))
+
+
+def _noting(tool: Tool, come: State, condition: Expr) -> Tool:
     """The tool whose success notes that the call was one to come before; the same, where none of its calls is."""
-    condition = for_tool(before, tool)
     if condition == FALSE:
         return tool
     return replace(tool, on_success=(*tool.on_success, Assignment(come.name, Or((come, condition)))))

@@ -32,6 +32,7 @@ from sandbox.encode import (
     constant,
     domain,
     fact_domain,
+    fact_symbols,
     in_range,
     initial_literal,
     literal,
@@ -57,6 +58,7 @@ from sandbox.ir import (
     Not,
     Or,
     Property,
+    ScalarSort,
     State,
     TextSort,
     Tool,
@@ -68,7 +70,8 @@ from sandbox.prove.keys import Said, at_every_key, of_type, read_keys
 from sandbox.prove.mentions import facts_in
 from sandbox.prove.narrow import narrow_domain, narrow_fact_domain, parts, strings_of
 from sandbox.prove.quiet import quiet, shortened
-from sandbox.prove.scopes import OTHER, Apart, differing_keys, seen_by, ways_apart
+from sandbox.prove.sameness import PREFIX
+from sandbox.prove.scopes import OTHER, Apart, differing_keys, keys_seen, seen_by, ways_apart
 
 if TYPE_CHECKING:
     from sandbox.call import Verdict
@@ -116,13 +119,15 @@ class Guaranteed:
 class Ground:
     """What is reasoned about, and what has been shown of it so far.
 
-    `invariants` are proved `always` conditions; `growing` the windows whose contributions are shown to be >= 0.
+    `invariants` are proved `always` conditions; `growing` the windows whose contributions are shown to be >= 0;
+    `commons` the constants that stand for what calls have in common.
     """
 
     contract: Contract
     ctx: z3.Context
     invariants: tuple[Expr, ...] = ()
     growing: frozenset[str] = frozenset()
+    commons: Mapping[str, ScalarSort] = field(default_factory=dict)
     guaranteed: dict[tuple[str, ...], Guaranteed] = field(default_factory=dict, compare=False, repr=False)
 
     def domain(self, tool: Tool, env: Environment) -> tuple[z3.BoolRef, ...]:
@@ -209,12 +214,25 @@ def term(expr: Expr, env: Environment, facts: Mapping[str, str]) -> z3.ExprRef:
 
 
 def fact_terms(expr: Expr, facts: Mapping[str, str], ctx: z3.Context) -> dict[str, z3.ExprRef]:
-    """The facts that an expression reads and that are given, each in the sort that it is read in."""
-    return {
+    """The facts that an expression reads and that are given, each in the sort that it is read in.
+
+    So are the constants that stand for values which calls have in common: they are the same in every obligation.
+    """
+    read = facts_in(expr).items()
+    given = {
         name: literal(facts[name], sort, ctx) if facts[name] in sort.values else z3.IntVal(NO_VALUE, ctx)
-        for name, sort in facts_in(expr).items()
+        for name, sort in read
         if isinstance(sort, EnumSort) and name in facts
     }
+    return {**given, **{name: common(name, sort, ctx) for name, sort in read if name.startswith(PREFIX)}}
+
+
+def common(name: str, sort: ScalarSort, ctx: z3.Context) -> z3.ExprRef:
+    """The constant that stands for a value which calls have in common: any of its sort."""
+    free = constant(name, sort, ctx)
+    if not isinstance(sort, EnumSort):
+        return free
+    return z3.If(in_range(free, 0, len(sort.values) - 1, ctx), free, z3.IntVal(0, ctx))
 
 
 def facts_of(case: Case) -> dict[str, str]:
@@ -367,7 +385,7 @@ def key_domains(ground: Ground, env: Environment) -> list[z3.BoolRef]:
 
 def initially(ground: Ground, goal: Expr) -> Query:
     """Unsatisfiable iff the goal holds of the initial state."""
-    env = Environment(ground.ctx, state=initial_terms(ground))
+    env = Environment(ground.ctx, state=initial_terms(ground), facts=fact_symbols(ground.contract, ground.ctx))
     return Query("initial", at_every_key(env, lambda env: [z3.Not(term(goal, env, {}))]))
 
 
@@ -382,10 +400,10 @@ def after_permit(ground: Ground, case: Case, hypotheses: tuple[Expr, ...], goal:
         after = following_terms(ground, case.tool, env)
         return (
             *(each for view in views(ground, env, apart) for each in supposed(ground, view, hypotheses)),
-            *differing_keys(ground.contract, env, apart),
+            *differing_keys(ground.contract, env, apart, named=bool(ground.commons)),
             term(case.guard, env, facts_of(case)),
             *storable(ground, case.tool, env),
-            z3.Not(term(goal, replace(env, state=seen(ground, after, apart)), {})),
+            z3.Not(term(goal, as_seen(ground, replace(env, state=after), apart), {})),
         )
 
     label = "_".join(("permit", case.tool.name, case.rule, *(f"other_{scope}" for scope in apart)))
@@ -404,7 +422,13 @@ def seen(ground: Ground, own: Mapping[str, Term], apart: Apart) -> Mapping[str, 
 
 def views(ground: Ground, env: Environment, apart: Apart) -> list[Environment]:
     """The state before a call as the caller sees it, as somebody else does, and the mixtures."""
-    return [replace(env, state=seen(ground, env.state, each)) for each in ways_apart(apart)]
+    return [as_seen(ground, env, each) for each in ways_apart(apart)]
+
+
+def as_seen(ground: Ground, env: Environment, apart: Apart) -> Environment:
+    """The state of the environment, and whose it is, for somebody else in these scopes."""
+    facts = keys_seen(ground.contract, env.facts, apart)
+    return replace(env, state=seen(ground, env.state, apart), facts=facts)
 
 
 def after_succeed(ground: Ground, case: Case, hypotheses: tuple[Expr, ...], goal: Expr, apart: Apart = ()) -> Query:
@@ -421,8 +445,8 @@ def after_succeed(ground: Ground, case: Case, hypotheses: tuple[Expr, ...], goal
             *supposed(ground, earlier, hypotheses),
             *permitted,
             *(each for view in views(ground, env, apart) for each in supposed(ground, view, hypotheses)),
-            *differing_keys(ground.contract, env, apart),
-            z3.Not(term(goal, replace(env, state=seen(ground, after, apart)), {})),
+            *differing_keys(ground.contract, env, apart, named=bool(ground.commons)),
+            z3.Not(term(goal, as_seen(ground, replace(env, state=after), apart), {})),
         )
 
     label = "_".join(("succeed", case.tool.name, case.rule, *(f"other_{scope}" for scope in apart)))
@@ -452,7 +476,8 @@ def after_tick(ground: Ground, hypotheses: tuple[Expr, ...], goal: Expr) -> Quer
             z3.Not(term(goal, replace(env, state=later), {})),
         )
 
-    return Query("tick", at_every_key(Environment(ground.ctx, state=state_symbols(ground)), said))
+    facts = fact_symbols(ground.contract, ground.ctx)
+    return Query("tick", at_every_key(Environment(ground.ctx, state=state_symbols(ground), facts=facts), said))
 
 
 def ticked(ground: Ground, env: Environment) -> tuple[dict[str, Term], list[z3.BoolRef]]:

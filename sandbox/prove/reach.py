@@ -38,7 +38,7 @@ def reach(tools: Iterable[Tool], tool: Tool, subject: Property) -> Reach:
     if subject.kind == "within":
         return Reach(None, sizes=True)
     asked = [subject.condition, *(() if subject.before is None else (subject.before,))]
-    found = frozenset(name for each in asked for name in names_in(each))
+    found = frozenset(name for each in asked for name in names_in(each)) | _compared_by(subject)
     steps = [each for every in tools for each in (*every.then, *every.on_success)]
     compared = [names_in(atom) for rule in tool.rules for atom in _atoms(rule.when)]
     while True:
@@ -49,6 +49,12 @@ def reach(tools: Iterable[Tool], tool: Tool, subject: Property) -> Reach:
         if more == found:
             return Reach(found, sizes=any(isinstance(part, Size) for each in asked for part in within(each)))
         found = more
+
+
+def _compared_by(subject: Property) -> frozenset[Name]:
+    """The values by which a `needs` tells one call from another."""
+    roots = (path.split(".") for path in subject.same)
+    return frozenset(("argument", name) if root == "args" else ("fact", f"session.{name}") for root, name, *_ in roots)
 
 
 def names_in(expr: Expr) -> frozenset[Name]:

@@ -20,6 +20,7 @@ from sandbox.holders import Holders, Shelf, holders_of
 from sandbox.ir import Contract, Json, Property
 from sandbox.machine import StateValue, effective, tick
 from sandbox.parse import parse_call
+from sandbox.prove.coming import Made, counts_for, differing, is_one_to_come
 from sandbox.prove.verdicts import Changes, Move, Moves, Replayed
 from sandbox.session import read_session
 from sandbox.step import take_step, take_success
@@ -50,6 +51,10 @@ class _Running:
     at_ms: int | None
     call: Call
     session: Mapping[str, Value]
+
+    def made(self) -> Made:
+        """The call itself."""
+        return Made(self.call, self.session)
 
 
 @dataclass(slots=True)
@@ -151,33 +156,41 @@ def _last_call(
     facts = {"now": max(move.now_ms, stored.clock_ms), **{f"session.{name}": v for name, v in session.items()}}
     if not _meets(subject, call, before, facts, decision):
         return Differs(f"the last call does not meet the property: {decision.reason}")
-    come = [each.number for each in play.ended if _comes_before(subject, each)]
+    last = Made(call, session)
+    come = [each.number for each in play.ended if _is_one(subject, each) and counts_for(subject, each.made(), last)]
     if come:
         return Differs(f"call {come[0]} is one that the property needs, and it ended `ok`")
     play.decisions.append(decision)
     play.changes.append({})
     play.words.append(told_move(play, move, decision, {}))
-    play.words += _told_end(subject, play)
+    play.words += _told_end(subject, play, last)
     state = shown_state(contract, before)
     return Replayed(moves, tuple(play.decisions), state, tuple(play.words), tuple(play.changes))
 
 
-def _comes_before(subject: Property, each: _Running) -> bool:
-    """Whether an earlier call is one that a `needs` asks for: by the call itself, not by any state."""
-    if subject.before is None:
-        return False
-    known = {"tool": each.call.tool, **{f"session.{name}": value for name, value in each.session.items()}}
-    return truth(subject.before)(Env(each.call.args, {}, known))
+def _is_one(subject: Property, each: _Running) -> bool:
+    return is_one_to_come(subject, each.made())
 
 
-def _told_end(subject: Property, play: Play) -> list[str]:
+def _told_end(subject: Property, play: Play, last: Made) -> list[str]:
     if subject.kind == "flow":
         return [f"that call is let through with what must not flow there: `{subject.text or subject.id}`"]
     if subject.kind != "needs":
         return [f"that call meets `{subject.text or subject.id}`"]
-    waiting = [each for each in play.running if each not in play.ended and _comes_before(subject, each)]
-    running = [f"call {each.number} is one that it needs, and has not ended" for each in waiting]
-    return [*running, f"that call is let through before what it needs: `{subject.text or subject.id}`"]
+    told = [
+        f"call {each.number} is one that it needs, and {_why_not(play, each, subject, last)}"
+        for each in play.running
+        if _is_one(subject, each)
+    ]
+    return [*told, f"that call is let through before what it needs: `{subject.text or subject.id}`"]
+
+
+def _why_not(play: Play, each: _Running, subject: Property, last: Made) -> str:
+    """Why an earlier call does not count."""
+    if each not in play.ended:
+        return "has not ended"
+    names = ", ".join(f"`{path}`" for path in differing(subject, each.made(), last))
+    return f"has not the same {names}"
 
 
 def _meets(

@@ -29,7 +29,8 @@ def resting_on(contract: Contract, subject: Property, texts: Iterable[str]) -> t
     """The invariants of a property that is proved, given those that were found for it.
 
     None where one of them is no condition on the contract's state. Of a `within` only those count that are: the rest
-    are about states of other specs too.
+    are about states of other specs too. What has come with which values no state keeps, and of a `needs` that compares
+    them no invariant about it counts as one.
     """
     if subject.kind == "needs":
         return _on_what_came(contract, subject, texts)
@@ -53,6 +54,8 @@ def _on_what_came(contract: Contract, subject: Property, texts: Iterable[str]) -
         try:
             condition = read_invariant(text, watched)
         except SpecError:
+            return None
+        if subject.same and name in variables_in(condition):
             return None
         kept = (name, before) if name in variables_in(condition) else ("", "")
         found.append(Invariant(f"`{text}`, by which `{subject.id}` is proved,", condition, *kept))

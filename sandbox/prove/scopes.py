@@ -13,10 +13,10 @@ from typing import Final, TypeAlias
 
 import z3
 
-from sandbox.encode import Environment, Term, symbol
+from sandbox.encode import Environment, Term, single, symbol
 from sandbox.ir import Argument, Contract, EnumType, Expr, ScopeName, StringType, sort_of
 from sandbox.prove.keys import of_type
-from sandbox.prove.mentions import variables_in
+from sandbox.prove.mentions import facts_in, variables_in
 
 OTHER: Final = "@other"
 """What tells the symbols of somebody else from those of the call's own principal and session."""
@@ -29,10 +29,10 @@ Apart: TypeAlias = tuple[ScopeName, ...]
 
 
 def scopes_of(contract: Contract, expr: Expr) -> Apart:
-    """The scopes, other than the spec, that an expression depends on."""
-    read = variables_in(expr)
+    """The scopes, other than the spec, that an expression depends on: by their variables, or by their keys."""
+    read, keys = variables_in(expr), facts_in(expr)
     found = {variable.scope for variable in contract.variables if variable.name in read}
-    return tuple(scope for scope in FACTS if scope in found)
+    return tuple(scope for scope, name in FACTS.items() if scope in found or f"session.{name}" in keys)
 
 
 def ways_apart(scopes: Apart) -> Iterator[Apart]:
@@ -52,12 +52,22 @@ def key_facts(contract: Contract, scopes: Iterable[ScopeName]) -> list[tuple[Sco
     return [(scope, declared[FACTS[scope]]) for scope in scopes if FACTS[scope] in declared]
 
 
-def differing_keys(contract: Contract, env: Environment, apart: Apart) -> list[z3.BoolRef]:
-    """That there is somebody else, where the type of the key leaves a doubt."""
+def keys_seen(contract: Contract, own: Mapping[str, z3.ExprRef], apart: Apart) -> Mapping[str, z3.ExprRef]:
+    """The facts of whoever has another key in these scopes, and the call's own in the rest."""
+    others = {
+        f"session.{fact.name}": single(symbol(f"session_{fact.name}{OTHER}", sort_of(fact.type), key.ctx))
+        for _, fact in key_facts(contract, apart)
+        if (key := own.get(f"session.{fact.name}")) is not None
+    }
+    return {**own, **others}
+
+
+def differing_keys(contract: Contract, env: Environment, apart: Apart, *, named: bool) -> list[z3.BoolRef]:
+    """That there is somebody else, where the type of the key leaves a doubt, or something `named` the keys."""
     terms: list[z3.BoolRef] = []
     for _, fact in key_facts(contract, apart):
         if isinstance(fact.type, StringType | EnumType):
             other = symbol(f"session_{fact.name}{OTHER}", sort_of(fact.type), env.ctx)
             typed = of_type(other, fact.type, env.ctx)
-            terms += [*typed, other != env.facts[f"session.{fact.name}"]] if typed else []
+            terms += [*typed, other != env.facts[f"session.{fact.name}"]] if typed or named else []
     return terms

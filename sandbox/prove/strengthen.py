@@ -16,6 +16,7 @@ from sandbox.prove.horn import STRATEGIES, Clause, Guess, NoGuess, guess
 from sandbox.prove.induction import Inductive, kept, proved_together
 from sandbox.prove.obligations import Ground
 from sandbox.prove.phrase import UnsayableError
+from sandbox.prove.probes import probes_of
 from sandbox.prove.solve import Desk
 from sandbox.prove.spoken import read_invariants
 from sandbox.prove.wording import phrased
@@ -83,7 +84,7 @@ def _by_hint(ground: Ground, desk: Desk, aim: Aim, hint: tuple[str, ...]) -> Str
     if not hint:
         return NotStrengthened("none is said to be needed")
     try:
-        lemmas = read_invariants(hint, ground.contract)
+        lemmas = read_invariants(hint, ground.contract, ground.commons)
     except SpecError as error:
         return NotStrengthened(error.problems[0].message)
     return _by_both(ground, desk, aim, lemmas)
@@ -92,11 +93,12 @@ def _by_hint(ground: Ground, desk: Desk, aim: Aim, hint: tuple[str, ...]) -> Str
 def lemmas_of(ground: Ground, found: Guess) -> _Lemmas:
     """The conjuncts of a guess, each as its text and as what that text means. Raises UnsayableError, SpecError."""
     named = {variable.name: variable for variable in ground.contract.variables}
+    named |= {probe.text: probe.variable() for probe in probes_of(ground.contract, ground.commons)}
     texts = phrased(found.formula, tuple(named[name] for name in found.names))
     if len(texts) > MAX_CONJUNCTS:
         message = f"an invariant has more than {MAX_CONJUNCTS} parts"
         raise UnsayableError(message)
-    return read_invariants(texts, ground.contract)
+    return read_invariants(texts, ground.contract, ground.commons)
 
 
 def _proved(ground: Ground, desk: Desk, aim: Aim, lemmas: _Lemmas) -> Strengthened | NotStrengthened:

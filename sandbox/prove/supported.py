@@ -16,7 +16,9 @@ IN_PROOFS: Final[dict[type, frozenset[str]]] = {
     Variable: frozenset({"name", "sort", "initial", "period", "scope", "key"}),
     Assignment: frozenset({"variable", "value", "key"}),
     Period: frozenset({"kind", "length_ms"}),
-    Property: frozenset({"id", "kind", "condition", "tools", "mentions_decision", "ceilings", "newly", "before"}),
+    Property: frozenset(
+        {"id", "kind", "condition", "tools", "mentions_decision", "ceilings", "newly", "before", "same"}
+    ),
 }
 """The fields that obligations are made of."""
 

@@ -37,11 +37,20 @@ def _text(phrase: Phrase, known: Mapping[str, Variable]) -> str:
         case Some(parts=parts):
             return " || ".join(_inner(part, known) for part in parts) if parts else "false"
         case Truth(name=name, holds=holds):
-            return f"state.{name}" if holds else f"!state.{name}"
+            return named(name) if holds else f"!{_whole(named(name))}"
         case OneOf(name=name, values=values):
             return _one_of(name, values, known[name])
         case Compared():
             return _comparison(phrase, known)
+
+
+def named(name: str) -> str:
+    """A variable as expressions read it; what is no plain name is such an expression already."""
+    return f"state.{name}" if name.isidentifier() else name
+
+
+def _whole(text: str) -> str:
+    return f"({text})" if " " in text else text
 
 
 def _inner(phrase: Phrase, known: Mapping[str, Variable]) -> str:
@@ -52,11 +61,11 @@ def _inner(phrase: Phrase, known: Mapping[str, Variable]) -> str:
 def _one_of(name: str, values: tuple[str, ...], variable: Variable) -> str:
     every = variable.sort.values if isinstance(variable.sort, EnumSort) else ()
     if len(values) == 1:
-        return f"state.{name} == {_quoted(values[0])}"
+        return f"{named(name)} == {_quoted(values[0])}"
     others = [value for value in every if value not in values]
     if len(others) == 1:
-        return f"state.{name} != {_quoted(others[0])}"
-    return f"state.{name} in [{', '.join(_quoted(value) for value in values)}]"
+        return f"{named(name)} != {_quoted(others[0])}"
+    return f"{named(name)} in [{', '.join(_quoted(value) for value in values)}]"
 
 
 def _quoted(value: str) -> str:
@@ -77,11 +86,11 @@ def _comparison(compared: Compared, known: Mapping[str, Variable]) -> str:
     if sorts == {IntSort, DecimalSort}:
         ints = [name for name, _ in compared.factors if isinstance(known[name].sort, IntSort)]
         message = (
-            f"an invariant compares the int `state.{ints[0]}` with a decimal, which no expression can say; "
+            f"an invariant compares the int `{named(ints[0])}` with a decimal, which no expression can say; "
             f"declare it `type: decimal, scale: 0`"
         )
         raise UnsayableError(message)
-    names = ", ".join(f"`state.{name}`" for name, _ in compared.factors)
+    names = ", ".join(f"`{named(name)}`" for name, _ in compared.factors)
     message = f"an invariant compares {names}, whose types no expression compares"
     raise UnsayableError(message)
 
@@ -118,7 +127,7 @@ def _sides(
 
 
 def _times(name: str, factor: int) -> str:
-    return f"state.{name}" if factor == 1 else f"{factor} * state.{name}"
+    return named(name) if factor == 1 else f"{factor} * {named(name)}"
 
 
 def _of_times(compared: Compared) -> str:
@@ -130,8 +139,8 @@ def _of_times(compared: Compared) -> str:
             DURATION_RANGE[0] <= constant <= DURATION_RANGE[1]
         ):
             if constant == 0:
-                return f"state.{one} {compared.relation} state.{other}"
-            return f"state.{one} - state.{other} {compared.relation} duration('{show_duration(constant)}')"
+                return f"{named(one)} {compared.relation} {named(other)}"
+            return f"{named(one)} - {named(other)} {compared.relation} duration('{show_duration(constant)}')"
         case _:
             message = "an invariant about instants is none that an expression of the language says"
             raise UnsayableError(message)

@@ -192,12 +192,13 @@ def _proved(order: Order) -> Work:
 def _read_again(order: Order, known: tuple[Obligation, ...]) -> Work:
     from sandbox.prove.attempt import attempt  # noqa: PLC0415 - only the child loads the solvers
     from sandbox.prove.recheck import Counter, Files  # noqa: PLC0415 - only the child loads the solvers
+    from sandbox.prove.sameness import commons  # noqa: PLC0415 - only the child proves
     from sandbox.prove.sources import Naming  # noqa: PLC0415 - only the child loads the solvers
     from sandbox.prove.spoken import read_invariants  # noqa: PLC0415 - only the child reads expressions
     from sandbox.prove.tape import Tape  # noqa: PLC0415 - only the child loads the solvers
 
     naming = Naming(*_told(order), order.others, order.ids)
-    naming.learn(read_invariants(order.invariant, naming.contract))
+    naming.learn(read_invariants(order.invariant, naming.contract, commons((naming.subject.condition,))))
     tape = Tape(naming)
     files = Files(Path(order.emit or ""), known)
     desk = Counter(order.choice, time.monotonic() + order.seconds, files=files, tape=tape, hint=order.invariant)

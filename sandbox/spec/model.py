@@ -495,10 +495,9 @@ def one_or_several(value: object) -> object:
 class NeedsSpec(Model):
     """A call that must have ended `ok` before another one is let through."""
 
-    keys_of_later: ClassVar[frozenset[str]] = later.NEEDS_KEYS
-
     before: fields.Expression
     after: fields.Expression
+    same: list[fields.Expression] | None = None
 
 
 class FlowSpec(Model):

@@ -27,6 +27,7 @@ from sandbox.gate import Gate
 from sandbox.ir import Contract, Property, Tool
 from sandbox.machine import StateValue
 from sandbox.parse import parse_call
+from sandbox.prove.coming import Made, counts_for, is_one_to_come
 from sandbox.rehearsal import Rehearsal
 from sandbox.session import read_session
 
@@ -77,6 +78,7 @@ class Trial:
         self.seen: Counter[tuple[str, str]] = Counter()
         self.edge = Edge()
         self._told: list[str] = []
+        self._ended: list[Made] = []
         self._session = dict(session or {})
         self._folder = tempfile.TemporaryDirectory(prefix="sandbox-trial-")
         self.policy = load_policy(spec)
@@ -131,6 +133,8 @@ class Trial:
         if ran:
             self._check_same(raw, self.edge.permits[-1].call)
         self._check_call(raw, expected, before)
+        if ran:
+            self._ended.append(Made(self.edge.permits[-1].call, self._facts))
         self._check_states()
         return expected
 
@@ -171,20 +175,24 @@ class Trial:
     def _with_origins(self, call: Call) -> Call:
         return replace(call, origins=self._origins)
 
-    @staticmethod
     def _meets(
+        self,
         subject: Property,
         call: Call,
         decision: Decision,
         facts: Mapping[str, Value],
         state: Mapping[str, StateValue],
     ) -> bool:
-        if subject.kind not in {"never", "flow"} or call.tool not in subject.tools:
+        """Whether the call is one that the property speaks of, and what a `needs` asks for has not come."""
+        if subject.kind not in {"never", "flow", "needs"} or call.tool not in subject.tools:
             return False
         if not subject.is_about(decision.verdict):
             return False
         known = {**facts, "tool": call.tool, "decision": decision.verdict, "rule": decision.rule}
-        return truth(subject.condition)(Env(call.args, dict(state), known, origins=call.origins))
+        if not truth(subject.condition)(Env(call.args, dict(state), known, origins=call.origins)):
+            return False
+        last = Made(call, self._facts)
+        return not any(is_one_to_come(subject, each) and counts_for(subject, each, last) for each in self._ended)
 
     def _check_states(self) -> None:
         for each in self._properties:

@@ -25,6 +25,7 @@ from sandbox.prove.resting import resting_on
 from sandbox.prove.verdicts import AT_ONCE, Ends, Move, Moves
 from sandbox.prove.verify import verify
 from sandbox.prove.worker import Order, carried_out
+from sandbox.testing import Trial
 
 pytestmark = pytest.mark.usefixtures("forked")
 
@@ -291,3 +292,50 @@ def test_a_state_in_which_it_never_came_opens_no_gate_whose_proofs_say_that_it_m
 def test_what_is_not_decided_in_time_is_unknown(tmp_path: Path) -> None:
     (report,) = prove_paths([file_of(tmp_path, CHECKED)], ProveOptions(timeout_s=1e-6)).properties
     assert isinstance(report.verdict, Unknown)
+
+
+FLAGGED = """\
+sandbox: 1
+name: bank
+session: {user: {type: string, max_size: 8}}
+state: {done: {type: bool, initial: false}, best: {type: int, initial: 0}}
+tools:
+  check:
+    args: {level: {type: int, min: 1, max: 5}}
+    rules: [{id: any, allow: true}]
+    on_success: {done: "true", best: "state.best > args.level ? state.best : args.level"}
+  pay:
+    rules: [{id: done, allow: state.done}]
+"""
+
+
+def test_a_flag_that_any_success_sets_says_nothing_of_what_the_call_was(tmp_path: Path) -> None:
+    report = only(file_of(tmp_path, CHECKED, FLAGGED))
+    assert isinstance(report.verdict, Refuted), report.verdict
+    assert report.verdict.counterexample is not None
+    first = report.verdict.counterexample.moves.calls[0]
+    assert (first.tool, first.ends is not None, int(str(first.args["level"])) < 3) == ("check", True, True)
+    mended = FLAGGED.replace("allow: state.done", "allow: state.best >= 3")
+    assert isinstance(only(file_of(tmp_path, CHECKED, mended)).verdict, Proved)
+
+
+def test_a_trial_notices_what_comes_too_early(tmp_path: Path) -> None:
+    sets = load_properties(file_of(tmp_path, CHECKED, FLAGGED))
+
+    def call(tool: str, **args: int) -> bytes:
+        return json.dumps({"tool": tool, "args": args}).encode()
+
+    with Trial(tmp_path / "bank.yaml", sets, session={"user": "ann"}) as trial:
+        assert trial.emit(call("pay")).verdict == "deny"
+        assert trial.emit(call("check", level=3)).verdict == "allow"
+        assert trial.emit(call("pay")).verdict == "allow"
+    with Trial(tmp_path / "bank.yaml", sets, session={"user": "ann"}) as trial:
+        assert trial.emit(call("check", level=2)).verdict == "allow"
+        with pytest.raises(AssertionError, match="the property `first` is violated"):
+            trial.emit(call("pay"))
+
+
+def test_what_must_come_before_is_covered_too(tmp_path: Path) -> None:
+    (covered,) = prove_paths([file_of(tmp_path, CHECKED, BANK, ", tools: [pay]")]).coverage
+    assert covered.tools.proved == ("check", "pay")
+    assert covered.arguments.proved == ("check.level",)

@@ -90,7 +90,17 @@ def test_one_file_may_prove_several_specs_and_a_folder_holds_several_files(tmp_p
         ("{id: a, never: true, always: true}", "3:5", "a property has exactly one of `never`, `always`, `possible`, `needs`, `flow`, `within`; split it or add one"),
         ("{id: a, needs: {}}", "3:20", "`after` is missing here; add it"),
         ("{id: a, needs: {before: 'true'}}", "3:20", "`after` is missing here; add it"),
-        ("{id: a, needs: {before: 'true', after: 'true', same: [args.n]}}", "3:52", "`same` is not supported in this version"),
+        ("{id: a, needs: {before: 'true', after: 'true', same: [args.n]}}", "3:59", "tool `read` has no argument `n`; say in `before` and `after` which tools are meant; known: `path`"),
+        ("{id: a, needs: {before: tool == 'write', after: 'true', same: [args.n]}}", "3:68", "tool `read` has no argument `n`; say in `before` and `after` which tools are meant; known: `path`"),
+        ("{id: a, tools: [write], needs: {before: tool == 'write', after: 'true', same: [args.m]}}", "3:84", "tool `write` has no argument `m`; say in `before` and `after` which tools are meant; known: `n`, `o`, `path`"),
+        ("{id: a, needs: {before: tool == 'write', after: tool == 'write', same: []}}", "3:76", "`same` names nothing; take the key out"),
+        ("{id: a, needs: {before: tool == 'write', after: tool == 'write', same: args.n}}", "3:76", "expected a list; write `[...]`"),
+        ("{id: a, needs: {before: tool == 'write', after: tool == 'write', same: [n]}}", "3:77", "`same` names values of a call; write `args.NAME`, a field of it, or `session.NAME`"),
+        ("{id: a, needs: {before: tool == 'write', after: tool == 'write', same: [state.v]}}", "3:77", "`same` names values of a call; write `args.NAME`, a field of it, or `session.NAME`"),
+        ("{id: a, needs: {before: tool == 'write', after: tool == 'write', same: [args.n + 1]}}", "3:77", "`same` names values of a call; write `args.NAME`, a field of it, or `session.NAME`"),
+        ("{id: a, needs: {before: tool == 'write', after: tool == 'write', same: ['args.n[0]']}}", "3:78", "`same` names values of a call; write `args.NAME`, a field of it, or `session.NAME`"),
+        ("{id: a, needs: {before: tool == 'write', after: tool == 'write', same: [args.n.m]}}", "3:77", "`args.n.m` of tool `write` has no field `m`; check its spelling"),
+        ("{id: a, needs: {before: tool == 'write', after: tool == 'write', same: [session.user]}}", "3:77", "the session has no fact `user`; check its spelling"),
         ("{id: a, needs: {before: 'true', after: 'true', befor: 1}}", "3:52", "unknown key `befor`; did you mean `before`?"),
         ("{id: a, needs: true}", "3:20", "expected a mapping; write `key: value` lines, or `{}`"),
         ("{id: a, never: true, needs: {before: 'true', after: 'true'}}", "3:5", "a property has exactly one of `never`, `always`, `possible`, `needs`, `flow`, `within`; split it or add one"),
@@ -163,3 +173,52 @@ def test_a_wrong_spec_is_told_as_such(tmp_path: Path) -> None:
     write(tmp_path, "sandbox: 2\nname: x\n", "s.yaml")
     with pytest.raises(SpecError, match=r"s\.yaml:1:10: this version reads format 1 only"):
         load_properties(write(tmp_path, "proves: s.yaml\n", "p.yaml"))
+
+
+COMPARED = """\
+sandbox: 1
+name: x
+session: {who: {type: enum, values: [ann, bob]}}
+types:
+  one: {type: record, fields: {a: {type: string}, b: {type: int, optional: true}}}
+  two: {type: record, fields: {a: {type: string}, b: {type: int}}}
+tools:
+  first: {args: {FIRST}, rules: []}
+  then: {args: {THEN}, rules: []}
+"""
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "refused"),
+    [
+        ("type: int, min: 0", "type: int, max: 5", ""),
+        ("type: string, max_size: 5", "type: string, pattern: '[a-z]+'", ""),
+        ("type: string", "type: path", ""),
+        ("type: list, items: string, max_size: 2", "type: list, items: string, max_size: 5", ""),
+        ("type: one", "type: one, optional: true", ""),
+        ("type: argv", "type: list, items: string", ""),
+        ("type: decimal, scale: 2", "type: decimal, scale: 3", "has another type in `then` than in `first`; values are compared that have equal types"),
+        ("type: decimal, scale: 2", "type: int", "has another type in `then` than in `first`; values are compared that have equal types"),
+        ("type: enum, values: [a, b]", "type: enum, values: [b, a]", "has another type in `then` than in `first`; values are compared that have equal types"),
+        ("type: timestamp", "type: string", "has another type in `then` than in `first`; values are compared that have equal types"),
+        ("type: one", "type: two", "has another type in `then` than in `first`; values are compared that have equal types"),
+        ("type: list, items: string", "type: list, items: int", "has another type in `then` than in `first`; values are compared that have equal types"),
+        ("type: text", "type: text", "is a text, of which only the size is known; compare another value"),
+        ("type: shell", "type: shell", "is a command line, which is not compared; compare another value"),
+    ],
+)  # fmt: skip
+def test_values_are_compared_that_have_equal_types(tmp_path: Path, one: str, other: str, refused: str) -> None:
+    text = COMPARED.replace("FIRST", f"v: {{{one}}}").replace("THEN", f"v: {{{other}}}")
+    write(tmp_path, text, "x.yaml")
+    file = write(
+        tmp_path,
+        "proves: x.yaml\nproperties:\n  - {id: a, needs: {before: tool == 'first', after: tool == 'then', same: [args.v, session.who]}}\n",
+        "p.yaml",
+    )
+    if not refused:
+        ((found),) = load_properties(file)
+        assert found.properties[0].same == ("args.v", "session.who")
+        return
+    with pytest.raises(PropertyError) as caught:
+        load_properties(file)
+    assert [(str(each.place.column), each.message) for each in caught.value.problems] == [("76", f"`args.v` {refused}")]

@@ -372,7 +372,6 @@ def test_a_limit_in_the_table_is_the_constant(row: list[str]) -> None:
     ("where", "names"),
     [
         ("keys of `server`", later.SERVER_KEYS),
-        ("keys of `needs`", later.NEEDS_KEYS),
     ],
 )
 def test_what_is_not_supported_is_listed(where: str, names: frozenset[str]) -> None:
