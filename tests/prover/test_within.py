@@ -222,7 +222,7 @@ def test_json_has_what_the_others_said(tmp_path: Path) -> None:
     [
         ("{id: a, within: other.yaml}", "3:21", "`other.yaml` is no spec file; the path is relative to this file"),
         ("{id: a, within: team.yaml}", "3:21", "`team.yaml` is the spec itself; name the one that it must stay within"),
-        ("{id: a, within: company.yaml, never: true}", "3:5", "a property has exactly one of `never`, `always`, `possible`, `within`; split it or add one"),
+        ("{id: a, within: company.yaml, never: true}", "3:5", "a property has exactly one of `never`, `always`, `possible`, `needs`, `flow`, `within`; split it or add one"),
         ("{id: a, within: company.yaml, tools: [pays]}", "3:43", "the spec has no tool `pays`; did you mean `pay`?"),
     ],
 )  # fmt: skip
