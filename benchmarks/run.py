@@ -30,8 +30,8 @@ GROUPS = (
     "gateway",
 )
 
-LONG = ("scale", "gvisor")
-"""Taken only where they are named: minutes each, and gVisor is not everywhere."""
+LONG = ("scale", "gvisor", "adapters")
+"""Taken only where they are named: minutes each; gVisor is not everywhere, nor are the frameworks' packages."""
 
 
 def main() -> int:
