@@ -16,8 +16,11 @@ from sandbox.prove.record import AnswerName, Decided, FormName, Obligation, Sour
 from sandbox.prove.script import Told, script_of
 from sandbox.prove.sources import Naming
 
-READ_MS: Final = 10_000
-"""For one form of a query, read anew from its text. What takes longer is written all the same, and may stay open."""
+READ_RLIMIT: Final = 8_000_000
+"""For one form of a query, read anew from its text: seconds. What takes more is written too, and may stay open."""
+
+READ_MS: Final = 60_000
+"""At most, where those units take much longer than elsewhere: the form of a query is to be the same everywhere."""
 
 _FORMS: Final[dict[AnswerName, tuple[FormName, ...]]] = {
     "unsat": ("whole", "positive", "core"),
@@ -90,7 +93,7 @@ class Tape:
             if (form == "core" and not numbers) or (form == "narrow" and not query.narrow):
                 continue
             text = script_of(query, form, numbers, told)
-            if read_anew(text, READ_MS) == noted.answer:
+            if read_anew(text, READ_MS, READ_RLIMIT) == noted.answer:
                 return form, text
         return "whole", script_of(query, told=told)
 
