@@ -17,7 +17,14 @@ from typing import TYPE_CHECKING, Final
 from sandbox.errors import EnvironmentLacking, SandboxFailure
 from sandbox.execute.config import ContainerConfig, Placement
 from sandbox.execute.engine import Attachment, Ended, Engine, engine_errors
-from sandbox.execute.podman_words import part, refuse, specification, verify_given
+from sandbox.execute.podman_words import (
+    part,
+    refuse,
+    specification,
+    strange_variables,
+    verify_given,
+    verify_told,
+)
 from sandbox.ir import Json
 
 if TYPE_CHECKING:
@@ -112,14 +119,12 @@ class Podman(Engine):
         with engine_errors("tell what the runtime was given"):
             place = Path(str(told["OCIConfigPath"]))
             given = _object(json.loads(place.read_text(encoding="utf-8")))
-            image = str(told["Image"])
-            labels = part(part(told, "Config"), "Labels")
-        if f"sha256:{image.removeprefix('sha256:')}" != placement.image:
-            refuse("Image", placement.image, image)
-        for name, value in placement.labels:
-            if labels.get(name) != value:
-                refuse(f"label `{name}`", value, labels.get(name))
-        verify_given(config, placement, given)
+            of_image: Json = []
+            if strange_variables(config, given):
+                found = self.image(placement.image.removeprefix("sha256:"))
+                of_image = part(found or {}, "Config").get("Env") or []
+        verify_told(placement, told)
+        verify_given(config, placement, given, container, of_image if isinstance(of_image, list) else [])
 
     def seen(self, effects: Mapping[str, Json]) -> Mapping[str, Json]:
         """What is seen from inside, but for the empty file by which programs know Podman."""

@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import resource
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Final, NoReturn
 
@@ -47,7 +47,20 @@ HARMLESS_SETTING: Final = ("net.ipv4.ping_group_range", "0 0")
 """Podman's own, in a network that has nothing but `lo`: which groups may ping there."""
 
 OWN_FILES: Final = frozenset({"/run/.containerenv", "/etc/hostname", "/etc/hosts", "/etc/resolv.conf"})
-"""What Podman mounts of its own: empty, or its container's name; only to be read."""
+"""What Podman mounts of its own: empty, or its container's name; only to be read, from the container's own folder."""
+
+OWN_VARIABLES: Final = frozenset({"container=podman", "container=oci", "TERM=xterm", "HOSTNAME=sandbox"})
+
+OWN_ANNOTATIONS: Final = frozenset({"io.container.manager", "io.kubernetes.cri-o.Created"})
+TOLD_ANNOTATIONS: Final = ("io.podman.annotations.", "org.opencontainers.image.", "com.docker.official-images.")
+"""These only tell something. With others an image, or the engine's settings, gives orders to a runtime."""
+
+OTHER_SETTINGS: Final = ("uidMappings", "gidMappings", "intelRdt", "personality", "rootfsPropagation", "timeOffsets")
+
+WIDER: Final = frozenset(
+    {"rbind", "shared", "rshared", "slave", "rslave", "unbindable", "runbindable", "suid", "dev", "exec"}
+)
+"""Options of a mount that nothing here is asked for; of two that contradict each other a runtime takes the last."""
 
 
 def specification(config: ContainerConfig, placement: Placement, name: str) -> dict[str, Json]:
@@ -100,11 +113,33 @@ def specification(config: ContainerConfig, placement: Placement, name: str) -> d
             for kind, soft in _limits(config).items()
         ],
         "oom_score_adj": OOM_SCORE,
+        "healthconfig": {"Test": ["NONE"]},
     }
 
 
-def verify_given(config: ContainerConfig, placement: Placement, given: Mapping[str, Json]) -> None:
-    """Returns if a runtime's configuration is what was asked for; SandboxFailure, naming what differs, if not."""
+def verify_told(placement: Placement, told: Mapping[str, Json]) -> None:
+    """Of Podman's own account what stands in no configuration; SandboxFailure, naming what differs."""
+    image, config = str(told.get("Image")), part(told, "Config")
+    _equal("Image", placement.image, f"sha256:{image.removeprefix('sha256:')}")
+    labels = part(config, "Labels")
+    for name, value in placement.labels:
+        _equal(f"label `{name}`", value, labels.get(name))
+    _equal("log", "none", part(part(told, "HostConfig"), "LogConfig").get("Type"))
+    if config.get("Healthcheck"):
+        _equal("check of its health", ["NONE"], part(config, "Healthcheck").get("Test"))
+
+
+def verify_given(
+    config: ContainerConfig,
+    placement: Placement,
+    given: Mapping[str, Json],
+    container: str,
+    of_image: Collection[Json] = (),
+) -> None:
+    """Returns if a runtime's configuration is what was asked for; SandboxFailure, naming what differs, if not.
+
+    `container` is its id, `of_image` the variables that its image brings.
+    """
     process, linux = part(given, "process"), part(given, "linux")
     user = part(process, "user")
     _equal("user", [config.user, config.group], [user.get("uid"), user.get("gid")])
@@ -116,6 +151,7 @@ def verify_given(config: ContainerConfig, placement: Placement, given: Mapping[s
     _equal("noNewPrivileges", "True", str(process.get("noNewPrivileges")))
     _equal("oomScoreAdj", OOM_SCORE, process.get("oomScoreAdj"))
     _equal("environment", [], [each for each in environment_of(config) if each not in _list(process, "env")])
+    _verify_variables(config, _list(process, "env"), of_image)
     limits: dict[str, Json] = {
         str(each.get("type")): [each.get("soft"), each.get("hard")] for each in _objects(process, "rlimits")
     }
@@ -131,7 +167,17 @@ def verify_given(config: ContainerConfig, placement: Placement, given: Mapping[s
     _equal("device rules", [{"allow": False, "access": "rwm"}], resources.pop("devices", None))
     _equal("resources", _resources(config), resources)
     _equal("system calls", _plain(_profile(config)), _plain(dict(part(linux, "seccomp"))))
-    _verify_mounts(config, placement, _objects(given, "mounts"))
+    for name in OTHER_SETTINGS:
+        _equal(name, "", linux.get(name) or "")
+    for name in part(given, "annotations") if given.get("annotations") else ():
+        if name not in OWN_ANNOTATIONS and not name.startswith(TOLD_ANNOTATIONS):
+            refuse(f"annotation `{name[:80]}`", "absent", "there")
+    _verify_mounts(config, placement, _objects(given, "mounts"), container)
+
+
+def strange_variables(config: ContainerConfig, given: Mapping[str, Json]) -> bool:
+    """Whether there are any that only the image could have brought."""
+    return bool(set(map(str, _list(part(given, "process"), "env"))) - {*environment_of(config), *OWN_VARIABLES})
 
 
 # --- private -------------------------------------------------------------------------------------------
@@ -189,26 +235,46 @@ def _profile_file(config: ContainerConfig) -> Path:
     return place
 
 
-def _verify_mounts(config: ContainerConfig, placement: Placement, mounts: list[Mapping[str, Json]]) -> None:
+def _verify_variables(config: ContainerConfig, variables: list[Json], of_image: Collection[Json]) -> None:
+    """Ours and no other value of theirs, Podman's own and the image's. What a strange one says is not told."""
+    asked = environment_of(config)
+    ours = {each.partition("=")[0] for each in asked}
+    for each in map(str, variables):
+        name = each.partition("=")[0]
+        if each not in asked and (name in ours or (each not in OWN_VARIABLES and each not in of_image)):
+            refuse(f"variable `{name[:80]}`", "as asked" if name in ours else "absent", "something else")
+
+
+def _verify_mounts(
+    config: ContainerConfig, placement: Placement, mounts: list[Mapping[str, Json]], container: str
+) -> None:
     folders = {target: (str(source), writable) for target, source, writable in bound_folders(config, placement)}
     missing = {*folders, SCRATCH_FOLDER}
     for mount in mounts:
-        target, options = str(mount.get("destination")), _list(mount, "options")
+        target, options = str(mount.get("destination")), set(map(str, _list(mount, "options")))
         missing.discard(target)
         what = f"mount `{target}`"
         if target in folders:
             source, writable = folders[target]
-            _equal(what, [source, writable], [mount.get("source"), "ro" not in options])
+            _equal(what, ["bind", source, writable], [mount.get("type"), mount.get("source"), "ro" not in options])
+            _verify_options(what, {"bind", "nosuid", "nodev"} | ({"rw"} if writable else {"ro"}), options)
         elif target == SCRATCH_FOLDER:
-            asked = {"noexec", "nosuid", "nodev", f"size={config.tmpfs}"}
-            _equal(what, ["tmpfs", []], [mount.get("type"), sorted(asked - set(map(str, options)))])
+            _equal(what, "tmpfs", mount.get("type"))
+            _verify_options(what, {"noexec", "nosuid", "nodev", f"size={config.tmpfs}"}, options)
         elif target in OWN_FILES:
-            _equal(what, "ro", "ro" if "ro" in options else "rw")
+            _equal(what, [container, "userdata", target.rpartition("/")[2]], str(mount.get("source")).split("/")[-3:])
+            _verify_options(what, {"ro"}, options)
         elif target in KERNEL_FOLDERS:
             _equal(what, KERNEL_FOLDERS[target], mount.get("type"))
+            _verify_options(what, {"ro"} if target.startswith("/sys") else set(), options - {"exec", "dev"})
         else:
             refuse(what, "absent", mount.get("type"))
     _equal("mounts that are not there", [], sorted(missing))
+
+
+def _verify_options(what: str, asked: set[str], options: set[str]) -> None:
+    _equal(what, [], sorted(asked - options))
+    _equal(what, [], sorted(options & (WIDER | ({"rw"} if "ro" in asked else set()))))
 
 
 def _plain(value: Json) -> Json:

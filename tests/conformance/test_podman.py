@@ -223,6 +223,35 @@ def test_what_a_runtime_was_given_is_compared(cold: ColdRunner, monkeypatch: pyt
     assert (outcome.started, outcome.stdout) == (False, "")
 
 
+ADDED = {
+    "env": ({"env": {"LD_PRELOAD": "/workspace/x.so"}}, "variable `LD_PRELOAD` should be `absent`"),
+    "annotations": ({"annotations": {"run.oci.handler": "x"}}, "annotation `run.oci.handler` should be `absent`"),
+    "healthconfig": ({"healthconfig": {"Test": ["CMD", "x"]}}, "check of its health should be"),
+    "log_configuration": ({"log_configuration": {"driver": "k8s-file"}}, "log should be `none`"),
+}
+
+
+@pytest.mark.parametrize("name", ADDED)
+def test_what_settings_of_the_engine_could_add_is_refused(
+    name: str, cold: ColdRunner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As `containers.conf`, or the image, has it: a default of Podman's own stands where a request says it too."""
+    from sandbox.execute import podman  # to be patched
+
+    asked = podman.specification
+    more, reason = ADDED[name]
+
+    def added(*given: object) -> dict[str, object]:
+        plain = asked(*given)
+        both = {key: {**plain.get(key, {}), **value} for key, value in more.items()}
+        return {**plain, **both}
+
+    monkeypatch.setattr(podman, "specification", added)
+    outcome = execkit.run_program(cold, "print('ran')")
+    assert reason in outcome.reason
+    assert (outcome.reason_code, outcome.started) == ("sandbox_failure.configuration", False)
+
+
 def test_doctor_looks_at_it_and_leaves_the_benchmark_to_docker(podman: Podman) -> None:
     done = CliRunner().invoke(PROGRAM, ["doctor"])
     assert "podman 4" in done.stdout

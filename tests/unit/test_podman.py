@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import copy
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
@@ -17,6 +19,8 @@ from sandbox.execute.seccomp import profile
 
 CONFIG = ContainerConfig("rw", 2**27, 500, 64, 256, 2**20, 2**24, 2**16, 5_000, network=True)
 PLACEMENT = Placement("sha256:1", Path("/source"), Path("/view"), (("sandbox.call", "x"),), broker=Path("/sockets"))
+CONTAINER = "c0ffee"
+OWN = f"/run/containers/storage/overlay-containers/{CONTAINER}/userdata"
 Given = dict[str, object]
 
 
@@ -29,7 +33,10 @@ def given() -> Given:
         "process": {
             "user": {"uid": 61_000, "gid": 61_000, "umask": 18, "additionalGids": [61_000]},
             "args": [*COMMAND, "60"],
-            "env": ["TERM=xterm", "container=podman", *(f"{name}={value}" for name, value in asked["env"].items())],
+            "env": [
+                *("TERM=xterm", "container=podman", "HOSTNAME=sandbox", "OF_IMAGE=1"),
+                *(f"{name}={value}" for name, value in asked["env"].items()),
+            ],
             "cwd": "/workspace",
             "capabilities": {},
             "rlimits": [
@@ -41,6 +48,12 @@ def given() -> Given:
         },
         "root": {"path": "/somewhere", "readonly": True},
         "hostname": "sandbox",
+        "annotations": {
+            "io.container.manager": "libpod",
+            "io.kubernetes.cri-o.Created": "2026-11-28T14:19:41Z",
+            "io.podman.annotations.init": "FALSE",
+            "org.opencontainers.image.stopSignal": "15",
+        },
         "mounts": [
             *copy.deepcopy(asked["mounts"]),
             {"destination": "/proc", "type": "proc", "source": "proc", "options": ["nosuid", "noexec", "nodev"]},
@@ -49,8 +62,8 @@ def given() -> Given:
             {"destination": "/dev/pts", "type": "devpts", "source": "devpts", "options": ["nosuid"]},
             {"destination": "/dev/mqueue", "type": "mqueue", "source": "mqueue", "options": ["nosuid"]},
             {"destination": "/sys/fs/cgroup", "type": "cgroup", "source": "cgroup", "options": ["ro"]},
-            {"destination": "/run/.containerenv", "type": "bind", "source": "/run/x", "options": own},
-            {"destination": "/etc/hostname", "type": "bind", "source": "/run/y", "options": own},
+            {"destination": "/run/.containerenv", "type": "bind", "source": f"{OWN}/.containerenv", "options": own},
+            {"destination": "/etc/hostname", "type": "bind", "source": f"{OWN}/hostname", "options": own},
         ],
         "linux": {
             "namespaces": [{"type": each} for each in reversed(NAMESPACES)],
@@ -78,8 +91,12 @@ def given() -> Given:
     }
 
 
+def verify(found: Given, config: ContainerConfig = CONFIG) -> None:
+    verify_given(config, PLACEMENT, found, CONTAINER, ["OF_IMAGE=1"])
+
+
 def test_what_was_asked_for_is_accepted() -> None:
-    verify_given(CONFIG, PLACEMENT, given())
+    verify(given())
 
 
 def test_nothing_that_could_be_wider_is_left_to_a_default() -> None:
@@ -102,7 +119,7 @@ def changed(*path: str | int, to: object) -> Callable[[Given], None]:
     return change
 
 
-def added(*path: str, item: object) -> Callable[[Given], None]:
+def added(*path: str | int, item: object) -> Callable[[Given], None]:
     def change(found: Given) -> None:
         target: object = found
         for step in path:
@@ -133,11 +150,23 @@ DIFFERENCES: dict[str, tuple[Callable[[Given], None], str]] = {
     "a capability": (changed("process", "capabilities", to={"bounding": ["CAP_KILL"]}), "capabilities should be"),
     "new privileges": (absent("process", "noNewPrivileges"), "noNewPrivileges should be"),
     "no variable": (changed("process", "env", to=[]), "environment should be"),
+    "a variable of the engine's": (added("process", "env", item="LD_PRELOAD=/workspace/x.so"), "variable `LD_PRELOAD`"),
+    "a variable twice": (added("process", "env", item="PATH=/workspace"), "variable `PATH`"),
     "no limits": (changed("process", "rlimits", to=[]), "limits should be"),
     "another limit": (changed("process", "rlimits", 0, "hard", to=2**20), "limits should be"),
     "the score": (changed("process", "oomScoreAdj", to=-500), "oomScoreAdj should be"),
     "a writable root": (changed("root", "readonly", to=False), "read-only root should be"),
     "a hook": (changed("hooks", to={"prestart": [{"path": "/bin/x"}]}), "hooks should be"),
+    "a word to the runtime": (
+        changed("annotations", "run.oci.seccomp_bpf_data", to="eA=="),
+        "annotation `run.oci.seccomp_bpf_data` should be `absent`",
+    ),
+    "a word to the host's services": (
+        changed("annotations", "org.systemd.property.TasksMax", to="1"),
+        "annotation `org.systemd.property.TasksMax` should be `absent`",
+    ),
+    "a personality": (changed("linux", "personality", to={"domain": "LINUX32"}), "personality should be"),
+    "shared mounts": (changed("linux", "rootfsPropagation", to="rshared"), "rootfsPropagation should be"),
     "the host's processes": (changed("linux", "namespaces", to=[{"type": "mount"}]), "name spaces should be"),
     "another's network": (
         changed("linux", "namespaces", 4, to={"type": "network", "path": "/proc/1/ns/net"}),
@@ -177,6 +206,18 @@ DIFFERENCES: dict[str, tuple[Callable[[Given], None], str]] = {
     "a source that can be written": (changed("mounts", 1, "options", to=["rw", "bind"]), "mount `/sandbox`"),
     "scratch with programs": (changed("mounts", 0, "options", to=["nosuid", "nodev"]), "mount `/tmp`"),
     "scratch without end": (changed("mounts", 0, "options", to=["nosuid", "nodev", "noexec"]), "mount `/tmp`"),
+    "scratch with programs after all": (added("mounts", 0, "options", item="exec"), "mount `/tmp`"),
+    "what is mounted beneath a folder": (added("mounts", 2, "options", item="rbind"), "mount `/workspace`"),
+    "a folder that is shared": (added("mounts", 2, "options", item="rshared"), "mount `/workspace`"),
+    "a folder with set-id programs": (changed("mounts", 2, "options", to=["rw", "bind"]), "mount `/workspace`"),
+    "a folder that is no folder of ours": (changed("mounts", 2, "type", to="overlay"), "mount `/workspace`"),
+    "a host's file for a name file": (changed("mounts", -1, "source", to="/etc/shadow"), "mount `/etc/hostname`"),
+    "another container's name file": (
+        changed("mounts", -1, "source", to=f"{OWN.replace(CONTAINER, 'bad')}/hostname"),
+        "mount `/etc/hostname`",
+    ),
+    "all of the host for the marker": (changed("mounts", -2, "source", to="/"), "mount `/run/.containerenv`"),
+    "the kernel's objects to be written": (changed("mounts", 6, "options", to=["nosuid"]), "mount `/sys`"),
     "a name file that can be written": (changed("mounts", -1, "options", to=["rw"]), "mount `/etc/hostname`"),
     "the host's processes as files": (changed("mounts", 4, "type", to="bind"), "mount `/proc`"),
     "no workspace": (lambda found: found["mounts"].pop(2), "mounts that are not there"),  # type: ignore[attr-defined]  # a list
@@ -190,13 +231,13 @@ def test_one_difference_is_refused(what: str) -> None:
     found = given()
     change(found)
     with pytest.raises(SandboxFailure, match=match) as refused:
-        verify_given(CONFIG, PLACEMENT, found)
+        verify(found)
     assert refused.value.reason_code == "sandbox_failure.configuration"
 
 
 def test_a_workspace_to_be_read_is_not_written() -> None:
     with pytest.raises(SandboxFailure, match="mount `/workspace`"):
-        verify_given(replace(CONFIG, workspace="ro"), PLACEMENT, given())
+        verify(given(), replace(CONFIG, workspace="ro"))
 
 
 def test_the_file_by_which_programs_know_podman_is_not_counted() -> None:
@@ -213,3 +254,65 @@ def test_the_file_by_which_programs_know_podman_is_not_counted() -> None:
 def test_an_engine_s_words_make_no_container() -> None:
     with pytest.raises(SandboxFailure, match="no container of an engine's words"):
         Podman(None, "", "").create({}, "x")  # type: ignore[arg-type]  # as above
+
+
+VALUE = "hunter2"
+
+
+def test_what_a_variable_says_is_not_told() -> None:
+    found = given()
+    added("process", "env", item=f"TOKEN={VALUE}")(found)
+    with pytest.raises(SandboxFailure) as refused:
+        verify(found)
+    assert VALUE not in str(refused.value)
+
+
+def test_a_check_of_an_image_s_own_is_never_run() -> None:
+    """It would be a program that Podman adds to a running container, time and again."""
+    assert specification(CONFIG, PLACEMENT, "name")["healthconfig"] == {"Test": ["NONE"]}
+
+
+TOLD: dict[str, object] = {
+    "Image": "1",
+    "Config": {"Labels": {"sandbox.call": "x"}, "Healthcheck": {"Test": ["NONE"]}},
+    "HostConfig": {"LogConfig": {"Type": "none"}},
+}
+
+
+class Telling(Podman):
+    """Podman, with an account of a container that is given here."""
+
+    told: ClassVar[dict[str, object]] = {}
+
+    def inspect(self, container: str) -> dict[str, object]:
+        return self.told
+
+    def image(self, reference: str) -> dict[str, object]:
+        return {"Config": {"Env": ["OF_IMAGE=1"]}}
+
+
+@pytest.mark.parametrize(
+    ("change", "match"),
+    [
+        (changed("Config", "Healthcheck", to={"Test": ["CMD", "x"]}), "check of its health should be"),
+        (changed("HostConfig", "LogConfig", "Type", to="journald"), "log should be `none`"),
+        (changed("Config", "Labels", to={"sandbox.call": "y"}), "label `sandbox.call`"),
+        (changed("Image", to="2"), "Image should be"),
+        (lambda _: None, ""),
+        (absent("Config", "Healthcheck"), ""),
+    ],
+)
+def test_what_the_configuration_does_not_have_is_read_in_podman_s_account(
+    change: Callable[[Given], None], match: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = tmp_path / "config.json"
+    place.write_text(json.dumps(given()))
+    told = {**copy.deepcopy(TOLD), "OCIConfigPath": str(place)}
+    change(told)
+    monkeypatch.setattr(Telling, "told", told)
+    podman = Telling(None, "", "")  # type: ignore[arg-type]  # nothing is asked of it
+    if not match:
+        podman.verify(CONFIG, PLACEMENT, CONTAINER)
+        return
+    with pytest.raises(SandboxFailure, match=match):
+        podman.verify(CONFIG, PLACEMENT, CONTAINER)
