@@ -8,7 +8,7 @@ and for whether an optional part is there, a list one for its size and one for e
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from sandbox.errors import Fault
@@ -17,6 +17,7 @@ from sandbox.ir import (
     URL_SORT,
     And,
     Arg,
+    ArgType,
     BoolSort,
     Const,
     Contract,
@@ -24,15 +25,18 @@ from sandbox.ir import (
     Expr,
     Fact,
     Field,
+    FieldSort,
     Has,
     HasField,
     Index,
     IntSort,
     Ite,
     ListSort,
+    ListType,
     Lt,
     Not,
     RecordSort,
+    RecordType,
     ScalarSort,
     Size,
     Sort,
@@ -45,7 +49,10 @@ from sandbox.prove.mentions import facts_in
 PREFIX: Final = "same."
 
 _OF_THE_HOST: Final = frozenset({"is_ip", "is_private"})
-"""Parts of a URL that its host decides: two URLs that are equal in the others are equal."""
+"""Parts of a URL that its host decides: two URLs that are equal in the others are equal.
+
+Of a record that an author declared with the parts of a URL it is not so, and sorts do not tell the two apart.
+"""
 
 
 def commons(exprs: Iterable[Expr]) -> dict[str, ScalarSort]:
@@ -61,7 +68,7 @@ def there(contract: Contract, tool: Tool, path: str) -> Expr:
 def equal(contract: Contract, tool: Tool, path: str) -> Expr:
     """Whether the value at the path, which is there, is the one that the constants stand for. Raises Fault."""
     value, _, sort = _at(contract, tool, path)
-    return _equal(value, sort, f"{PREFIX}{path}")
+    return _equal(value, sort, f"{PREFIX}{path}", frozenset() if _has_look_alikes(contract) else _OF_THE_HOST)
 
 
 def sort_at(contract: Contract, tool: Tool, path: str) -> Sort:
@@ -99,27 +106,47 @@ def _fact(name: str, sort: Sort) -> Fact:
     return Fact(name, sort)
 
 
-def _equal(value: Expr, sort: Sort, name: str) -> Expr:
+def _has_look_alikes(contract: Contract) -> bool:
+    """Whether a record of some tool has the parts of a URL."""
+    types = (part for tool in contract.tools for argument in tool.arguments for part in _types_in(argument.type))
+    return any(isinstance(each, RecordType) and sort_of(each) == URL_SORT for each in types)
+
+
+def _types_in(type_: ArgType) -> Iterator[ArgType]:
+    yield type_
+    match type_:
+        case RecordType(fields=fields):
+            for each in fields:
+                yield from _types_in(each.type)
+        case ListType(items=items):
+            yield from _types_in(items)
+        case _:
+            pass
+
+
+def _equal(value: Expr, sort: Sort, name: str, decided: frozenset[str]) -> Expr:
+    """Equality with the constants of this name; `decided` are the parts of a URL that are equal where the rest is."""
     match sort:
         case RecordSort(fields=fields):
-            parts = [each for each in fields if sort != URL_SORT or each.name not in _OF_THE_HOST]
-            return And(tuple(_equal_part(value, each.name, each.sort, name, optional=each.optional) for each in parts))
+            parts = [each for each in fields if sort != URL_SORT or each.name not in decided]
+            return And(tuple(_equal_part(value, each, name, decided) for each in parts))
         case ListSort(item=item, max_size=most):
             size = Size(value)
             places = (
-                Ite(Lt(_number(at), size), _equal(Index(value, at), item, f"{name}@{at}"), TRUE) for at in range(most)
+                Ite(Lt(_number(at), size), _equal(Index(value, at), item, f"{name}@{at}", decided), TRUE)
+                for at in range(most)
             )
             return And((Eq(size, Fact(f"{name}@size", IntSort())), *places))
         case _:
             return Eq(value, _fact(name, sort))
 
 
-def _equal_part(value: Expr, part: str, sort: Sort, name: str, *, optional: bool) -> Expr:
-    same = _equal(Field(value, part, sort), sort, f"{name}.{part}")
-    if not optional:
+def _equal_part(value: Expr, part: FieldSort, name: str, decided: frozenset[str]) -> Expr:
+    same = _equal(Field(value, part.name, part.sort), part.sort, f"{name}.{part.name}", decided)
+    if not part.optional:
         return same
-    there_too = Fact(f"{name}.{part}@there", BoolSort())
-    return Ite(HasField(value, part), And((there_too, same)), Not(there_too))
+    there_too = Fact(f"{name}.{part.name}@there", BoolSort())
+    return Ite(HasField(value, part.name), And((there_too, same)), Not(there_too))
 
 
 def _number(value: int) -> Const:

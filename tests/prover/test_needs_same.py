@@ -436,3 +436,20 @@ def test_a_slip_in_what_is_compared_is_noticed(
     monkeypatch.setattr(unroll, "MAX_CALLS", 3)
     monkeypatch.setattr(module, name, slip)
     assert not isinstance(only(file).verdict, verdict)
+
+
+PARTS = "scheme: {type: string}, host: {type: string}, port: {type: int}, path: {type: string}, query: {type: string}, is_ip: {type: bool}, is_private: {type: bool}"
+PINNED = "args.u.scheme == 'a' && args.u.host == 'a' && args.u.port == 1 && args.u.path == 'a' && args.u.query == 'a'"
+
+
+def test_a_record_with_the_parts_of_a_url_is_none(tmp_path: Path) -> None:
+    """A URL's host decides whether it is private; that of a record which is spelt like one decides nothing."""
+    spec = every("u").replace("types: {", f"types: {{alike: {{type: record, fields: {{{PARTS}}}}}, ", 1)
+    spec = spec.replace("{type: url}", "{type: alike}").replace("allow: true", f'allow: "{PINNED}"')
+    spec = spec.replace("allow: state.done", f'allow: "state.done && {PINNED}"')
+    needs = "{before: tool == 'first', after: tool == 'then', same: [args.u]}"
+    report = only(file_of(tmp_path, needs, spec))
+    assert isinstance(report.verdict, Refuted), report.verdict
+    found = replay_of(report.verdict)
+    assert found is not None
+    assert found.words[-2] == "call 1 is one that it needs, and has not the same `args.u`"
