@@ -10,6 +10,7 @@ import operator
 from collections.abc import Callable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
+from itertools import groupby
 from typing import Final, Literal, TypeAlias, assert_never, cast
 
 from sandbox.call import NOTHING_KNOWN, Origins, Value
@@ -315,12 +316,18 @@ def some(tests: tuple[Test, ...]) -> Test:
 def united(operands: tuple[Expr, ...]) -> tuple[Test, ...]:
     """Tests of which one holds where one of the operands does: those that ask the same of one subject are one test.
 
-    They come before the others, so none of them looks up a key: whether that is done is for what stands before it.
+    None of them passes one that looks up a key: whether that is done is for what stands before it alone.
     """
+    runs = [(looking, tuple(among)) for looking, among in groupby(flat(operands), key=looks_up)]
+    return tuple(test for looking, run in runs for test in (map(truth, run) if looking else _united(run)))
+
+
+def _united(operands: tuple[Expr, ...]) -> tuple[Test, ...]:
+    """As `united`, of operands in any order."""
     alike: dict[tuple[Asks, Expr], tuple[Value, ...]] = {}
     others = []
-    for operand in flat(operands):
-        found = None if looks_up(operand) else constants_beside(operand)
+    for operand in operands:
+        found = constants_beside(operand)
         if found is None:
             others.append(truth(operand))
         else:

@@ -189,6 +189,24 @@ def test_a_key_is_looked_up_only_where_what_stands_before_leaves_it_open() -> No
         assert asked == []
 
 
+def test_a_key_is_looked_up_whatever_stands_behind() -> None:
+    """A test that takes less time answers no sooner than one before it that may deny the call."""
+    asked: list[str] = []
+    s = Arg("s", S)
+    known = InSet(s, State("known", SetSort(S)))
+    env = Env({"s": "a"}, {"known": Members(frozenset(), asked.append)})
+    for count, whole in enumerate(
+        (
+            Or((known, Eq(s, const("a")))),
+            Or((Eq(s, const("b")), Or((known, Eq(s, const("a")))))),
+            Or((EndsWith(s, const("b")), known, EndsWith(s, const("a")))),
+        ),
+        start=1,
+    ):
+        assert truth(whole)(env)
+        assert len(asked) == count
+
+
 def test_numbers_are_added_and_taken_off_beside_constants() -> None:
     n, three = Arg("n", N), Const(3, N)
     env = Env({"n": 5}, {})
