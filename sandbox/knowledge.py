@@ -199,7 +199,8 @@ class Knowledge:
 
     def _read(self, labels: Collection[str] | str) -> frozenset[str]:
         several = (labels,) if isinstance(labels, str) else labels
-        if not isinstance(several, Collection) or not all(isinstance(label, str) for label in several):
+        is_several = isinstance(several, Collection) and not isinstance(several, Mapping)
+        if not is_several or not all(isinstance(label, str) for label in several):
             message = "an origin is told as a label, or as several: each a string"
             raise UsageError(message, WRONG)
         named = frozenset(several)

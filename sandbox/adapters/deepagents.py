@@ -34,6 +34,7 @@ from langchain_core.tools import BaseTool
 
 from sandbox.adapters.front import Front, refuse_unseen, stand_in
 from sandbox.adapters.langchain import wrap
+from sandbox.adapters.origins import said_origins
 from sandbox.adapters.telling import Answer
 from sandbox.errors import Denied, UsageError
 from sandbox.gate import Gate
@@ -231,8 +232,10 @@ class _Calls:
         arguments = {key: value for key, value in said.items() if not _is_unsaid(key, value, declared)}
         if front is not None:
             return front.call(arguments)
+        raw = {"tool": name, "args": arguments}
+        origins = said_origins(self.__gate, self.__session, raw)
         try:
-            self.__gate.call({"tool": name, "args": arguments}, current(self.__session))
+            self.__gate.call(raw, current(self.__session), origins=origins)
         except Denied as error:
             return Answer("denied", f"denied ({error.reason_code}): {error}. It did not run.")
         message = f"`{name}` is not here, and was not denied"

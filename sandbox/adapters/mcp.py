@@ -19,6 +19,7 @@ from mcp_types import Tool as ShownTool
 
 from sandbox.adapters.front import Front, fronts, refuse_duplicates, stand_in
 from sandbox.adapters.mcp_servers import Server, Servers, host_call, list_tools
+from sandbox.adapters.origins import said_origins
 from sandbox.errors import Denied, UsageError
 from sandbox.gate import Gate
 from sandbox.ir import ContentKind, Json, RunHost, RunServer
@@ -79,8 +80,10 @@ class SandboxedSession(ClientSession):
 
     async def __unknown(self, name: object, arguments: object) -> CallToolResult:
         """The denial, on record, of what is no call of a tool that is here."""
+        raw = {"tool": name, "args": arguments}
+        origins = said_origins(self.__gate, self.__session, raw)
         try:
-            await self.__gate.acall({"tool": name, "args": arguments}, current(self.__session))
+            await self.__gate.acall(raw, current(self.__session), origins=origins)
         except Denied as error:
             return _said(f"denied ({error.reason_code}): {error}. It did not run.", is_error=True)
         message = "a tool that is not here was called and not denied"

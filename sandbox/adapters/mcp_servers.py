@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
@@ -63,12 +63,15 @@ class Server:
 
 
 class Servers:
-    """What a wrapped session knows of those behind it: names, and which are not to be shown now."""
+    """What a wrapped session knows of those behind it: names, and which are not to be shown now.
 
-    __slots__ = ("__behind", "__names")
+    Only closures hold the sessions themselves: no attribute leads there.
+    """
+
+    __slots__ = ("__asked", "__names")
 
     def __init__(self, behind: Sequence[Server]) -> None:
-        self.__behind = tuple(behind)
+        self.__asked = tuple(map(_asking, behind))
         self.__names = frozenset(name for server in behind for name in server.names)
 
     def serve(self, name: str) -> bool:
@@ -76,11 +79,26 @@ class Servers:
         return name in self.__names
 
     async def changed(self) -> frozenset[str]:
-        """The tools that their servers do not describe now as was reviewed."""
-        found: frozenset[str] = frozenset()
-        for server in self.__behind:
-            found |= await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(server.changed(), server.loop))
-        return found
+        """The tools that their servers do not describe now as was reviewed; all of one that does not tell in time."""
+        return frozenset().union(*await asyncio.gather(*(asked() for asked in self.__asked)))
+
+
+def _asking(server: Server) -> Callable[[], Awaitable[frozenset[str]]]:
+    """What asks a server, in its own loop, which of its tools have changed. Whatever goes wrong, all have."""
+
+    async def asked() -> frozenset[str]:
+        if server.loop.is_closed():
+            return server.names
+        future = asyncio.run_coroutine_threadsafe(server.changed(), server.loop)
+        try:
+            done, _ = await asyncio.wait([asyncio.wrap_future(future)], timeout=server.timeout_s)
+        finally:
+            future.cancel()
+        for each in done:
+            return server.names if each.cancelled() or each.exception() is not None else each.result()
+        return server.names
+
+    return asked
 
 
 def host_call(server: Server, kinds: Sequence[ContentKind]) -> WholeCall:

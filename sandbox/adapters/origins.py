@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from sandbox.call import Rejected
+from sandbox.errors import UsageError
 from sandbox.gate import Gate, Raw
 from sandbox.ir import Json
-from sandbox.knowledge import OriginsTold
+from sandbox.knowledge import WRONG, OriginsTold
 from sandbox.parse import parse_call
 from sandbox.session import Session, SessionSource, current
 
@@ -26,8 +27,8 @@ OriginsSource: TypeAlias = Callable[[str, Mapping[str, Json]], OriginsTold]
 class Saying:
     """The session's facts, and what the host says of each call's values: what an adapter takes as its `session`.
 
-    `origins` is asked for every call that can be read, each time it is judged. Where it raises, the call does, and
-    nothing runs.
+    `origins` is asked for every call that can be read, each time it is judged. Where it raises, or returns no mapping,
+    the call raises, and nothing runs; what it has nothing to say of is `{}`.
     """
 
     origins: OriginsSource
@@ -39,10 +40,19 @@ class Saying:
 
 
 def said_origins(gate: Gate, source: SessionSource, raw: Raw) -> OriginsTold | None:
-    """What the host says of the values of this call; None where it says nothing, or the call cannot be read."""
+    """What the host says of the values of this call; None where it says nothing, or the call cannot be read.
+
+    Raises UsageError where it was asked and did not answer: that is no "nothing", as it may have had labels that deny.
+    """
     if not isinstance(source, Saying):
         return None
     call = parse_call(raw, gate.policy)
     if isinstance(call, Rejected):
         return None
-    return source.origins(call.tool, json.loads(call.canonical)["args"])
+    told = source.origins(call.tool, json.loads(call.canonical)["args"])
+    if not isinstance(told, Mapping):
+        message = (
+            f"`origins` of `{call.tool}` are told as a mapping, `{{}}` for nothing, and not as `{type(told).__name__}`"
+        )
+        raise UsageError(message, WRONG)
+    return told

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -90,6 +91,24 @@ def test_a_host_that_fails_lets_nothing_run(tmp_path: Path) -> None:
             send(gate, Saying(lambda *_: {"to": "who"})).call({"to": "ann@example.org"})
         told = send(gate, Saying(lambda *_: {"too": "user"})).call({"to": "ann@example.org"})
     assert "origin.wrong" in told.text
+    assert runner.permits == []
+
+
+@pytest.mark.parametrize(
+    "said", [None, "user", ["to"], {"to": None}, {"to": 7}, {"to": ["user", 7]}, {"to": {"user": False}}, {7: "user"}]
+)
+def test_what_is_no_answer_of_the_host_lets_nothing_run(tmp_path: Path, said: object) -> None:
+    """Nothing to say is `{}`; a source that forgets to return has not said that."""
+    runner = SpyRunner()
+    with open_gate(tmp_path, text=SPEC, runner=runner) as gate:
+        gate.learn(["ann@example.org"], "user")
+        front = send(gate, Saying(lambda *_: said))
+        for run in (front.call, lambda arguments: asyncio.run(front.acall(arguments))):
+            with pytest.raises(UsageError, match="told as") as refused:
+                run({"to": "ann@example.org"})
+            assert refused.value.reason_code == "origin.wrong"
+        with contextlib.suppress(UsageError):
+            assert front.ticket({"to": "bob@example.org"}) is None
     assert runner.permits == []
 
 
