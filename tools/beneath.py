@@ -83,6 +83,9 @@ def _opened(root: int, path: str, flags: int, mode: int) -> int:
 
 
 def _below(path: str) -> str:
+    if "\0" in path:  # the kernel would read no further
+        message = "embedded null byte"
+        raise ValueError(message)
     if path == WORKSPACE:
         return "."
     if not path.startswith(f"{WORKSPACE}/"):

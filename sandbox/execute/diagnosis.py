@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from sandbox.execute.config import GVISOR_NETWORK_RUNTIME, GVISOR_RUNTIME
-from sandbox.execute.gvisor import HOST_SOCKETS, HOW_TO_GET, HOW_TO_GET_NETWORK
+from sandbox.execute.gvisor import HOST_SOCKETS, HOW_TO_GET, HOW_TO_GET_NETWORK, NO_SOCKETS, socket_words
 from sandbox.execute.known_holes import Component, holes_of, is_repacked
 from sandbox.ir import Json
 
@@ -192,15 +192,18 @@ def _gvisor(info: Mapping[str, Json]) -> Finding:
     if "--oci-seccomp" not in arguments and "--oci-seccomp=true" not in arguments:
         words = "registered without `--oci-seccomp`: no call runs in it"
         return Finding("gvisor", None, words, HOW_TO_GET, risk=True)
+    if socket_words([*map(str, arguments)]) - NO_SOCKETS:
+        words = "registered with `--host-uds`, by which calls would reach sockets of this host: no call runs in it"
+        return Finding("gvisor", None, words, HOW_TO_GET, risk=True)
     return Finding("gvisor", ok=True, found=f"registered: runsc {' '.join(map(str, arguments))}")
 
 
 def _gvisor_network(info: Mapping[str, Json]) -> Finding:
     runtime = _mapping(info.get("Runtimes")).get(GVISOR_NETWORK_RUNTIME)
     words = [str(each) for each in _list(_mapping(runtime), "runtimeArgs")]
-    if HOST_SOCKETS in words:
+    if socket_words(words) == {HOST_SOCKETS}:
         return Finding("gvisor with a network", ok=True, found=f"registered: runsc {' '.join(words)}")
-    lacking = "not registered" if runtime is None else f"registered without `{HOST_SOCKETS}`"
+    lacking = "not registered" if runtime is None else f"registered without `{HOST_SOCKETS}`, or with more"
     found = f"{lacking}: a tool with `min_isolation: gvisor` and a `network` grant does not run"
     return Finding("gvisor with a network", None, found, HOW_TO_GET_NETWORK)
 

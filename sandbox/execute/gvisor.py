@@ -7,7 +7,8 @@ into a container's, so that one verification judges both. gVisor shows no cgroup
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -38,6 +39,10 @@ HOW_TO_GET_NETWORK: Final = (
     f"register gVisor a second time, as `{GVISOR_NETWORK_RUNTIME}`, with `--oci-seccomp` and `{HOST_SOCKETS}` among "
     "its `runtimeArgs` (docs/isolation.md)"
 )
+
+_SOCKET_WORDS: Final = re.compile(r"--?(fsgofer-)?host-uds")
+NO_SOCKETS: Final = frozenset({"--host-uds=none"})
+"""In a runtime's words. Of a word that stands twice the last counts, so that each has to be the right one."""
 
 _CGROUPS: Final = Path("/sys/fs/cgroup")
 _LIMITS: Final[Mapping[str, tuple[str, str, str]]] = {
@@ -74,12 +79,23 @@ def check_isolation(engine: Engine, isolation: Isolation, run: Run, what: str) -
             f"{what} demands min_isolation `gvisor`, and the engine has no runtime `{GVISOR_RUNTIME}`: {HOW_TO_GET}"
         )
         raise EnvironmentLacking(message, "environment.isolation")
-    if run.network and HOST_SOCKETS not in engine.runtimes.get(GVISOR_NETWORK_RUNTIME, ()):
+    if socket_words(engine.runtimes[GVISOR_RUNTIME]) - NO_SOCKETS:
+        message = (
+            f"{what} demands min_isolation `gvisor`, which reaches no socket of this host; take `--host-uds` from the "
+            f"`runtimeArgs` of `{GVISOR_RUNTIME}` (docs/isolation.md)"
+        )
+        raise EnvironmentLacking(message, "environment.isolation")
+    if run.network and socket_words(engine.runtimes.get(GVISOR_NETWORK_RUNTIME, ())) != {HOST_SOCKETS}:
         message = (
             f"{what} demands min_isolation `gvisor` and has a `network` grant, and the engine has no gVisor that "
             f"reaches the broker's socket: {HOW_TO_GET_NETWORK}"
         )
         raise EnvironmentLacking(message, "environment.isolation")
+
+
+def socket_words(arguments: Sequence[str]) -> set[str]:
+    """What a runtime's arguments say of sockets of the host's."""
+    return {word for word in arguments if _SOCKET_WORDS.match(word)}
 
 
 def runtime_of(engine: Engine, config: ContainerConfig) -> str:

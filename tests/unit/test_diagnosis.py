@@ -199,7 +199,12 @@ def test_a_gvisor_that_reaches_the_broker_is_a_runtime_of_its_own() -> None:
     assert (absent.ok, absent.risk) == (None, False)
     assert absent.found.startswith("not registered: a tool with `min_isolation: gvisor` and a `network` grant")
     assert "--host-uds=open" in absent.remedy
-    other = finding(
-        "gvisor with a network", {**GOOD, "Runtimes": {"runsc-network": {"runtimeArgs": ["--host-uds=all"]}}}
-    )
-    assert (other.ok, other.found.partition(":")[0]) == (None, "registered without `--host-uds=open`")
+    for wider in (["--host-uds=all"], ["--host-uds=open", "--host-uds=all"]):
+        other = finding("gvisor with a network", {**GOOD, "Runtimes": {"runsc-network": {"runtimeArgs": wider}}})
+        assert (other.ok, other.found.partition(":")[0]) == (None, "registered without `--host-uds=open`, or with more")
+
+
+def test_a_gvisor_for_all_calls_reaches_no_socket_of_the_host() -> None:
+    words = ["--oci-seccomp", "--host-uds=open"]
+    found = finding("gvisor", {**GOOD, "Runtimes": {"runsc": {"runtimeArgs": words}}})
+    assert (found.ok, found.risk, found.found.partition(",")[0]) == (None, True, "registered with `--host-uds`")

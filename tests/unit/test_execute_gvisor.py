@@ -185,10 +185,19 @@ GRANTED = replace(RUN, network=(NetworkGrant("a.example", 443),))
         (RUN, {}, "no runtime `runsc`: register gVisor"),
         (GRANTED, {}, "no runtime `runsc`: register gVisor"),
         (GRANTED, {"runsc_network": ("--host-uds=open",)}, "no runtime `runsc`: register gVisor"),
-        (GRANTED, {"runsc": ("--host-uds=open",)}, "register gVisor a second time, as `runsc-network`"),
         (GRANTED, {"runsc": (), "runsc_network": ()}, "register gVisor a second time, as `runsc-network`"),
         (GRANTED, {"runsc": (), "runsc_network": ("--host-uds=all",)}, "no gVisor that reaches the broker's socket"),
         (GRANTED, {"runsc": (), "runsc_network": ("--host-uds=create",)}, "no gVisor that reaches the broker's socket"),
+        *(
+            (GRANTED, {"runsc": (), "runsc_network": ("--host-uds=open", *wider)}, "no gVisor that reaches")
+            for wider in (["--host-uds=all"], ["-host-uds=all"], ["--host-uds", "all"], ["--fsgofer-host-uds"])
+        ),
+        *(
+            (run, {"runsc": wider, "runsc_network": ("--host-uds=open",)}, "reaches no socket of this host")
+            for run in (RUN, GRANTED)
+            for wider in (("--host-uds=open",), ("-host-uds=all",), ("--host-uds", "all"), ("--fsgofer-host-uds=true",))
+        ),
+        (RUN, {"runsc": ("--host-uds=none",)}, ""),
         (RUN, {"runsc": ()}, ""),
         (GRANTED, {"runsc": (), "runsc_network": ("--host-uds=open",)}, ""),
     ],

@@ -63,6 +63,66 @@ def test_a_path_that_is_not_in_the_workspace_is_an_error(space: Path, path: str)
         files.read(f"{space}-other/x")
 
 
+def test_a_path_ends_where_it_ends(space: Path) -> None:
+    """The kernel reads up to a NUL byte: what is behind it was judged, and would not be opened."""
+    for call in (files.read, files.list_dir, lambda path: files.write(path, "x")):
+        with pytest.raises(ValueError, match="null"):
+            call(f"{space}/notes\0/../x")
+        with pytest.raises(ValueError, match="null"):
+            call(f"{space}/notes/a.txt\0.md")
+    assert files.read(f"{space}/notes/a.txt")["content"] == "ä"
+
+
+ODD = ["notes//a.txt", "/notes/a.txt", "notes/..", "..", "../space/notes/a.txt", "notes/../notes/a.txt", "notes/a.txt/"]
+
+
+@pytest.mark.parametrize("path", ODD)
+def test_the_walk_opens_no_more_than_the_kernel_would(space: Path, path: str) -> None:
+    root = os.open(space, os.O_PATH | os.O_DIRECTORY)
+    held = len(list(Path("/proc/self/fd").iterdir()))
+    try:
+        with pytest.raises(OSError):  # noqa: PT011  # as above
+            os.close(beneath.walk(root, path, os.O_RDONLY, 0))
+        assert len(list(Path("/proc/self/fd").iterdir())) == held
+    finally:
+        os.close(root)
+
+
+@pytest.mark.parametrize("what", ["folder", "last"])
+def test_a_walk_follows_no_link_that_another_puts_there_meanwhile(
+    space: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    """The race is run to its end: before and after every system call of the walk, what it is about to open changes."""
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "a.txt").write_text("of the host")
+    real = os.open
+    turns = iter(range(10_000))
+
+    def swap() -> None:
+        place, target = (space / "notes", tmp_path / "out") if what == "folder" else (space / "notes" / "a.txt", "/x")
+        aside = space / f"aside{next(turns)}"
+        if not place.is_symlink() and place.exists():
+            place.rename(aside)
+            place.symlink_to(target if what == "folder" else tmp_path / "secret")
+
+    def racing(path: object, *more: object, **named: object) -> int:
+        swap()
+        descriptor = real(path, *more, **named)
+        swap()
+        return descriptor
+
+    root = real(space, os.O_PATH | os.O_DIRECTORY)
+    monkeypatch.setattr(os, "open", racing)
+    try:
+        for flags in (os.O_RDONLY, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, os.O_RDONLY | os.O_DIRECTORY):
+            with pytest.raises(OSError):  # noqa: PT011  # as above
+                os.close(beneath.walk(root, "notes/a.txt", flags, 0o644))
+    finally:
+        os.close(root)
+    assert (tmp_path / "out" / "a.txt").read_text() == "of the host"
+    assert (tmp_path / "secret").read_text() == "of the host"
+
+
 def test_writing_through_a_link_or_into_a_fifo_is_an_error(space: Path) -> None:
     for path in ("link", "out/new", "fifo", "notes", "no/such/folder"):
         with pytest.raises(OSError):  # noqa: PT011  # as above
