@@ -55,6 +55,7 @@ ENCODER: Final = (
     "prove/outside.py",
     "prove/phrase.py",
     "prove/positive.py",
+    "prove/probes.py",
     "prove/quiet.py",
     "prove/rewrite.py",
     "prove/run.py",

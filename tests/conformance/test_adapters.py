@@ -65,6 +65,12 @@ def test_every_adapter_and_every_pinned_framework_is_in_one_of_the_lists() -> No
     assert pinned == tested == {*LIGHT, *HEAVY}
 
 
+def test_coverage_leaves_out_the_adapters_that_the_tests_of_every_day_do_not_run() -> None:
+    left_out = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["coverage"]["report"]["omit"]
+    modules = {name.replace("-", "_") for name in HEAVY} | {"mcp_servers"}
+    assert set(left_out) == {f"sandbox/adapters/{name}.py" for name in modules}
+
+
 def test_the_table_of_adapters_names_the_versions_that_were_tested() -> None:
     table = (ROOT / "docs" / "adapters" / "README.md").read_text()
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]

@@ -136,7 +136,8 @@ def test_shipped_proofs_tell_all_that_they_rest_on() -> None:
 def test_a_core_that_is_not_found_changes_no_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
     subject = never("pay", Lt(number(5), arg(COUNT)))
     before = carried_out(Order(paying(), subject, (), (), "z3", 60.0, None, "t"))
-    monkeypatch.setattr(solve, "decided", lambda *_: Marked("unknown"))
+    for asked in ("decided", "marked_by_string"):
+        monkeypatch.setattr(solve, asked, lambda *_: Marked("unknown"))
     after = carried_out(Order(paying(), subject, (), (), "z3", 60.0, None, "t"))
     assert after.finding == before.finding
     assert (after.rests_on.sources, after.rests_on.untold > 0) == ((), True)

@@ -134,7 +134,10 @@ def test_a_child_holds_nothing_but_its_own_pipes(monkeypatch: pytest.MonkeyPatch
 def test_a_child_that_died_leaves_nothing_when_the_next_is_born() -> None:
     children = Nursery()
     first = children.child()
+    death = os.dup(first.handle)
     children.bury(first)
+    select.select([death], [], [])  # killed is not dead yet
+    os.close(death)
     second = children.child()
     third = children.child()
     process = children._process

@@ -8,11 +8,12 @@ import sandbox
 from sandbox.prove import ledger
 
 MODELS_AND_REPORTS = {
-    "__init__", "bounded", "certificate", "configurations", "coverage", "crew", "diff", "diff_words", "differences",
-    "findings", "held", "html", "ledger", "limits", "manifest", "mending", "mends", "models", "mutants", "narrow",
-    "nursery", "page", "page_matrix", "page_sequence", "reach", "reading", "recheck", "record", "regression",
-    "replay", "replay_beside", "report", "resting", "said", "sarif", "saved", "sequence", "share", "sources",
-    "standing", "tape", "tighten", "unroll", "verdicts", "verify", "weaken", "worker",
+    "__init__", "bounded", "certificate", "coming", "configurations", "coverage", "crew", "diff", "diff_words",
+    "differences", "findings", "held", "html", "ledger", "limits", "manifest", "mending", "mends", "models",
+    "mutants", "narrow", "nursery", "page", "page_matrix", "page_sequence", "reach", "reading", "recheck",
+    "record", "regression", "replay", "replay_beside", "report", "resting", "said", "sarif", "saved",
+    "sequence", "share", "sources", "standing", "tape", "tighten", "unroll", "verdicts", "verify", "weaken",
+    "worker",
 }  # fmt: skip
 
 

@@ -99,14 +99,10 @@ def test_after_a_crash_the_containers_of_the_dead_are_looked_for(
     reaped: list[object] = []
 
     class Engine:
-        @classmethod
-        def connect(cls) -> Engine:
-            return cls()
-
         def close(self) -> None:
             reaped.append("closed")
 
-    monkeypatch.setattr("sandbox.execute.engine.Engine", Engine)
+    monkeypatch.setattr("sandbox.execute.podman.connect", Engine)
     monkeypatch.setattr("sandbox.execute.reap.reap", lambda engine: reaped.append(engine) or 1)
     with open_gate(tmp_path) as gate:
         gate.call(payment())
