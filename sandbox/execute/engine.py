@@ -58,7 +58,7 @@ _CONFLICT: Final = 409
 PODMAN: Final = "Podman Engine"
 """What Podman calls itself among the components of its version."""
 
-_UNREADABLE: Final = (KeyError, TypeError, ValueError, AttributeError)
+_UNREADABLE: Final = (KeyError, TypeError, ValueError, AttributeError, RecursionError)
 """What an answer of another shape than it should have leads to."""
 
 _REMAPPED: Final = re.compile(r"/(\d+)\.(\d+)/?$")

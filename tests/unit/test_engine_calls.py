@@ -253,6 +253,32 @@ def test_whatever_goes_wrong_is_a_failure_of_the_engine(
     assert asked.fault.hits > 0
 
 
+DEEP = b"[" * 200_000 + b"]" * 200_000
+READ = [
+    (table, name, pattern)
+    for table, name, pattern, kind in FAULTS
+    if kind == "lying" and TABLES[table][name].asks[pattern] is not None
+]
+
+
+@pytest.mark.parametrize(("table", "name", "pattern"), READ, ids=lambda each: each.lstrip("^"))
+def test_an_answer_without_a_bottom_is_a_failure_of_the_engine(
+    table: str, name: str, pattern: str, asked: Between
+) -> None:
+    with connected(table) as engine:
+        asked.fault = Fault("lying", pattern, lambda _: DEEP)
+        with pytest.raises(SandboxFailure) as failed:
+            TABLES[table][name].use(engine)
+    assert failed.value.reason_code == "sandbox_failure.engine"
+
+
+@pytest.mark.parametrize("pattern", [VERSION, INFO])
+def test_an_engine_whose_first_answer_has_no_bottom_is_lacking(pattern: str, asked: Between) -> None:
+    asked.fault = Fault("lying", pattern, lambda _: DEEP)
+    with pytest.raises(EnvironmentLacking):
+        podman.connect()
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_podman_that_does_not_tell_about_itself_is_lacking(kind: Kind, asked: Between) -> None:
     asked.fault = Fault(kind, rf"^GET {LIBPOD}info", lambda _: b"[]")
