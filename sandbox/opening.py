@@ -18,6 +18,7 @@ from sandbox.holders import NOBODY, Holders
 from sandbox.ir import Contract
 from sandbox.machine import StateValue, StoredState, effective, initial_value
 from sandbox.policy import Policy
+from sandbox.prove.ordered import holds_more, windows_in_order
 from sandbox.prove.resting import Invariant
 from sandbox.prove.standing import Standing, found_for, proofs_of_all, standing
 
@@ -115,6 +116,11 @@ def check_state(
         f"`{_text(begins[each.name])}`"
         for each in contract.variables
         if each.name not in written and state[each.name] != begins[each.name]
+    ]
+    wrong += [
+        f"`{one}` has amounts that are not in `{other}`, which is never given less"
+        for one, other in windows_in_order(contract)
+        if holds_more(stored, one, other)
     ]
     if wrong:
         remedy = "restore the spec, or choose another state with --state to begin with all budgets at `initial`"

@@ -52,6 +52,7 @@ ENCODER: Final = (
     "prove/mentions.py",
     "prove/needing.py",
     "prove/obligations.py",
+    "prove/ordered.py",
     "prove/outside.py",
     "prove/phrase.py",
     "prove/positive.py",

@@ -46,20 +46,17 @@ from sandbox.errors import Fault
 from sandbox.ir import (
     TIMESTAMP_RANGE,
     VERDICTS,
-    Add,
     And,
     Assignment,
     CollectionSort,
     Contract,
     EnumSort,
     Expr,
-    MapGet,
     MapSort,
     Not,
     Or,
     Property,
     ScalarSort,
-    State,
     TextSort,
     Tool,
     Variable,
@@ -69,6 +66,7 @@ from sandbox.machine import is_window
 from sandbox.prove.keys import Said, at_every_key, of_type, read_keys
 from sandbox.prove.mentions import facts_in
 from sandbox.prove.narrow import narrow_domain, narrow_fact_domain, parts, strings_of
+from sandbox.prove.ordered import windows_in_order
 from sandbox.prove.quiet import quiet, shortened
 from sandbox.prove.sameness import PREFIX
 from sandbox.prove.scopes import OTHER, Apart, differing_keys, keys_seen, seen_by, ways_apart
@@ -324,49 +322,10 @@ def numbers(env: Environment, value: Term) -> list[z3.ArithRef]:
 
 def in_order(ground: Ground, env: Environment, state: Mapping[str, Term]) -> list[tuple[z3.ArithRef, z3.ArithRef]]:
     """Pairs of sums of which the first is never more than the second, of a map at every key that is read."""
-    pairs = windows_in_order(ground)
+    pairs = windows_in_order(ground.contract, ground.growing)
     return [
         pair for one, other in pairs for pair in zip(numbers(env, state[one]), numbers(env, state[other]), strict=True)
     ]
-
-
-def windows_in_order(ground: Ground) -> list[tuple[str, str]]:
-    """Windows that are never given more than another one, which never looks back less far: what is in them is so too.
-
-    It is seen from what is written: every permit gives both the same amount, or only the other one any.
-    """
-    windows = [v for v in ground.contract.variables if is_window(v) and v.name in ground.growing]
-    return [
-        (one.name, other.name)
-        for one in windows
-        for other in windows
-        if one is not other and never_more(ground, one, other)
-    ]
-
-
-def never_more(ground: Ground, one: Variable, other: Variable) -> bool:
-    """Whether the amounts of a window are among those of the other, and stay in it no longer."""
-    if one.period is None or other.period is None or one.period.length_ms > other.period.length_ms:
-        return False
-    if (one.sort, one.scope, one.key) != (other.sort, other.scope, other.key):
-        return False
-    return all(
-        added(tool, one) is not None and added(tool, one) == added(tool, other)
-        for tool in ground.contract.tools
-        if any(each.variable == one.name for each in tool.then)
-    )
-
-
-def added(tool: Tool, variable: Variable) -> tuple[Expr, Expr | None] | None:
-    """What the one assignment of a permit adds to the variable, and at which key; None where that is not seen."""
-    steps = [each for each in tool.then if each.variable == variable.name]
-    match steps:
-        case [Assignment(value=Add(left=State(name=name), right=amount), key=None)] if name == variable.name:
-            return amount, None
-        case [Assignment(value=Add(left=MapGet(of=State(name=name), key=at), right=amount), key=key)]:
-            return (amount, key) if name == variable.name and at == key else None
-        case _:
-            return None
 
 
 def key_domains(ground: Ground, env: Environment) -> list[z3.BoolRef]:

@@ -82,3 +82,63 @@ def test_a_variable_that_nothing_writes_is_at_initial_or_the_gate_does_not_open(
         UsageError, match="`open` is stored as `true`, nothing writes it, and the spec begins with `false`"
     ):
         proved_gate(tmp_path, "5000.00", clock, text=limited.replace("FIRST", "false"))
+
+
+WINDOWS = """\
+sandbox: 1
+name: hours
+require_proofs: proofs.yaml
+state:
+  hour: {type: int, initial: 0, window: 1h}
+tools:
+  spend:
+    args: {n: {type: int, min: 0, max: 50}, to: {type: string}}
+    rules: [{id: cap, deny: "state.hour + args.n > 60"}, {id: any, allow: true}]
+    then: {"hour": "state.hour + args.n"}
+    run: {argv: [/bin/true]}
+"""
+BY_DAY = (
+    WINDOWS.replace("window: 1h}", "window: 1h}\n  day: {type: int, initial: 0, window: 24h}")
+    .replace('deny: "state.hour', 'deny: "state.day')
+    .replace('args.n"}\n', 'args.n", "day": "state.day + args.n"}\n')
+)
+LIMIT, LIMITS = "state.hour <= 60", '"state.hour.all(k, state.hour[k] <= 60)"'
+
+
+def by_key(text: str) -> str:
+    """The same with a sum for each key."""
+    for name in ("hour", "day"):
+        text = text.replace(f"state.{name}", f"state.{name}[args.to]").replace(f'"{name}"', f'"{name}[args.to]"')
+    return text.replace("type: int, initial", "type: map, key: string, value: int, initial")
+
+
+def limited(folder: Path, text: str, limit: str, clock: HandClock) -> Gate:
+    """A gate on a spec of which it is proved, for the ledger, that the hour has its limit."""
+    spec = spec_file(folder, text, "hours.yaml")
+    properties = f"proves: hours.yaml\nproperties:\n  - {{id: cap, always: {limit}}}\n"
+    file = spec_file(folder, properties, "proofs.yaml")
+    (each,) = load_properties(file)
+    (subject,) = each.properties
+    entry = Entry(digest_of(each.contract, subject, each.properties), "always", "proved")
+    write_ledger(folder, {key_of(file, each.contract, subject): entry})
+    return Gate.open(spec, runner=SpyRunner(), clock=clock)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "limit"), [(WINDOWS, BY_DAY, LIMIT), (by_key(WINDOWS), by_key(BY_DAY), LIMITS)]
+)
+def test_a_window_that_is_new_has_not_what_the_proofs_take_to_be_in_it(
+    before: str, after: str, limit: str, tmp_path: Path
+) -> None:
+    """The hour's limit is proved by the day's, which has all that the hour has, but for what came before it was."""
+    clock = HandClock(NOON)
+    with limited(tmp_path, before, limit, clock) as gate:
+        gate.call({"tool": "spend", "args": {"n": 50, "to": "ann"}})
+    told = "`hour` has amounts that are not in `day`, which is never given less"
+    with pytest.raises(UsageError, match=told) as refused:
+        limited(tmp_path, after, limit, clock)
+    assert refused.value.reason_code == "state.unproved"
+    clock.pass_hours(1)
+    for _ in range(2):
+        with limited(tmp_path, after, limit, clock) as gate:
+            gate.call({"tool": "spend", "args": {"n": 20, "to": "ann"}})
