@@ -222,20 +222,32 @@ def _meets(text: str, string: z3.SeqRef, atoms: _Atoms, sign: _Sign) -> bool:
 
 def _decided(string: z3.SeqRef, atoms: _Atoms, sign: _Sign) -> str | _Sign | None:
     """What Z3 says of these predicates: a text, a part of them that no text meets, or nothing."""
-    ctx = string.ctx
-    solver = z3.Solver(ctx=ctx)
-    solver.set("rlimit", TEXT_RLIMIT)
-    marks = {z3.Bool(f"mark@{key}", ctx): (key, holds) for key, holds in sign}
+    solver = _asking(string)
+    marks = {z3.Bool(f"mark@{key}", string.ctx): (key, holds) for key, holds in sign}
     for mark, (key, holds) in marks.items():
         solver.assert_and_track(_said(atoms[key], holds=holds), mark)
     answer = solver.check()
     if answer == z3.unsat:
         core = {mark.get_id() for mark in solver.unsat_core()}
+        part = tuple(part for mark, part in marks.items() if mark.get_id() in core)
         # An empty core would rule out everything: a conflict of nothing is none that could be said of another string.
-        return tuple(part for mark, part in marks.items() if mark.get_id() in core) or None
+        return (part if _clashes(string, atoms, part) else sign) if part else None
     if answer != z3.sat:
         return None
     return str(python_string(solver.model().eval(string, model_completion=True)))
+
+
+def _clashes(string: z3.SeqRef, atoms: _Atoms, part: _Sign) -> bool:
+    """Whether no text meets the part: now and then what Z3 calls a core of words and lengths is none."""
+    solver = _asking(string)
+    solver.add([_said(atoms[key], holds=holds) for key, holds in part])
+    return bool(solver.check() == z3.unsat)
+
+
+def _asking(string: z3.SeqRef) -> z3.Solver:
+    solver = z3.Solver(ctx=string.ctx)
+    solver.set("rlimit", TEXT_RLIMIT)
+    return solver
 
 
 def _said(atom: z3.BoolRef, *, holds: bool) -> z3.BoolRef:

@@ -190,3 +190,10 @@ def test_relations_of_one_length_are_told_apart() -> None:
     found = by_string([*either, size[0] <= two, size[1] > two], z3.Solver(ctx=ctx))
     assert isinstance(found, z3.ModelRef)
     assert by_string([*either, size[0] < two, size[0] == two], z3.Solver(ctx=ctx)) == "unsat"
+
+
+def test_a_core_that_is_none_rules_nothing_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What Z3 says that a contradiction rests on may be too little; it is asked about that alone."""
+    whole = z3.Solver.unsat_core
+    monkeypatch.setattr(z3.Solver, "unsat_core", lambda solver: list(whole(solver))[:1])
+    are_the_solvers_own(range(300, 330))
