@@ -78,14 +78,24 @@ def loaded() -> Iterator[Forks]:
         each.close()
 
 
+class Kept(Nursery):
+    """A nursery of this program, which it also loads where its process has ended and it starts another one."""
+
+    def __init__(self, program: str) -> None:
+        super().__init__()
+        self._program = program
+
+    def _start(self) -> None:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)
+            patch.setattr(nursery, "PROGRAM", ("-c", self._program + SERVE))
+            super()._start()
+
+
 def begun(program: str) -> Nursery:
     """A nursery that forks for this program: it has loaded it, and said so by a first child."""
-    made = Nursery()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)
-        patch.setattr(nursery, "PROGRAM", ("-c", program + SERVE))
-        first = made.child()
-    made.bury(first)
+    made = Kept(program)
+    made.bury(made.child())
     return made
 
 

@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from forkkit import SERVE, SOLVER, begun
 from prover_specs import Le, allow, always, boolean, contract, number, state, then, tool, variable
 
 from sandbox.prove import nursery
@@ -214,3 +215,15 @@ def test_nothing_outlives_a_parent_that_is_killed() -> None:
     assert all(ended(handle) for handle in watched)
     for handle in watched:
         os.close(handle)
+
+
+def test_what_lends_children_to_tests_keeps_to_its_program() -> None:
+    """Else a solver's child would be a prover's, once the process that forks was killed."""
+    lent = begun(SOLVER)
+    try:
+        lent._process.kill()
+        lent._process.wait()
+        lent.bury(lent.child())
+        assert lent._process.args[2:] == ["-c", SOLVER + SERVE]
+    finally:
+        lent.close()
