@@ -66,23 +66,26 @@ def decided(parts: Core, solver: z3.Solver) -> Marked:
     return Marked("sat" if answer == z3.sat else "unknown")
 
 
-def shortened(core: Core, time_ms: int) -> tuple[Core, int]:
-    """The core without what it can be seen to do without, and the units that it took; each part is tried once."""
-    if not FEW <= len(core) <= MOST:
-        return core, 0
+def shortened(core: Core, time_ms: int) -> tuple[Core | None, int]:
+    """The core without what it can be seen to do without, and the units that it took; each part is tried once.
+
+    None where it is seen to be no core: of words and lengths Z3 now and then leaves out what a contradiction rests on.
+    """
     left, units, ctx = list(core), 0, z3.Context()
-    for part in core:
+    for part in (None, *(core if FEW <= len(core) <= MOST else ())):
         without = [each for each in left if each is not part]
         solver = z3.Solver(ctx=ctx)
         solver.set("rlimit", PART_RLIMIT)
         solver.set("timeout", max(1, time_ms))
         solver.add([each.translate(ctx) for each in without])
         answer = solver.check()
+        units += units_of(solver)
         if answer == z3.unsat:
             left = without
         elif answer != z3.sat:
             ctx = z3.Context()
-        units += units_of(solver)
+        elif part is None:
+            return None, units
     return tuple(left), units
 
 

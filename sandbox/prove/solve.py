@@ -246,8 +246,8 @@ class Desk:
         self.spent_on_cores, self.spent = self.spent_on_cores + self.spent - before, before
         return found.core if found.answer == "unsat" else None
 
-    def _shortened(self, core: Core) -> Core:
-        """The core without what it can be seen to do without, while that costs little."""
+    def _shortened(self, core: Core) -> Core | None:
+        """The core without what it can be seen to do without, while it costs little; None if it is none."""
         if self.spent_on_cores > CORE_RLIMIT + self.spent // CORE_SHARE:
             return core
         less, units = shortened(core, self.time_ms())

@@ -214,7 +214,15 @@ def test_marked_parts_are_decided_as_the_terms_are_and_a_core_contradicts_itself
     assert (found.answer == "unsat") == (not any(truths(whole)))
     assert found.answer == "sat" or not any(truths(list(found.core)))
     less, _ = cores.shortened(found.core, 1000)
-    assert found.answer == "sat" or not any(truths(list(less)))
+    assert found.answer == "sat" or not any(truths(list(less or ())))
+
+
+def test_what_is_called_a_core_and_is_none_is_not_told() -> None:
+    """Z3 takes `s0 == "ab"` and `|s2| == 3` for one, where other parts say that both are one string."""
+    one, other = z3.Bools("one other")
+    assert cores.shortened((one, other), 1000)[0] is None
+    assert cores.shortened((one, other, z3.Not(one)), 1000)[0] == (one, z3.Not(one))
+    assert cores.shortened((one, z3.Not(one)), 1000)[0] == (one, z3.Not(one))
 
 
 def test_a_lemma_counts_only_where_something_rests_on_what_it_gives() -> None:
