@@ -31,7 +31,7 @@ TWINS = {
     "evaluate": frozenset(
         {"evaluate", "truncated", "bind", "added", "removed"}
         | {"applied", "beside", "denied", "is_in", "every", "some", "united", "flat", "constants_beside", "asked_of"}
-        | {"one_of", "holding", "every_element", "some_element", "ending", "beginning"}
+        | {"_united", "looks_up", "one_of", "holding", "every_element", "some_element", "ending", "beginning"}
         | {"OF_ARGUMENT", "OF_SIZE", "TURNED"}
     ),
     "encode": OF_DOMAINS

@@ -194,12 +194,14 @@ def test_a_key_is_looked_up_whatever_stands_behind() -> None:
     asked: list[str] = []
     s = Arg("s", S)
     known = InSet(s, State("known", SetSort(S)))
-    env = Env({"s": "a"}, {"known": Members(frozenset(), asked.append)})
+    unspent = Eq(MapGet(State("spent", MapSort(S, N)), s, 0), Const(0, N))
+    env = Env({"s": "a"}, {"known": Members(frozenset(), asked.append), "spent": Entries({}, lambda _: None)})
     for count, whole in enumerate(
         (
             Or((known, Eq(s, const("a")))),
             Or((Eq(s, const("b")), Or((known, Eq(s, const("a")))))),
             Or((EndsWith(s, const("b")), known, EndsWith(s, const("a")))),
+            Or((known, unspent)),
         ),
         start=1,
     ):
