@@ -12,6 +12,7 @@ import copy
 import gc
 import json
 import pickle
+import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -41,6 +42,7 @@ tools:
     rules: [{id: users, allow: "'user' in origin(args.recipient)"}]
     run:  {tool: tools.payments:send_money, timeout: 10s}
 """
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 RECORDED = Path(__file__).resolve().parents[1] / "adversarial" / "hostile_agent.jsonl"
 
 
@@ -298,6 +300,18 @@ class AdapterSuite:
 
             asyncio.run(cancelled())
         assert kinds(tmp_path)[-1] == "outcome"
+
+
+def shows_all_three(example: str) -> None:
+    """Run one of `examples/`: of its three calls one runs, one waits for a person, one is denied."""
+    file = EXAMPLES / f"{example}.py"
+    done = subprocess.run([sys.executable, file], capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stderr
+    ran, waits, denied = done.stdout.strip().splitlines()[-3:]
+    assert ran == "sent: 20.50 to GB29NWBK60161331926819"
+    assert waits.startswith("not run: it waits for a person")
+    assert denied.startswith("denied (rule.deny): denied by rule `too-much`")
+    assert len(file.read_text(encoding="utf-8").splitlines()) < 40
 
 
 def recorded_calls(*, whole: bool) -> Iterator[Made]:

@@ -22,7 +22,7 @@ from agent_framework import (
     tool,
 )
 from gatekit import STRANGER, SpyRunner, open_gate, payment
-from suite import AdapterSuite, Driver, Heard, Made, made
+from suite import AdapterSuite, Driver, Heard, Made, made, shows_all_three
 
 from sandbox.adapters.agent_framework import wrap
 from sandbox.gate import Gate
@@ -118,3 +118,7 @@ def test_every_way_of_calling_the_tool_itself_goes_through_the_gate(tmp_path: Pa
         ]
     assert all("denied" in str(each) for each in said)
     assert runner.permits == []
+
+
+def test_the_example_runs_is_refused_and_is_short() -> None:
+    shows_all_three("agent_framework_clerk")

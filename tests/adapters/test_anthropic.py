@@ -15,7 +15,7 @@ from anthropic import Anthropic, AsyncAnthropic
 from anthropic.lib.tools import BetaBuiltinFunctionTool, beta_async_tool, beta_tool
 from gatekit import STRANGER, SpyRunner, open_gate
 from scripted_api import Script, events
-from suite import AdapterSuite, Driver, Heard, Made, made
+from suite import AdapterSuite, Driver, Heard, Made, made, shows_all_three
 
 from sandbox.adapters.anthropic import execute, waiting, wrap, wrap_async
 from sandbox.errors import UsageError
@@ -149,3 +149,7 @@ def test_a_block_that_waits_for_a_person_is_answered_and_runs_once(tmp_path: Pat
         assert execute(tools, asked, answers=answers)["is_error"]
         assert execute(tools, block(made(STRANGER, "11.00")), answers=answers)["is_error"]
     assert [permit.approved_by for permit in runner.permits] == [("ann",)]
+
+
+def test_the_example_runs_is_refused_and_is_short() -> None:
+    shows_all_three("anthropic_clerk")

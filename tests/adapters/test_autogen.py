@@ -14,7 +14,7 @@ from autogen_core import CancellationToken, FunctionCall
 from autogen_core.models import ChatCompletionClient, CreateResult, ModelInfo, RequestUsage
 from autogen_core.tools import FunctionTool, StaticWorkbench, ToolOverride
 from gatekit import SpyRunner, open_gate, payment
-from suite import AdapterSuite, Driver, Heard, Made
+from suite import AdapterSuite, Driver, Heard, Made, shows_all_three
 
 from sandbox.adapters.autogen import wrap
 from sandbox.errors import UsageError
@@ -118,3 +118,7 @@ def test_a_tool_is_not_stored_as_a_component_and_its_own_way_in_is_the_gate(tmp_
             StaticWorkbench([tool]).dump_component()
         with pytest.raises(Exception, match="denied"):
             asyncio.run(tool.run_json(payment(amount="6000")["args"], CancellationToken()))
+
+
+def test_the_example_runs_is_refused_and_is_short() -> None:
+    shows_all_three("autogen_clerk")

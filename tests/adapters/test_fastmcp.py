@@ -14,7 +14,7 @@ from fastmcp.server.dependencies import get_context
 from fastmcp.server.middleware import Middleware, MiddlewareContext
 from fastmcp.tools import Tool
 from gatekit import STRANGER, SpyRunner, open_gate, payment
-from suite import HOST, AdapterSuite, Driver, Heard, Made, made
+from suite import HOST, AdapterSuite, Driver, Heard, Made, made, shows_all_three
 
 from sandbox.adapters.fastmcp import wrap
 from sandbox.errors import UsageError
@@ -155,3 +155,7 @@ def test_session_facts_and_a_host_tools_context_are_those_of_the_request(tmp_pat
 def test_what_is_no_tool_is_refused(tmp_path: Path) -> None:
     with open_gate(tmp_path) as gate, pytest.raises(UsageError, match=r"use `Tool.from_function` first"):
         wrap(gate, [len])
+
+
+def test_the_example_runs_is_refused_and_is_short() -> None:
+    shows_all_three("fastmcp_clerk")

@@ -12,7 +12,7 @@ from gatekit import STRANGER, SpyRunner, open_gate, payment
 from inspect_ai.approval import Approval, ApprovalPolicy, Approver, approver
 from inspect_ai.model import ChatMessageAssistant, ChatMessageTool, ChatMessageUser, execute_tools
 from inspect_ai.tool import ToolCall, ToolCallView, ToolDef
-from suite import AdapterSuite, Driver, Heard, Made, made
+from suite import AdapterSuite, Driver, Heard, Made, made, shows_all_three
 
 from sandbox.adapters.inspect_ai import gate_approver, wrap
 from sandbox.gate import Gate
@@ -104,3 +104,7 @@ def test_with_the_gates_approver_a_refused_call_does_not_reach_its_tool(tmp_path
         said = asyncio.run(InspectDriver().start(wrap(gate), [[made(amount="6000")], [made()]], approval=policy))
     assert [each.is_error for each in said] == [True, False]
     assert len(runner.permits) == 1
+
+
+def test_the_example_runs_is_refused_and_is_short() -> None:
+    shows_all_three("inspect_clerk")

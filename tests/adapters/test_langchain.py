@@ -12,7 +12,7 @@ from langchain_core.language_models.fake_chat_models import GenericFakeChatModel
 from langchain_core.messages import AIMessage, ToolMessage
 from langchain_core.runnables import Runnable
 from langchain_core.tools import tool as langchain_tool
-from suite import AdapterSuite, Driver, Heard, Made
+from suite import AdapterSuite, Driver, Heard, Made, shows_all_three
 
 from sandbox.adapters.langchain import wrap
 from sandbox.gate import Gate
@@ -80,3 +80,7 @@ class TestLangChain(AdapterSuite):
     @pytest.fixture
     def driver(self) -> Driver:
         return LangChainDriver()
+
+
+def test_the_example_runs_is_refused_and_is_short() -> None:
+    shows_all_three("langchain_clerk")

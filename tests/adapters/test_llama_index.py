@@ -15,7 +15,7 @@ from llama_index.core.base.llms.types import ChatMessage, TextBlock, ToolCallBlo
 from llama_index.core.llms.mock import MockFunctionCallingLLM
 from llama_index.core.tools import FunctionTool
 from llama_index.core.workflow import Context
-from suite import AdapterSuite, Driver, Heard, Made, made
+from suite import AdapterSuite, Driver, Heard, Made, made, shows_all_three
 
 from sandbox.adapters.llama_index import wrap
 from sandbox.errors import UsageError
@@ -115,3 +115,7 @@ def test_agents_of_a_workflow_spend_one_budget(tmp_path: Path) -> None:
 def test_a_whole_module_of_bare_functions_is_refused(tmp_path: Path) -> None:
     with open_gate(tmp_path) as gate, pytest.raises(UsageError, match="is no LlamaIndex tool"):
         wrap(gate, [json.dumps])
+
+
+def test_the_example_runs_is_refused_and_is_short() -> None:
+    shows_all_three("llama_clerk")

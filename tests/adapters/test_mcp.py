@@ -377,8 +377,8 @@ def test_the_example_runs_and_is_short() -> None:
     done = subprocess.run([sys.executable, EXAMPLE], capture_output=True, text=True, check=False)
     printed = (
         "send_money\nsent 20.5 to GB29NWBK60161331926819\n"
-        "denied (rule.deny): denied by rule `too-much`: at most 100.00 at a time. It did not run; the same call will "
-        'be denied again. Allowed would be: `amount` "100.00".\n'
+        "denied (rule.deny): denied by rule `too-much`: at most 100.00 at a time (also true: `large`). "
+        'It did not run; the same call will be denied again. Allowed would be: `amount` "50.00".\n'
     )
     assert (done.stdout, done.returncode) == (printed, 0), done.stderr
     assert len(EXAMPLE.read_text().splitlines()) < 40

@@ -24,7 +24,7 @@ from agents import (
 )
 from agents.testing import ScriptedModel, assistant_message, function_call
 from gatekit import STRANGER, SpyRunner, open_gate
-from suite import AdapterSuite, Driver, Heard, Made, made
+from suite import AdapterSuite, Driver, Heard, Made, made, shows_all_three
 
 from sandbox.adapters.openai_agents import check, waiting, wrap
 from sandbox.errors import UsageError
@@ -211,3 +211,7 @@ def test_an_argument_guardrail_or_hook_cannot_widen_what_runs(tmp_path: Path) ->
         )
     assert "waits for a person" in answer.text
     assert runner.permits == []
+
+
+def test_the_example_runs_is_refused_and_is_short() -> None:
+    shows_all_three("openai_clerk")

@@ -16,7 +16,7 @@ from pydantic_ai.messages import ModelMessage, ModelMessagesTypeAdapter, ModelRe
 from pydantic_ai.models.function import AgentInfo, DeltaToolCall, FunctionModel
 from pydantic_ai.native_tools import CodeExecutionTool, WebSearchTool
 from pydantic_ai.toolsets import FunctionToolset
-from suite import AdapterSuite, Driver, Heard, Made, made
+from suite import AdapterSuite, Driver, Heard, Made, made, shows_all_three
 
 from sandbox.adapters.pydantic_ai import check, wrap
 from sandbox.adapters.ticket import read_ticket
@@ -166,3 +166,7 @@ def test_renamed_and_prefixed_toolsets_still_ask_for_the_declared_tool(tmp_path:
         (answer,) = heard(agent.run_sync("go").all_messages())
     assert "waits for a person" in answer.text
     assert runner.permits == []
+
+
+def test_the_example_runs_is_refused_and_is_short() -> None:
+    shows_all_three("pydantic_clerk")

@@ -19,7 +19,7 @@ from smolagents.models import (
     get_tool_json_schema,
 )
 from smolagents.monitoring import LogLevel
-from suite import AdapterSuite, Driver, Heard, Made, made
+from suite import AdapterSuite, Driver, Heard, Made, made, shows_all_three
 
 from sandbox.adapters.smolagents import check, wrap
 from sandbox.errors import UsageError
@@ -143,3 +143,7 @@ def test_a_tool_is_neither_saved_nor_sent_to_a_remote_kernel(tmp_path: Path) -> 
         for leave in (tool.to_dict, lambda: tool.save(tmp_path / "out")):
             with pytest.raises(UsageError, match="stays behind its gate"):
                 leave()
+
+
+def test_the_example_runs_is_refused_and_is_short() -> None:
+    shows_all_three("smol_clerk")

@@ -8,6 +8,7 @@ import importlib.util
 import inspect
 import json
 import pickle
+import subprocess
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -444,3 +445,12 @@ def test_a_gate_is_neither_pickled_nor_copied(gate: Gate) -> None:
         pickle.dumps(gate)
     assert copy.deepcopy(gate) is gate
     assert copy.copy(gate) is gate
+
+
+def test_the_example_of_a_plain_function_runs_asks_is_refused_and_is_short() -> None:
+    example = Path(__file__).resolve().parents[2] / "examples" / "plain_clerk.py"
+    done = subprocess.run([sys.executable, example], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    said = [line.partition(":")[0] for line in done.stdout.splitlines()]
+    assert said == ["sent", "not run", "denied"]
+    assert len(example.read_text(encoding="utf-8").splitlines()) < 40
