@@ -22,6 +22,7 @@ from pathlib import Path, PurePath
 from types import FunctionType
 from typing import Final, ParamSpec, TypeVar, cast
 
+from sandbox.adapters.origins import said_origins
 from sandbox.compile import SpecPaths, load_policy
 from sandbox.errors import UsageError
 from sandbox.execute.source import resolve_source
@@ -48,7 +49,7 @@ def sandboxed(
     """Make the decorated function (sync, async, a generator) a call of `tool`, by default the one of its name.
 
     Given a path (or several), the specs are loaded now and their gate opened at the first call. `session` has the
-    session's facts, or returns them at the time of a call.
+    session's facts, or returns them at the time of a call; a `Saying` says where the values come from, too.
 
     Raises UsageError at decoration: no such tool, parameters that are not the spec's arguments, a body that would
     never run, a generator that is no host tool; and SpecError for a wrong spec.
@@ -116,14 +117,16 @@ def _front_for(function: Callable[..., object]) -> Callable[[_Opener, _Maker], C
 
 def _front(opener: _Opener, make: _Maker) -> Callable[..., object]:
     def call(*args: object, **kwargs: object) -> object:
-        return opener.gate().call(*make(args, kwargs)).value
+        gate, (raw, session) = opener.gate(), make(args, kwargs)
+        return gate.call(raw, session, origins=said_origins(gate, make.session, raw)).value
 
     return call
 
 
 def _async_front(opener: _Opener, make: _Maker) -> Callable[..., object]:
     async def call(*args: object, **kwargs: object) -> object:
-        return (await opener.gate().acall(*make(args, kwargs))).value
+        gate, (raw, session) = opener.gate(), make(args, kwargs)
+        return (await gate.acall(raw, session, origins=said_origins(gate, make.session, raw))).value
 
     return call
 
@@ -132,10 +135,12 @@ def _items_front(opener: _Opener, make: _Maker) -> Callable[..., object]:
     """Of a generator: one call, made when its first item is asked for, whose items are yielded once it has ended."""
 
     def call(*args: object, **kwargs: object) -> object:
-        made = make(args, kwargs)
+        raw, session = make(args, kwargs)
 
         def items() -> Iterator[object]:
-            yield from cast("list[object]", opener.gate().call(*made).value)
+            gate = opener.gate()
+            origins = said_origins(gate, make.session, raw)
+            yield from cast("list[object]", gate.call(raw, session, origins=origins).value)
 
         return items()
 
@@ -144,10 +149,12 @@ def _items_front(opener: _Opener, make: _Maker) -> Callable[..., object]:
 
 def _async_items_front(opener: _Opener, make: _Maker) -> Callable[..., object]:
     def call(*args: object, **kwargs: object) -> object:
-        made = make(args, kwargs)
+        raw, session = make(args, kwargs)
 
         async def items() -> AsyncIterator[object]:
-            for item in cast("list[object]", (await opener.gate().acall(*made)).value):
+            gate = opener.gate()
+            origins = said_origins(gate, make.session, raw)
+            for item in cast("list[object]", (await gate.acall(raw, session, origins=origins)).value):
                 yield item
 
         return items()

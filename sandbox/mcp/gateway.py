@@ -12,12 +12,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
+from sandbox.adapters.origins import Saying
 from sandbox.adapters.schema import arguments_schema
 from sandbox.adapters.telling import Answer as Told
 from sandbox.adapters.telling import done, failed, refused, waiting
 from sandbox.call import Outcome
 from sandbox.canonical import quoted
-from sandbox.errors import ApprovalNeeded, Denied, EnvironmentLacking, SandboxError, ToolError
+from sandbox.errors import ApprovalNeeded, Denied, EnvironmentLacking, SandboxError, ToolError, UsageError
 from sandbox.events import emit
 from sandbox.gate import Gate
 from sandbox.ir import Json, Tool
@@ -59,12 +60,16 @@ class Client:
 class Gateway:
     """One client session: a gate, and the real server behind it, if there is one. Thread-safe.
 
-    `people` says that the gate has somebody to ask, who takes time.
+    `people` says that the gate has somebody to ask, who takes time. Raises UsageError for a `Saying`: a client has no
+    way to tell where values come from, and would not be believed.
     """
 
     def __init__(
         self, gate: Gate, server: ServerSession | None, session: SessionSource = None, *, people: bool = False
     ) -> None:
+        if isinstance(session, Saying):
+            message = "a gateway is told the facts of its session, and learns origins from results alone"
+            raise UsageError(message)
         self._gate = gate
         self._server = server
         self._session = session

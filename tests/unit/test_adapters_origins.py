@@ -5,20 +5,22 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
-from gatekit import SpyRunner, kinds, open_gate
+from gatekit import SpyRunner, kinds, open_gate, spec_file
 
 from sandbox.adapters.front import Front, fronts
 from sandbox.adapters.langchain import wrap
 from sandbox.adapters.origins import Saying, said_origins
 from sandbox.adapters.ticket import read_answer
 from sandbox.call import Outcome
-from sandbox.errors import UsageError
+from sandbox.decorator import sandboxed
+from sandbox.errors import ApprovalNeeded, Denied, UsageError
 from sandbox.gate import Gate
 from sandbox.ir import Json
+from sandbox.mcp.gateway import Gateway
 
 SPEC = """\
 sandbox: 1
@@ -161,3 +163,72 @@ def test_only_a_saying_says_anything(tmp_path: Path) -> None:
         for source in (None, {}, dict):
             assert said_origins(gate, source, raw) is None
         assert said_origins(gate, Saying(labels), raw) == {"to": "user"}
+
+
+HOST = SPEC.replace('run: {tool: "tools.payments:send_money"}', "run: {host: a test}")
+
+
+KINDS = ("function", "generator", "coroutine", "async generator")
+
+
+def decorated(gate: Gate, source: object, kind: str, ran: list[str]) -> Callable[[str], object]:
+    """The tool as one of the kinds of function that the decorator takes."""
+    mark = sandboxed(gate, tool="send", session=source)
+
+    def send(to: str, n: int = 1) -> list[str]:
+        ran.append(to)
+        return [to]
+
+    def items(to: str, n: int = 1) -> Iterator[str]:
+        ran.append(to)
+        yield to
+
+    async def asend(to: str, n: int = 1) -> list[str]:
+        ran.append(to)
+        return [to]
+
+    async def aitems(to: str, n: int = 1) -> AsyncIterator[str]:
+        ran.append(to)
+        yield to
+
+    match kind:
+        case "function":
+            return mark(send)
+        case "generator":
+            made = mark(items)
+            return lambda to: list(made(to))
+        case "coroutine":
+            awaited = mark(asend)
+            return lambda to: asyncio.run(awaited(to))
+        case _:
+            source_of = mark(aitems)
+
+    async def every(to: str) -> list[str]:
+        return [item async for item in source_of(to)]
+
+    return lambda to: asyncio.run(every(to))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_decorated_tool_is_told_where_its_values_come_from(tmp_path: Path, kind: str) -> None:
+    ran: list[str] = []
+
+    def source(tool: str, arguments: Mapping[str, Json]) -> object:
+        return None if arguments["to"] == "nobody@example.org" else labels(tool, arguments)
+
+    with Gate.open(spec_file(tmp_path, HOST)) as gate:
+        gate.attach("read", list)
+        run = decorated(gate, Saying(source), kind, ran)
+        assert run("ann@example.org") == ["ann@example.org"]
+        with pytest.raises(Denied):
+            run("eve@example.org")
+        with pytest.raises(ApprovalNeeded):
+            run("bob@example.org")
+        with pytest.raises(UsageError, match="told as"):
+            run("nobody@example.org")
+    assert ran == ["ann@example.org"]
+
+
+def test_a_gateway_is_told_no_origins(tmp_path: Path) -> None:
+    with open_gate(tmp_path, text=SPEC) as gate, pytest.raises(UsageError, match="learns origins from results alone"):
+        Gateway(gate, None, Saying(labels))

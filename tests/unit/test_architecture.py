@@ -184,6 +184,7 @@ SAME_LAYER: frozenset[tuple[str, str]] = frozenset(
             "adapters",
             "mcp",
         ),  # pins, and what a server's result may hold: the client's adapter keeps the gateway's rules
+        ("decorator", "adapters"),  # where a call's values come from, as for every adapter
         ("mcp", "adapters"),  # what a model is told, in the same words everywhere
     }
 )
