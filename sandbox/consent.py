@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from sandbox.approve import Approval, ApprovalRequest, Approver, Given, ask, request_for
-from sandbox.call import Call, Decision
+from sandbox.call import Call, Decision, Value
 from sandbox.ir import Tool
 from sandbox.step import denied
 from sandbox.trail import Trail, answer_body
@@ -39,12 +39,16 @@ class Consent:
             raise self._trail.wait(decision, reason)
         return tuple(approvals.values())
 
-    def present(self, call: Call, decision: Decision, given: Given) -> tuple[Approval, ...]:
+    def present(self, call: Call, decision: Decision, given: Given, facts: Mapping[str, Value]) -> tuple[Approval, ...]:
         """What people said elsewhere to this very call, held against the rule as an approver's answer is; recorded.
 
-        Raises Denied for an approval of another call, one that is over, or one of values with other origins.
+        Raises Denied for an approval of another call, of another principal's, one that is over, or one of values with
+        other origins. `facts` are the session's, by their names.
         """
         now = self._clock()
+        if given.principal != str(facts.get("principal", given.principal)):
+            reason = "what was approved is the same call of another principal's; ask again"
+            raise self._trail.refuse(denied(call, "approval.refused", reason))
         if call.told_origins() != {name: tuple(sorted(labels)) for name, labels in sorted(given.origins.items())}:
             reason = "where its values come from is not known as it was when it was approved; ask again"
             raise self._trail.refuse(denied(call, "approval.refused", reason))

@@ -504,7 +504,7 @@ class Gate:
         """Approve as often as the state demands, then reserve; raises Denied or ApprovalNeeded."""
         approvals: tuple[Approval, ...] = ()
         if given is not None and decision.verdict == "ask":
-            approvals = self._consent.present(way.call, decision, given)
+            approvals = self._consent.present(way.call, decision, given, way.facts)
         nonce = secrets.token_hex(16) if given is None else given.nonce
         for _ in range(MAX_ROUNDS):
             if decision.verdict == "ask":

@@ -71,7 +71,8 @@ class Answered:
         """The approvals, for `Gate.call`."""
         ticket = self.ticket
         approvals = tuple(Approval(ticket.digest, name, ticket.expires_at_ms) for name in self.approved_by)
-        return Given(ticket.request, approvals, {name: frozenset(labels) for name, labels in ticket.origins.items()})
+        origins = {name: frozenset(labels) for name, labels in ticket.origins.items()}
+        return Given(ticket.request, approvals, origins, ticket.principal)
 
 
 def new_ticket(decision: Decision, now_ms: int, principal: str = "") -> Ticket:

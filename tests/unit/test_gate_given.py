@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -69,6 +70,25 @@ def test_an_approval_of_another_call_denies(tmp_path: Path) -> None:
             gate.call(payment(STRANGER, "10.01"), given=said)
     assert denied.value.reason_code == "approval.refused"
     assert runner.permits == []
+
+
+WITH_PRINCIPAL = PAYMENTS.replace("name: payments", "name: payments\nsession: {principal: {type: string}}")
+
+
+@pytest.mark.parametrize("whose", ["", "bob"])
+def test_an_approval_of_another_principals_call_denies(tmp_path: Path, whose: str) -> None:
+    assert "principal" in WITH_PRINCIPAL
+    runner, ann = SpyRunner(), {"principal": "ann"}
+    with open_gate(tmp_path, text=WITH_PRINCIPAL, runner=runner) as gate:
+        with pytest.raises(ApprovalNeeded) as waiting:
+            gate.call(payment(STRANGER), ann)
+        said = given(waiting.value.decision.call.digest, "eve")
+        with pytest.raises(Denied, match="another principal's") as denied:
+            gate.call(payment(STRANGER), ann, given=replace(said, principal=whose))
+        assert denied.value.reason_code == "approval.refused"
+        assert runner.permits == []
+        gate.call(payment(STRANGER), ann, given=replace(said, principal="ann"))
+    assert len(runner.permits) == 1
 
 
 def test_an_approval_ends_when_the_rule_says_even_if_it_says_later(tmp_path: Path) -> None:
