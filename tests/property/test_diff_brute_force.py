@@ -12,6 +12,7 @@ from collections import Counter
 from dataclasses import replace
 
 import pytest
+from held_against import verdict_of_prover
 from test_prove_brute_force import (
     COLOURS,
     MAX_STATES,
@@ -20,7 +21,6 @@ from test_prove_brute_force import (
     names_in,
     next_value,
     random_contract,
-    verdict_of_prover,
 )
 
 from sandbox.decide import EnginePair, Evaluator

@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import itertools
 import random
-import time
 from collections import Counter
 from dataclasses import dataclass, replace
 
 import pytest
+from held_against import verdict_of_prover
 
 from sandbox.compile.enabling import effective as effective_value
-from sandbox.decide import EnginePair, Evaluator
 from sandbox.evaluate import Env, Test, evaluate, truth
 from sandbox.ir import (
     VERDICTS,
@@ -65,10 +64,6 @@ from sandbox.ir import (
 )
 from sandbox.machine import StoredState, apply_then, effective, initial_state, rule_of, succeed, tick, verdict_of
 from sandbox.prove import unroll
-from sandbox.prove.attempt import attempt
-from sandbox.prove.crew import Reply
-from sandbox.prove.run import verdict_on
-from sandbox.prove.solve import Desk
 from sandbox.prove.spoken import read_invariant
 from sandbox.prove.verdicts import Proved, Refuted, Unknown, Vacuous, Verdict, invariant_of
 
@@ -412,12 +407,6 @@ class Search:
         if subject.kind == "never" and not subject.mentions_decision and decided["decision"] == "deny":
             return False
         return condition(Env(env.args, env.state, {**env.facts, **decided}))
-
-
-def verdict_of_prover(contract: Contract, subject: Property) -> Verdict:
-    desk = Desk("z3", time.monotonic() + 60)
-    reply = Reply(attempt(contract, subject, (), desk), 0, 0)
-    return verdict_on(contract, EnginePair(Evaluator(contract), None), subject, reply)
 
 
 def agrees(verdict: Verdict, subject: Property, *, shown: bool) -> bool:

@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 import random
-import time
-from collections import Counter
 from dataclasses import dataclass
 
 import pytest
+from held_against import none_is_wrong, verdict_of_prover
 from random_kept import a_contract, a_property
 from worlds import Worlds
 
-from sandbox.decide import EnginePair, Evaluator
 from sandbox.ir import Contract, Property
 from sandbox.prove import unroll
-from sandbox.prove.attempt import attempt
-from sandbox.prove.crew import Reply
-from sandbox.prove.run import verdict_on
-from sandbox.prove.solve import Desk
 from sandbox.prove.verdicts import Proved, Refuted, Unknown, Vacuous, Verdict, replay_of
 
 pytestmark = pytest.mark.no_cover  # a search goes the same ways many times; others cover them
@@ -84,22 +78,9 @@ def compared(dice: random.Random) -> Compared:
     return Compared(contract, subject, worlds, verdict_of_prover(contract, subject))
 
 
-def verdict_of_prover(contract: Contract, subject: Property) -> Verdict:
-    reply = Reply(attempt(contract, subject, (), Desk("z3", time.monotonic() + 60)), 0, 0)
-    return verdict_on(contract, EnginePair(Evaluator(contract), None), subject, reply)
-
-
 @pytest.mark.parametrize("chunk", range(CHUNKS))
 def test_no_definite_verdict_on_sets_and_maps_is_wrong(chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(unroll, "MAX_CALLS", MOST_CALLS)
-    dice = random.Random(f"kept {chunk}")  # noqa: S311 - not a secret
-    tally: Counter[str] = Counter()
-    for _ in range(PER_CHUNK):
-        found = compared(dice)
-        said = (found.contract, found.subject, found.verdict)
-        assert not found.wrong(), said
-        assert not found.missed(), said
-        assert not found.too_long(), said
-        tally[type(found.verdict).__name__] += 1
+    tally = none_is_wrong(f"kept {chunk}", PER_CHUNK, compared)
     assert tally["Unknown"] <= PER_CHUNK // 3, tally
     assert min(tally["Proved"], tally["Refuted"]) > PER_CHUNK // 10, tally

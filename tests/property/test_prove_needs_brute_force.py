@@ -7,16 +7,14 @@ prover's hidden variable is held against a truth that has none.
 from __future__ import annotations
 
 import random
-import time
-from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import pytest
+from held_against import none_is_wrong, verdict_of_prover
 from random_kept import NAME, Names, a_contract, a_property
 from worlds import World, Worlds
 
-from sandbox.decide import EnginePair, Evaluator
 from sandbox.evaluate import Env, truth
 from sandbox.ir import (
     FALSE,
@@ -36,11 +34,7 @@ from sandbox.ir import (
     Tool,
 )
 from sandbox.prove import needing, unroll
-from sandbox.prove.attempt import attempt
-from sandbox.prove.crew import Reply
 from sandbox.prove.focus import for_tool
-from sandbox.prove.run import verdict_on
-from sandbox.prove.solve import Desk
 from sandbox.prove.verdicts import Proved, Refuted, Unknown, Vacuous, Verdict, replay_of
 
 pytestmark = pytest.mark.no_cover  # a search goes the same ways many times; others cover them
@@ -138,23 +132,13 @@ def next_need(dice: random.Random) -> tuple[Contract, Property, Worlds]:
 def compared(dice: random.Random) -> Compared:
     """The next spec, and what the prover says of it."""
     contract, subject, worlds = next_need(dice)
-    reply = Reply(attempt(contract, subject, (), Desk("z3", time.monotonic() + 60)), 0, 0)
-    verdict = verdict_on(contract, EnginePair(Evaluator(contract), None), subject, reply)
-    return Compared(contract, subject, worlds, verdict)
+    return Compared(contract, subject, worlds, verdict_of_prover(contract, subject))
 
 
 @pytest.mark.parametrize("chunk", range(CHUNKS))
 def test_no_definite_verdict_on_what_must_come_before_is_wrong(chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(unroll, "MAX_CALLS", MOST_CALLS)
-    dice = random.Random(f"needs {chunk}")  # noqa: S311 - not a secret
-    tally: Counter[str] = Counter()
-    for _ in range(PER_CHUNK):
-        found = compared(dice)
-        said = (found.contract, found.subject, found.verdict)
-        assert not found.wrong(), said
-        assert not found.missed(), said
-        assert not found.too_long(), said
-        tally[type(found.verdict).__name__] += 1
+    tally = none_is_wrong(f"needs {chunk}", PER_CHUNK, compared)
     assert tally["Unknown"] <= PER_CHUNK // 2, tally
     assert min(tally["Proved"], tally["Refuted"]) > PER_CHUNK // 20, tally
 

@@ -9,17 +9,15 @@ from __future__ import annotations
 
 import itertools
 import random
-import time
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import pytest
+from held_against import none_is_wrong, verdict_of_prover
 from random_kept import NAME, a_contract, a_property
 from test_prove_needs_brute_force import MOST_CALLS, earlier
 from worlds import World, Worlds, values_of
 
-from sandbox.decide import EnginePair, Evaluator
 from sandbox.evaluate import Env, truth
 from sandbox.ir import (
     FALSE,
@@ -47,10 +45,6 @@ from sandbox.ir import (
     Variable,
 )
 from sandbox.prove import unroll
-from sandbox.prove.attempt import attempt
-from sandbox.prove.crew import Reply
-from sandbox.prove.run import verdict_on
-from sandbox.prove.solve import Desk
 from sandbox.prove.verdicts import Proved, Refuted, Unknown, Vacuous, Verdict, replay_of
 
 pytestmark = pytest.mark.no_cover  # a search goes the same ways many times; others cover them
@@ -231,9 +225,7 @@ def anything(contract: Contract, subject: Property) -> int | None:
 def compared(dice: random.Random, share: float = 0.6) -> Compared:
     """The next spec, and what the prover says of it."""
     contract, subject, apart = next_need(dice, share)
-    reply = Reply(attempt(contract, subject, (), Desk("z3", time.monotonic() + 60)), 0, 0)
-    verdict = verdict_on(contract, EnginePair(Evaluator(contract), None), subject, reply)
-    return Compared(contract, subject, apart, verdict)
+    return Compared(contract, subject, apart, verdict_of_prover(contract, subject))
 
 
 @pytest.mark.parametrize("chunk", range(CHUNKS))
@@ -241,14 +233,6 @@ def test_no_definite_verdict_on_what_must_come_before_with_equal_values_is_wrong
     chunk: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(unroll, "MAX_CALLS", MOST_CALLS)
-    dice = random.Random(f"same {chunk}")  # noqa: S311 - not a secret
-    tally: Counter[str] = Counter()
-    for _ in range(PER_CHUNK):
-        found = compared(dice)
-        said = (found.contract, found.subject, found.verdict)
-        assert not found.wrong(), said
-        assert not found.missed(), said
-        assert not found.too_long(), said
-        tally[type(found.verdict).__name__] += 1
+    tally = none_is_wrong(f"same {chunk}", PER_CHUNK, compared)
     assert tally["Unknown"] < PER_CHUNK - 1, tally
     assert tally["Proved"] + tally["Refuted"] > 1, tally

@@ -15,9 +15,8 @@ from sandbox.compile import load_contract
 from sandbox.prove.crew import Crew, Reply
 from sandbox.prove.diff import Diff, Options, diff
 from sandbox.prove.diff_words import diff_to_json, markdown, words
-from sandbox.prove.worker import Order, carried_out
 
-pytestmark = pytest.mark.usefixtures("forked")
+pytestmark = pytest.mark.usefixtures("forked", "in_this_process")
 
 OLD = """\
 sandbox: 1
@@ -102,17 +101,6 @@ SLIPS = (
     Slip("constants with other names", "define: {cap: 300.00}", "define: {cap: 300.00, more: 1}"),
     Slip("a reason in other words", "{id: over, deny:", "{id: over, reason: too much, deny:"),
 )  # fmt: skip
-
-
-@pytest.fixture(autouse=True)
-def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Solving in a child is tested elsewhere; here it would only take time."""
-
-    def carry_out(_: Crew, order: Order) -> Reply:
-        work = carried_out(order)
-        return Reply(work.finding, work.spent, 0, work.rests_on, work.obligations, work.doubts)
-
-    monkeypatch.setattr(Crew, "carry_out", carry_out)
 
 
 def compared(folder: Path, new: str, old: str = OLD) -> Diff:

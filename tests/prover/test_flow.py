@@ -13,7 +13,6 @@ import pytest
 from sandbox.compile import load_properties
 from sandbox.decide import EnginePair, Evaluator
 from sandbox.prove import ProveOptions, prove_paths
-from sandbox.prove.crew import Crew, Reply
 from sandbox.prove.page import page
 from sandbox.prove.regression import assert_mended
 from sandbox.prove.replay import Differs, replay
@@ -21,10 +20,9 @@ from sandbox.prove.report import PropertyReport, property_words, report_to_json
 from sandbox.prove.sarif import sarif
 from sandbox.prove.verdicts import Move, Moves, Proved, Refuted, replay_of
 from sandbox.prove.verify import verify
-from sandbox.prove.worker import Order, carried_out
 from sandbox.testing import Trial
 
-pytestmark = pytest.mark.usefixtures("forked")
+pytestmark = pytest.mark.usefixtures("forked", "in_this_process")
 
 SPEC = """\
 sandbox: 1
@@ -62,17 +60,6 @@ WHOLE = "{from: web, to: args.mail}"
 ALL = "{from: web, to: args.all}"
 READ = "{from: 'tool:read', to: args.to, unless: approved}"
 KNOWN = "{from: unknown, to: args.to, unless: approved}"
-
-
-@pytest.fixture(autouse=True)
-def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Solving in a child is tested elsewhere; here it would only take time."""
-
-    def carry_out(_: Crew, order: Order) -> Reply:
-        work = carried_out(order)
-        return Reply(work.finding, work.spent, 0, work.rests_on, work.obligations, work.doubts)
-
-    monkeypatch.setattr(Crew, "carry_out", carry_out)
 
 
 def file_of(folder: Path, flow: str, spec: str = SPEC, more: str = "") -> Path:

@@ -17,17 +17,15 @@ from sandbox.decide import EnginePair, Evaluator
 from sandbox.errors import UsageError
 from sandbox.gate import Gate
 from sandbox.prove import PropertyReport, Proved, ProveOptions, Refuted, Unknown, Vacuous, prove_paths, report_to_json
-from sandbox.prove.crew import Crew, Reply
 from sandbox.prove.needing import before_of, name_of
 from sandbox.prove.regression import assert_mended
 from sandbox.prove.replay import Differs, replay
 from sandbox.prove.resting import resting_on
 from sandbox.prove.verdicts import AT_ONCE, Ends, Move, Moves
 from sandbox.prove.verify import verify
-from sandbox.prove.worker import Order, carried_out
 from sandbox.testing import Trial
 
-pytestmark = pytest.mark.usefixtures("forked")
+pytestmark = pytest.mark.usefixtures("forked", "in_this_process")
 
 BANK = """\
 sandbox: 1
@@ -55,17 +53,6 @@ tools:
 """
 CHECKED = "{before: \"tool == 'check' && args.level >= 3\", after: \"tool == 'pay'\"}"
 REVIEWED = "{before: \"tool == 'review'\", after: \"tool == 'pay' && args.amount > 50\"}"
-
-
-@pytest.fixture(autouse=True)
-def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Solving in a child is tested elsewhere; here it would only take time."""
-
-    def carry_out(_: Crew, order: Order) -> Reply:
-        work = carried_out(order)
-        return Reply(work.finding, work.spent, 0, work.rests_on, work.obligations, work.doubts)
-
-    monkeypatch.setattr(Crew, "carry_out", carry_out)
 
 
 def file_of(folder: Path, needs: str, spec: str = BANK, more: str = "") -> Path:

@@ -17,7 +17,6 @@ from sandbox.compile import load_properties
 from sandbox.decide import EnginePair, Evaluator
 from sandbox.ir import TRUE, Contract, Expr, Or, Property, ScalarSort, State, Tool
 from sandbox.prove import ProveOptions, induction, needing, obligations, prove_paths, unroll
-from sandbox.prove.crew import Crew, Reply
 from sandbox.prove.induction import Inductive, kept
 from sandbox.prove.mentions import variables_in
 from sandbox.prove.needing import remembering
@@ -32,8 +31,9 @@ from sandbox.prove.solve import Desk
 from sandbox.prove.spoken import read_invariant
 from sandbox.prove.verdicts import AT_ONCE, Move, Moves, Proved, Refuted, Vacuous, replay_of
 from sandbox.prove.verify import verify
-from sandbox.prove.worker import Order, carried_out
 from sandbox.testing import Trial
+
+pytestmark = pytest.mark.usefixtures("in_this_process")
 
 BANK = """\
 sandbox: 1
@@ -80,17 +80,6 @@ SEEN = ASKS.replace("(args.invoice in state.checked)", "state.seen")
 LOOK = "  look:\n    rules: [{id: any, allow: true}]\n"
 NOTES = "    on_success:\n      checked"
 AS_IT_IS = "name: bank"
-
-
-@pytest.fixture(autouse=True)
-def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Solving in a child is tested elsewhere; here it would only take time."""
-
-    def carry_out(_: Crew, order: Order) -> Reply:
-        work = carried_out(order)
-        return Reply(work.finding, work.spent, 0, work.rests_on, work.obligations, work.doubts)
-
-    monkeypatch.setattr(Crew, "carry_out", carry_out)
 
 
 def file_of(folder: Path, needs: str, spec: str = BANK) -> Path:

@@ -12,11 +12,9 @@ import pytest
 from sandbox.compile import load_properties
 from sandbox.errors import PropertyError, SpecError
 from sandbox.prove import PropertyReport, Proved, ProveOptions, Refuted, Unknown, prove_paths, report_to_json, words
-from sandbox.prove.crew import Crew, Reply
 from sandbox.prove.verify import verify
-from sandbox.prove.worker import Order, carried_out
 
-pytestmark = pytest.mark.usefixtures("forked")
+pytestmark = pytest.mark.usefixtures("forked", "in_this_process")
 
 CEILING = """\
 sandbox: 1
@@ -52,17 +50,6 @@ tools:
       - {id: friends, allow: "args.to in ['bob', 'eve']"}
     then: {mine: state.mine + args.amount, calls: state.calls + 1}
 """
-
-
-@pytest.fixture(autouse=True)
-def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Solving in a child is tested elsewhere; here it would only take time."""
-
-    def carry_out(_: Crew, order: Order) -> Reply:
-        work = carried_out(order)
-        return Reply(work.finding, work.spent, 0, work.rests_on, work.obligations, work.doubts)
-
-    monkeypatch.setattr(Crew, "carry_out", carry_out)
 
 
 def files(folder: Path, team: str = TEAM, ceiling: str = CEILING, more: str = "") -> Path:
