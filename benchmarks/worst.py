@@ -231,13 +231,17 @@ SHAPES = (
 
 
 def spec_of(shape: Shape, size: int) -> str:
-    """The spec of a shape at a size."""
+    """The spec of a shape at a size.
+
+    Its calls end with a person: of all verdicts that is the dearest, for where any rule but an `allow` fires, each is
+    evaluated once more by itself, and the solver is asked too.
+    """
     rules = "".join(f"      - {{id: r{at}, deny: {json.dumps(shape.rule)}}}\n" for at in range(shape.copies))
     state = f"state:\n  {shape.state}\n" if shape.state else ""
     then = f"    then:\n      {shape.then}\n" if shape.then else ""
     return (
         f"sandbox: 1\nname: worst\n{state}tools:\n  t:\n    args:\n      a: {shape.declared(size)}\n    rules:\n{rules}"
-        f"      - {{id: rest, allow: true}}\n{then}"
+        f"      - {{id: rest, ask: true}}\n{then}"
     )
 
 
