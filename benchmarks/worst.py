@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from figures import Figure, related
@@ -23,6 +23,8 @@ from sandbox.compile import load_policy
 from sandbox.decide import EnginePair
 from sandbox.engines import SolverWorker, close_engines, engine_pairs
 from sandbox.errors import SpecError
+from sandbox.ir import MAX_ENTRIES, Contract
+from sandbox.machine import StoredState, initial_state, is_map
 from sandbox.policy import Policy
 from sandbox.rehearsal import Rehearsal
 
@@ -34,7 +36,10 @@ FEW, MANY = "a", "".join(chr(0x4E00 + at) for at in range(20_000))
 
 @dataclass(frozen=True)
 class Shape:
-    """Specs by size: the declaration of the argument `a`, its rule (written `copies` times), hostile values."""
+    """Specs by size: the declaration of the argument `a`, its rule (written `copies` times), hostile values.
+
+    Where it is `full`, so is the state that the calls meet.
+    """
 
     name: str
     declared: Callable[[int], str]
@@ -44,6 +49,7 @@ class Shape:
     copies: int = 1
     state: str = ""
     then: str = ""
+    full: bool = False
 
 
 @dataclass(frozen=True)
@@ -227,7 +233,65 @@ SHAPES = (
         state="m: {type: map, key: {type: string, max_size: 16KiB}, value: {type: int}, initial: 0}",
         then='"m[args.a]": state.m[args.a] + 1',
     ),
+    *(
+        Shape(
+            f"{name}, full",
+            lambda n: f"{{type: string, max_size: {n}}}",
+            rule,
+            lambda _: iter([key_of(0), key_of(MAX_ENTRIES - 1), "b"]),
+            100,
+            copies,
+            state=state,
+            then=then,
+            full=True,
+        )
+        for copies in (1, 20)
+        for name, rule, state, then in (
+            (
+                "a set",
+                "args.a in state.s && args.a == 'b'",
+                "s: {type: set, items: {type: string, max_size: 100}, initial: []}",
+                "s: state.s.add(args.a)",
+            ),
+            (
+                "a map",
+                "state.m[args.a] > 3",
+                "m: {type: map, key: {type: string, max_size: 100}, value: {type: int}, initial: 0}",
+                '"m[args.a]": state.m[args.a] + 1',
+            ),
+            (
+                "a window",
+                "state.w > 10000",
+                "w: {type: int, initial: 0, window: 24h}",
+                "w: state.w + 1",
+            ),
+            (
+                "a map of windows",
+                "state.m[args.a] > 3",
+                "m: {type: map, key: {type: string, max_size: 100}, value: {type: int}, initial: 0, window: 24h}",
+                '"m[args.a]": state.m[args.a] + 1',
+            ),
+        )
+    ),
 )
+
+
+def key_of(at: int) -> str:
+    """One of different strings of 100 characters: as many as a state may hold of so many entries."""
+    return f"{at:0>100}"
+
+
+def filled(contract: Contract) -> StoredState:
+    """The state with one entry less than fills it in every set, map and window, so that a call may still add one."""
+    empty, many = initial_state(contract, NOW_MS), range(MAX_ENTRIES - 1)
+    kinds = {variable.name: variable for variable in contract.variables}
+    values = {
+        name: dict.fromkeys(map(key_of, many), 1) if is_map(kinds[name]) else frozenset(map(key_of, many))
+        for name in empty.values
+    }
+    events = {name: tuple((NOW_MS - MAX_ENTRIES + at, 1) for at in many) for name in empty.events}
+    keyed = {name: {key_of(at): ((NOW_MS - MAX_ENTRIES + at, 1),) for at in many} for name in empty.key_events}
+    return replace(empty, values=values, events=events, key_events=keyed)
 
 
 def spec_of(shape: Shape, size: int) -> str:
@@ -268,7 +332,8 @@ def slowest(shape: Shape, folder: Path) -> Found | None:
     engines = engine_pairs(policy)
     worst = Found(shape, size, 0.0, "")
     try:
-        judge = Rehearsal(policy, engines, NOW_MS)
+        stored = {each.name: filled(each) for each in policy.contracts} if shape.full else None
+        judge = Rehearsal(policy, engines, NOW_MS, stored)
         judge.judge(b"{}", NOW_MS)
         for value in shape.values(size):
             raw = json.dumps({"tool": "t", "args": {"a": value}}, ensure_ascii=False).encode()
