@@ -672,6 +672,7 @@ class Variable:
     scope: ScopeName = "spec"
     key: StringType | EnumType | None = None
     max_size: int | None = None
+    place: Place = field(default=NOWHERE, compare=False, metadata={"digest": False})
 
 
 @dataclass(frozen=True, slots=True)

@@ -85,32 +85,33 @@ def _types(tool: Tool) -> dict[str, ArgType]:
 
 
 def _of_state(contract: Contract) -> Iterator[Problem]:
-    place = Place(contract.file, 1, 1)
     written = {step.variable for tool in contract.tools for step in (*tool.then, *tool.on_success)}
     for variable in contract.variables:
         if variable.period is not None and variable.period.kind == "reset":
             message = (
                 f"`{variable.name}` has a `reset`: up to twice its cap fits in a rolling period; `window` has no gap"
             )
-            yield Problem(place, message)
+            yield Problem(variable.place, message)
         if variable.scope == "session" and variable.period is not None:
             message = f"`{variable.name}` has `scope: session`: whoever begins a new session has a new budget"
-            yield Problem(place, message)
+            yield Problem(variable.place, message)
         if isinstance(variable.sort, SetSort):
-            yield from _of_set(contract, variable, place)
+            yield from _of_set(contract, variable)
         elif variable.name not in written:
             message = f"no `then` and no `on_success` ever changes `{variable.name}`; a cap on it caps nothing"
-            yield Problem(place, message)
+            yield Problem(variable.place, message)
 
 
-def _of_set(contract: Contract, variable: Variable, place: Place) -> Iterator[Problem]:
+def _of_set(contract: Contract, variable: Variable) -> Iterator[Problem]:
     changes = [expr for expr in _assigned_to(contract, variable) if not isinstance(expr, State)]
     if any(isinstance(expr, SetAdd) for change in changes for expr in within(change)):
         return
     if not variable.initial:
-        yield Problem(place, f"nothing is ever added to `{variable.name}`, which begins empty; nothing is ever in it")
+        yield Problem(
+            variable.place, f"nothing is ever added to `{variable.name}`, which begins empty; nothing is ever in it"
+        )
     elif not changes:
-        yield Problem(place, f"nothing ever changes `{variable.name}`; a list in `define` says the same")
+        yield Problem(variable.place, f"nothing ever changes `{variable.name}`; a list in `define` says the same")
 
 
 def _assigned_to(contract: Contract, variable: Variable) -> list[Expr]:

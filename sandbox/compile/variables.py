@@ -70,7 +70,8 @@ class Variables:
         first = self._first(spec, sort, key, (*path, "initial"))
         period = self._period(spec, sort, first, path)
         most = None if key is None else self._most(spec, path)
-        return Variable(name, sort, first, period, spec.scope, key, most)
+        place = self._written.place(*path, key=True)
+        return Variable(name, sort, first, period, spec.scope, key, most, place)
 
     def _check_keys(self, spec: VariableSpec, path: _Path) -> None:
         for bound in ("min", "max"):

@@ -5,6 +5,7 @@ Blocks, by the words behind their fence:
 - `yaml`: a spec that loads; if it begins with `proves:`, a property file about a spec shown before. Behind a property's
   `id`, `# verdict` or `# verdict, note` is what the prover finds.
 - `yaml refused`, then `text`: the file `spec.yaml` or `properties.yaml`, and the whole of the message.
+- `yaml warned`, then `text`: a spec that loads, and all that lint says of it.
 - `cel`: a line is `EXPRESSION  => true`, `=> false` or `=> refused: MESSAGE`, about the call in the `json call` block.
 - `values`: a line is `TYPE  JSON  => CANONICAL` or `=> REASON_CODE`.
 - `changes NAME`: a line is `CHANGE  => commit` or `=> REASON`, about the call in brackets below.
@@ -30,7 +31,7 @@ from gatekit import SpyRunner
 from sandbox import ir
 from sandbox.aftermath import ResultJudge
 from sandbox.call import Change, Decision, Engines, Outcome, Rejected
-from sandbox.compile import load_contract, load_policy, load_properties
+from sandbox.compile import lint, load_contract, load_policy, load_properties
 from sandbox.engines import close_engines, engine_pairs
 from sandbox.errors import AuthorError, SpecError
 from sandbox.execute.broker.refused import Why
@@ -124,6 +125,15 @@ def test_what_is_shown_as_refused_is_refused_with_the_message_that_is_shown(bloc
     message = all_blocks()[all_blocks().index(block) + 1]
     assert message.words == "text"
     assert f"{refused.value}\n" == message.body
+
+
+@by_line(blocks("yaml warned"))
+def test_what_is_shown_as_pointed_at_is_all_that_lint_says(block: Block, folder: Path) -> None:
+    file = folder / f"{name_in(block)}.yaml"
+    file.write_text(block.body, encoding="utf-8")
+    message = all_blocks()[all_blocks().index(block) + 1]
+    assert message.words == "text"
+    assert [str(remark) for remark in lint(load_contract(file.name))] == message.body.splitlines()
 
 
 @by_line(PROPERTY_FILES)
