@@ -18,7 +18,7 @@ from sandbox.canonical import canonical_json
 from sandbox.errors import Fault
 from sandbox.events import emit
 from sandbox.ir import Json
-from sandbox.receipts import ended
+from sandbox.receipts import told
 from sandbox.state import Ending, Store, Transaction
 from sandbox.trail import Trail, interrupted_body, one_line
 
@@ -72,11 +72,12 @@ def recover_endings(transaction: Transaction, trail: Trail, record: Path) -> int
         transaction.forget_ending(ending.nonce, ending.kind)
     for reservation in unfinished:
         if not {(reservation.nonce, "outcome"), (reservation.nonce, "interrupted")} & known:
-            trail.append("interrupted", interrupted_body(reservation))
+            intended = (reservation.nonce, "intent") in known
+            trail.append("interrupted", interrupted_body(reservation, intended=intended))
         transaction.advance(reservation.nonce, expect=reservation.status, to="interrupted")
     return len(unfinished)
 
 
 def _on_record(record: Path, nonces: Iterable[str]) -> frozenset[tuple[str, str]]:
     wanted = frozenset(nonces)
-    return ended(record, wanted) if wanted else frozenset()
+    return told(record, wanted) if wanted else frozenset()

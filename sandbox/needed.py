@@ -29,6 +29,10 @@ class Needed:
             for spec, subjects in needs.items()
         }
 
+    def asks(self, judges: Sequence[Contract]) -> bool:
+        """Whether any of these specs has to remember anything."""
+        return any(self._tests.get(each.name) for each in judges)
+
     def note(self, transaction: Transaction, judges: Sequence[Contract], call: Call, facts: Facts) -> None:
         """Remember what this call, which has ended `ok`, was for each of its specs."""
         known = {"tool": call.tool, **{f"session.{name}": value for name, value in facts.items()}}

@@ -109,11 +109,15 @@ class Passage:
         return self._conclude(way, decision, permit, self._execute(way, permit))
 
     def consume(self, permit: Permit) -> None:
-        """Use the permit up; a second use of the same nonce is a Fault."""
+        """Use the permit up; a second use of the same nonce is a Fault.
+
+        Not on disk by itself: a permit lives no longer than the power, and what it has reserved is there already. The
+        next gate finds that unfinished, whichever of the two it says, and leaves it spent.
+        """
         if permit.contracts != self._digests:
             reason = "the permit is for other specs than this gate's"
             raise self._trail.refuse(denied(permit.call, "permit.changed", reason))
-        with self._store.transaction() as transaction:
+        with self._store.transaction(durable=False) as transaction:
             if transaction.stopped() or transaction.kill_epoch() != permit.epoch:
                 raise self._trail.refuse(stopped(permit.call))
             name = transaction.superseded(self._digests)
@@ -197,8 +201,8 @@ class Passage:
         if not outcome.started:
             self._cancel(permit, outcome_body(outcome, receipt, None, unseen, way.seal))
             return None
-        with self._store.transaction() as transaction:
-            ended_well = outcome.status == "ok"
+        ended_well = outcome.status == "ok"
+        with self._store.transaction(durable=ended_well and self._adds(way)) as transaction:
             transaction.advance(permit.nonce, expect="running", to="settled" if ended_well else "failed")
             landing = self._succeed(way, transaction) if ended_well and way.shared.enabling else None
             if ended_well and (landing is None or not landing.reason_code):
@@ -206,6 +210,14 @@ class Passage:
             body = outcome_body(outcome, receipt, landing, unseen, way.seal)
             self._endings.note(transaction, permit.nonce, {"outcome": body})
             return landing
+
+    def _adds(self, way: Way) -> bool:
+        """Whether success adds something to the state that its record, which comes next, does not say as well.
+
+        Where nothing is added the record alone has to be on disk: it keeps the next gate from taking the call for
+        unfinished, and what the call has spent is spent either way.
+        """
+        return bool(way.shared.enabling) or self._needed.asks(way.shared.judges)
 
     def _succeed(self, way: Way, transaction: Transaction) -> JointLanding:
         """What the call enables is stored on the state as it is now; where that fails, nothing is enabled."""

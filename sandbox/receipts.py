@@ -58,8 +58,8 @@ def check_receipts(path: Path) -> Balance:
     return Balance(receipts, interrupted, len(intents.keys() - cancelled))
 
 
-def ended(path: Path, nonces: AbstractSet[str]) -> frozenset[tuple[str, str]]:
-    """Which endings of these calls are in the record: nonce and kind. RecordBroken where it cannot be read.
+def told(path: Path, nonces: AbstractSet[str]) -> frozenset[tuple[str, str]]:
+    """Which intents and endings of these calls are in the record: nonce and kind. RecordBroken where it cannot be read.
 
     A torn last line is no record. Each line is looked at once, and read only where it names one of the calls.
     """
@@ -68,7 +68,7 @@ def ended(path: Path, nonces: AbstractSet[str]) -> frozenset[tuple[str, str]]:
         with path.open(encoding="ascii") as file:
             for line in file:
                 if line.endswith("\n") and any(nonce in line for nonce in nonces):
-                    found.update(_ending(line, nonces))
+                    found.update(_told(line, nonces))
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise _unreadable(path, error) from error
     return frozenset(found)
@@ -105,11 +105,11 @@ def _unreadable(path: Path, error: Exception) -> RecordBroken:
     return RecordBroken(f"the record `{path}` cannot be read: {type(error).__name__}")
 
 
-def _ending(line: str, nonces: AbstractSet[str]) -> Iterator[tuple[str, str]]:
+def _told(line: str, nonces: AbstractSet[str]) -> Iterator[tuple[str, str]]:
     record = json.loads(line)
     kind, body = record["kind"], record["body"]
     nonce = body["receipt"].get("nonce") if kind == "outcome" else body.get("nonce")
-    if kind in ENDINGS and nonce in nonces:
+    if kind in {"intent", *ENDINGS} and nonce in nonces:
         yield nonce, kind
 
 

@@ -29,7 +29,7 @@ from sandbox.errors import Fault, UsageError
 from sandbox.holders import NOBODY, Holders
 from sandbox.ir import Contract
 from sandbox.machine import StoredState
-from sandbox.state_file import Row, connect, corrupt, open_file, open_memory, path_of, run
+from sandbox.state_file import DURABLY, IN_ORDER, Row, connect, corrupt, open_file, open_memory, path_of, run
 from sandbox.state_origins import Origins
 from sandbox.state_parts import Parsed, Part, Parts, number, part_of
 from sandbox.state_switch import clear, is_thrown, marker_of, throw
@@ -181,21 +181,24 @@ class Store:
         """Where the key stands that the digests of secret values are made with: `state.db` has `state.key`."""
         return self.audit_path.with_name(self.audit_path.name.removesuffix(".audit.jsonl") + ".key")
 
-    def transaction(self) -> AbstractContextManager[Transaction]:
+    def transaction(self, *, durable: bool = True) -> AbstractContextManager[Transaction]:
         """What happens inside is written when the block ends, all of it, or on an exception none of it.
 
-        Only one transaction is open at a time, in this process and in all others; it cannot be nested.
+        Only one transaction is open at a time, in this process and in all others; it cannot be nested. One that is not
+        `durable` survives the end of any process, and is lost, whole, with the power, unless a durable one came after
+        it: for what says nothing by then that is not known without it.
         """
-        return self._transaction()
+        return self._transaction(durable=durable)
 
     @contextmanager
-    def _transaction(self) -> Iterator[Transaction]:
+    def _transaction(self, *, durable: bool) -> Iterator[Transaction]:
         self._check_owner()
         with self._lock:
             transaction = Transaction(self._connection, self._parsed, self._marker)
             try:  # all of it in here, for an interrupt may come between any two lines
                 self._owner = threading.get_ident()
                 self._roll_back()
+                run(self._connection, DURABLY if durable else IN_ORDER)
                 run(self._connection, "BEGIN IMMEDIATE")
                 yield transaction
                 run(self._connection, "COMMIT")

@@ -21,6 +21,11 @@ BUSY_SECONDS: Final = 30.0
 
 Row: TypeAlias = "tuple[str | int | None, ...]"
 
+DURABLY: Final = "PRAGMA synchronous = FULL"
+"""Commits are on disk when they return."""
+IN_ORDER: Final = "PRAGMA synchronous = NORMAL"
+"""Commits are on disk with the next one that is durable; until then the power may take the last of them, each whole."""
+
 _SQLITE: Final = "sqlite:///"
 _APPLICATION_ID: Final = 1_520_283_845
 _FORMAT: Final = 5
@@ -143,7 +148,7 @@ def connect(path: str) -> sqlite3.Connection:
         connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
     except sqlite3.Error as error:
         raise _failure(error) from error
-    run(connection, "PRAGMA synchronous = FULL")
+    run(connection, DURABLY)
     return connection
 
 

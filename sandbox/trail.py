@@ -197,13 +197,18 @@ def outcome_body(
     }
 
 
-def interrupted_body(reservation: Reservation) -> dict[str, Json]:
-    """A reservation whose owner is gone: what it was for, and how far it had come."""
+def interrupted_body(reservation: Reservation, *, intended: bool) -> dict[str, Json]:
+    """A reservation whose owner is gone: what it was for, and how far it had come.
+
+    One that was not intended never ran. One that was may have, also where the state says `reserved`: when the power is
+    lost, that is what it knew last.
+    """
     return {
         "nonce": reservation.nonce,
         "tool": reservation.tool,
         "call_digest": reservation.call_digest,
         "status": reservation.status,
+        "intended": intended,
         "created_ms": reservation.created_ms,
         "owner_pid": reservation.owner_pid,
     }

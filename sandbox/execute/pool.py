@@ -57,6 +57,9 @@ SPARE_S: Final = 60
 HEAP: Final = 32
 """Containers that wait for their removal; while there are more none are made, so that they cannot pile up."""
 
+IMAGE_S: Final = 5.0
+"""For how long an image's name is taken to stand for what it stood for: asking the engine costs a call 1 to 3 ms."""
+
 LABEL: Final = "pool"
 """In the place of a call's digest: which call it will be is not known yet."""
 
@@ -65,10 +68,11 @@ WhenExhausted: TypeAlias = Literal["refuse", "cold"]
 
 @dataclass(frozen=True, slots=True)
 class _Doomed:
-    """A container that is to be removed, and by whom."""
+    """A container that is to be removed, by whom, and not before when (`time.monotonic`)."""
 
     engine: Engine
     name: str
+    rest_until: float = 0.0
 
 
 class PoolRunner:
@@ -111,6 +115,7 @@ class PoolRunner:
         self._held: set[Waiting] = set()
         self._heap: deque[_Doomed] = deque()
         self._left: list[str] = []
+        self._images: dict[str | None, tuple[str, float]] = {}
         self._meter = Meter()
         self._calls = 0
         self._pid: int | None = None
@@ -125,7 +130,13 @@ class PoolRunner:
     def prepare(self, contract: Contract, tool: Tool) -> Prepared:
         """What a permit for this tool must bind; starts nothing. Raises as `Runner.prepare` says."""
         with self._in_flight():
-            return self._cold.prepare(contract, tool)
+            asked_at, name = time.monotonic(), tool.run.image if tool.run is not None else None
+            known = self._known_image(name)
+            job = self._cold.job(contract, tool, known)
+            if known is None:
+                with self._changed:
+                    self._images[name] = job.image, asked_at
+            return job.prepared
 
     def run(
         self, permit: Permit, contract: Contract, tool: Tool, now_ms: int, judge: ChangeJudge | None = None
@@ -254,6 +265,22 @@ class PoolRunner:
             jobs = [shelf.job for shelf in self._shelves.values() if shelf.waiting]
         return image if any(job.image == image and job.run.image == name for job in jobs) else None
 
+    def _known_image(self, name: str | None) -> str | None:
+        """The image that this name stood for at most `IMAGE_S` ago; None where nobody has asked since."""
+        with self._changed:
+            image, asked_at = self._images.get(name, ("", -IMAGE_S))
+        return image if image and time.monotonic() < asked_at + IMAGE_S else None
+
+    def _look_up(self, name: str | None) -> None:
+        """Asks what image the name stands for, so that no call has to."""
+        asked_at = time.monotonic()
+        try:
+            image = self._cold.image(name)
+        except SandboxError:  # then the next call asks itself
+            image = ""
+        with self._changed:
+            self._images[name] = image, asked_at
+
     def _run_cold(
         self, permit: Permit, contract: Contract, tool: Tool, now_ms: int, judge: ChangeJudge | None
     ) -> Outcome:
@@ -317,7 +344,7 @@ class PoolRunner:
         finally:
             with self._changed:
                 self._held.discard(waiting)
-                self._discard(waiting)
+                self._discard(waiting, REST_S)
                 self._meter.service_ms.append((time.monotonic() - begun) * 1000)
 
     def _shelf_for(self, job: Job) -> Shelf:
@@ -381,6 +408,7 @@ class PoolRunner:
 
     def _make(self, job: Job) -> Waiting:
         engine = self._cold.engine()
+        self._look_up(job.run.image)
         labels = Owner.this().labels(LABEL)
         placement = Placement(job.image, snapshot(job.source), None, labels, wait_s=LIFE_S + SPARE_S)
         name = new_name()
@@ -421,13 +449,13 @@ class PoolRunner:
 
     # --- the remover -----------------------------------------------------------------------------
 
-    def _discard(self, waiting: Waiting) -> None:
-        """Closes its stream, upon which it ends, and has it removed."""
+    def _discard(self, waiting: Waiting, rest_s: float = 0.0) -> None:
+        """Closes its stream, upon which it ends, and has it removed, after a while where a call is to be answered."""
         waiting.ready.stream.close()
-        self._doom(waiting.engine, waiting.name)
+        self._doom(waiting.engine, waiting.name, rest_s)
 
-    def _doom(self, engine: Engine, name: str) -> None:
-        self._heap.append(_Doomed(engine, name))
+    def _doom(self, engine: Engine, name: str, rest_s: float = 0.0) -> None:
+        self._heap.append(_Doomed(engine, name, time.monotonic() + rest_s))
         self._changed.notify_all()
 
     def _remove(self) -> None:
@@ -443,8 +471,14 @@ class PoolRunner:
 
     def _next_doomed(self) -> _Doomed | None:
         with self._changed:
-            self._changed.wait_for(lambda: self._heap or self._drained)
-            return self._heap.popleft() if self._heap else None
+            while self._heap or not self._drained:
+                now = time.monotonic()
+                due = next((each for each in self._heap if self._closing or each.rest_until <= now), None)
+                if due is not None:
+                    self._heap.remove(due)
+                    return due
+                self._changed.wait(min((each.rest_until - now for each in self._heap), default=None))
+            return None
 
     def _not_removed(self, doomed: _Doomed, error: Exception) -> None:
         """Tries again after a while; what fails when the pool is being drained is left, and told."""

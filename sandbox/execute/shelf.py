@@ -22,7 +22,8 @@ RETRY_S: Final = 1.0
 """From a failure of the engine to the next attempt: it may be restarting, and must not be hammered."""
 
 REST_S: Final = 0.05
-"""From a call to the making of the next container, which would take the processors from it; most are over by then."""
+"""From a call to the making of the next container, and to the removal of its own, which would take the processors from
+it and from its record; most are over by then."""
 
 Kind: TypeAlias = tuple[str, ContainerConfig, str]
 """Image, configuration and digest of the source: containers that are equal in these can take each other's call."""

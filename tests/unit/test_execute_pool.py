@@ -20,7 +20,7 @@ from test_execute_engine import part
 from test_execute_protocol import frame
 
 from sandbox.call import Outcome
-from sandbox.errors import SandboxFailure, UsageError
+from sandbox.errors import EnvironmentLacking, SandboxFailure, UsageError
 from sandbox.execute import guest, pool
 from sandbox.execute.config import compile_config
 from sandbox.execute.engine import Attachment, Ended, Engine
@@ -60,7 +60,7 @@ class Stage(Engine):
         self.may_answer.set()
 
     def image(self, reference: str) -> Mapping[str, Json]:
-        self.image_asked.append(reference)
+        self.image_asked.append(threading.current_thread())
         return {"Id": f"sha256:{len(reference)}"}
 
     def create(self, body: Mapping[str, Json], name: str) -> str:
@@ -182,13 +182,36 @@ def test_every_call_has_a_container_of_its_own_and_all_are_removed(opened: Opene
 def test_a_warm_call_asks_the_engine_for_nothing_but_its_end(opened: Opened, stage: Stage) -> None:
     runner = opened(size=1)
     runner.warm(CONTRACT)
+    asked = [each for each in stage.image_asked if each is threading.current_thread()]
     permit = execkit.permit_for(runner, CONTRACT, TOOL, CALL)
-    stage.image_asked.clear()
     assert runner.run(permit, CONTRACT, TOOL, 0).status == "ok"
-    assert not stage.image_asked
+    assert asked == [each for each in stage.image_asked if each is threading.current_thread()]
+    stage.image_asked.clear()
     other = replace(permit, image_digest="0" * 64)
     assert runner.run(other, CONTRACT, TOOL, 0).reason_code == "permit.changed"
     assert stage.image_asked
+
+
+def test_what_an_image_s_name_stands_for_is_asked_again_soon(opened: Opened, stage: Stage) -> None:
+    runner = opened(size=1)
+    runner.warm(CONTRACT)
+    before = runner.prepare(CONTRACT, TOOL).image_digest
+    object.__setattr__(stage, "image", lambda _name: {"Id": "sha256:moved"})
+    with runner._changed:
+        runner._images = {name: (image, at - pool.IMAGE_S) for name, (image, at) in runner._images.items()}
+    assert (before, runner.prepare(CONTRACT, TOOL).image_digest) == ("32", "moved")
+    assert run(runner).status == "ok"
+    assert {body["Image"] for body in stage.bodies.values()} >= {"sha256:32", "sha256:moved"}
+
+
+def test_an_image_that_is_gone_is_missed_by_the_next_call_after_one_was_made(opened: Opened, stage: Stage) -> None:
+    runner = opened(size=1)
+    runner.warm(CONTRACT)
+    object.__setattr__(stage, "image", lambda _name: None)
+    assert run(runner).status == "ok"
+    until(runner, lambda stats: stats.made == 2)
+    with pytest.raises(EnvironmentLacking):
+        runner.prepare(CONTRACT, TOOL)
 
 
 def test_a_container_that_waits_is_told_for_how_long_and_whose_it_is(opened: Opened, stage: Stage) -> None:
