@@ -77,13 +77,15 @@ class Given:
     `request` is whatever told the request from every other, at most 256 characters; a second call that is given
     the same id does not run. `origins` are the labels that they were shown; where others are known by now, they have
     approved another thing. `principal` is whose call they were shown: where the spec has the fact `session.principal`,
-    it counts for that one's call alone.
+    it counts for that one's call alone. `basis` is `Gate.basis` of the decision that they were shown: under other
+    specs, and where another rule asks, they have approved nothing.
     """
 
     request: str
     approvals: tuple[Approval, ...]
     origins: Origins = field(default_factory=dict)
     principal: str = ""
+    basis: str = ""
 
     @property
     def nonce(self) -> str:

@@ -7,7 +7,9 @@ from dataclasses import replace
 
 from sandbox.approve import Approval, ApprovalRequest, Approver, Given, ask, request_for
 from sandbox.call import Call, Decision, Value
-from sandbox.ir import Tool
+from sandbox.canonical import json_digest
+from sandbox.ir import Json, Tool
+from sandbox.policy import Policy
 from sandbox.step import denied
 from sandbox.trail import Trail, answer_body
 
@@ -15,10 +17,17 @@ from sandbox.trail import Trail, answer_body
 class Consent:
     """Asks approvers in turn, for as long as more different people are needed."""
 
-    def __init__(self, approvers: Sequence[Approver], trail: Trail, clock: Callable[[], int]) -> None:
+    def __init__(self, policy: Policy, approvers: Sequence[Approver], trail: Trail, clock: Callable[[], int]) -> None:
+        self._policy = policy
+        self._digests: dict[str, Json] = dict(policy.digests())
         self._approvers = tuple(approvers)
         self._trail = trail
         self._clock = clock
+
+    def basis(self, decision: Decision) -> str:
+        """What people are asked on, beside the call itself: SHA-256 (hex) of the specs and of the rules that ask."""
+        tool = "" if decision.call is None else decision.call.tool
+        return json_digest({"specs": self._digests, "asking": list(self._policy.asking(tool, decision.fired))})
 
     def obtain(self, call: Call, tool: Tool, decision: Decision, earlier: tuple[Approval, ...]) -> tuple[Approval, ...]:
         """Enough approvals of exactly this call; those given earlier count while they last.
@@ -42,10 +51,13 @@ class Consent:
     def present(self, call: Call, decision: Decision, given: Given, facts: Mapping[str, Value]) -> tuple[Approval, ...]:
         """What people said elsewhere to this very call, held against the rule as an approver's answer is; recorded.
 
-        Raises Denied for an approval of another call, of another principal's, one that is over, or one of values with
-        other origins. `facts` are the session's, by their names.
+        Raises Denied for an approval of another call, of another principal's, under other rules, one that is over, or
+        one of values with other origins. `facts` are the session's, by their names.
         """
         now = self._clock()
+        if given.basis != self.basis(decision):
+            reason = "it was not approved under these specs, or not to the rules that ask now; ask again"
+            raise self._trail.refuse(denied(call, "approval.refused", reason))
         if given.principal != str(facts.get("principal", given.principal)):
             reason = "what was approved is the same call of another principal's; ask again"
             raise self._trail.refuse(denied(call, "approval.refused", reason))

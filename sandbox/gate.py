@@ -119,7 +119,7 @@ class Gate:
         self._host = HostRunner()
         self._clock = clock
         self._trail = Trail(audit)
-        self._consent = Consent(approvers, self._trail, clock)
+        self._consent = Consent(policy, approvers, self._trail, clock)
         self._watch = Watch(store.switch, self._runners)
         self._passage = Passage(
             policy,
@@ -283,6 +283,13 @@ class Gate:
     ) -> Result:
         """As `call`, in a thread. If the awaiting task is cancelled the call still ends, settles and is recorded."""
         return await asyncio.to_thread(self.call, raw, session, given=given, origins=origins)
+
+    def basis(self, decision: Decision) -> str:
+        """On what people are asked by this decision, beside the call: what `Given.basis` has to be when they answer.
+
+        SHA-256 (hex) of the specs that the gate judges by and of the rules that ask.
+        """
+        return self._consent.basis(decision)
 
     def learn(self, values: object, label: str, session: Session | None = None) -> None:
         """From now on every single value in `values`, JSON, is known in this session to come from `label`.
@@ -509,21 +516,23 @@ class Gate:
         for _ in range(MAX_ROUNDS):
             if decision.verdict == "ask":
                 approvals = self._consent.obtain(way.call, way.shared.tool, decision, approvals)
-            decision, permit = self._reserve(way, said, approvals, nonce)
+            asked = self.basis(decision)
+            decision, permit = self._reserve(way, said, approvals, nonce, asked)
             if permit is not None:
                 return decision, permit
             if decision.call is None or decision.verdict == "deny":
                 raise self._trail.refuse(decision)
-            if decision.call.origins != way.call.origins:  # nobody has seen it with these
+            if decision.call.origins != way.call.origins or self.basis(decision) != asked:  # nobody has seen it so
                 way, approvals = replace(way, call=decision.call), ()
         raise self._trail.wait(decision, "the state kept changing while the call waited for a person; try again")
 
     def _reserve(
-        self, way: Way, said: _Said, approvals: tuple[Approval, ...], nonce: str
+        self, way: Way, said: _Said, approvals: tuple[Approval, ...], nonce: str, asked: str
     ) -> tuple[Decision, Permit | None]:
         """Decide again and, if the call may run, spend and reserve: all in one transaction, or nothing.
 
-        With the origins of now, and those that were judged before: no label is lost while a person thinks.
+        With the origins of now, and those that were judged before: no label is lost while a person thinks. `asked` is
+        the basis of what people have answered.
         """
         facts, told = said.facts, replace(said.told, earlier=way.call.origins)
         try:
@@ -539,7 +548,9 @@ class Gate:
                 before = self._load(transaction, way.call, facts, now)
                 call = self._knowledge.with_origins(transaction, way.call, told)
                 step = take_joint_step(self._engines, self._policy, before, call, now, session=facts)
-                seen = step.decision.verdict != "ask" or call.origins == way.call.origins
+                seen = step.decision.verdict != "ask" or (
+                    call.origins == way.call.origins and self.basis(step.decision) == asked
+                )
                 if step.after is None or not seen or not is_enough(step.decision, approvals, now):
                     return step.decision, None
                 permit = self._permit(replace(way, call=call), approvals, now, transaction.kill_epoch(), nonce)

@@ -9,7 +9,7 @@ argument and each fact of the session, one `run` for each tool.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
@@ -108,6 +108,13 @@ class Policy:
     def digests(self) -> tuple[tuple[str, str], ...]:
         """Name and digest (SHA-256, hex) of every spec, in order: what a permit binds."""
         return tuple((each.name, ir.digest(each)) for each in self.contracts)
+
+    def asking(self, tool: str, fired: Collection[str]) -> tuple[str, ...]:
+        """Of the rules of a tool that fired, named as a decision names them, those that ask people; in order."""
+        described = ((each, each.tool(tool)) for each in self.contracts)
+        asking = ((each.name, rule.id) for each, own in described if own for rule in own.rules if rule.kind == "ask")
+        named = (f"{spec}/{rule}" if self.several else rule for spec, rule in asking)
+        return tuple(each for each in named if each in fired)
 
     def named(self) -> str:
         """The names of the given specs, for messages."""

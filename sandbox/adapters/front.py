@@ -13,6 +13,7 @@ from sandbox.adapters.origins import said_origins
 from sandbox.adapters.schema import arguments_schema
 from sandbox.adapters.telling import Answer, done, failed, refused, waiting
 from sandbox.adapters.ticket import Answered, Ticket, new_ticket
+from sandbox.call import Decision
 from sandbox.canonical import canonical_json
 from sandbox.errors import ApprovalNeeded, Denied, ToolError, UsageError
 from sandbox.gate import Gate, Raw, wall_clock
@@ -73,7 +74,7 @@ class Front:
         """The ticket of a call that, as things stand, waits for a person; None for any other. Runs nothing."""
         raw, session = self.__raw(arguments), current(self.__session)
         decision = self.__gate.decide(raw, session, origins=self.__origins(raw))
-        return new_ticket(decision, wall_clock(), _principal(session)) if decision.verdict == "ask" else None
+        return self.__ticket(decision, session) if decision.verdict == "ask" else None
 
     def __raw(self, arguments: Arguments) -> Raw:
         """The raw call. The arguments' text is not read here: the gate's parser refuses what is more than they."""
@@ -96,9 +97,13 @@ class Front:
                 hints = self.__gate.nearest(raw, session, origins=origins) if known else ()
                 return refused(error.decision, hints, self.__tool)
             case ApprovalNeeded():
-                return waiting(error.decision, new_ticket(error.decision, wall_clock(), _principal(session)))
+                return waiting(error.decision, self.__ticket(error.decision, session))
             case ToolError():
                 return failed(error)
+
+    def __ticket(self, decision: Decision, session: Session) -> Ticket:
+        basis = self.__gate.basis(decision)
+        return new_ticket(decision, wall_clock(), basis=basis, principal=_principal(session))
 
     def __copy__(self) -> Front:
         return self

@@ -27,6 +27,7 @@ _FIELDS: Final = (
     "expires_at_ms",
     "origins",
     "principal",
+    "basis",
 )
 
 
@@ -36,7 +37,8 @@ class Ticket:
 
     `request` tells this question from every other, `needed` is how many different people have to agree, until
     `expires_at_ms` (Unix milliseconds). `origins` are the labels of each argument of which a rule asks any.
-    `principal` is whose call it is, '' where the host does not say.
+    `principal` is whose call it is, '' where the host does not say. `basis` stands for the specs and for the rules that
+    ask: under others an answer counts for nothing.
     """
 
     request: str
@@ -49,6 +51,7 @@ class Ticket:
     expires_at_ms: int
     origins: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     principal: str = ""
+    basis: str = ""
 
     def to_json(self) -> dict[str, Json]:
         """The ticket as JSON, for whatever stores the paused run."""
@@ -72,11 +75,11 @@ class Answered:
         ticket = self.ticket
         approvals = tuple(Approval(ticket.digest, name, ticket.expires_at_ms) for name in self.approved_by)
         origins = {name: frozenset(labels) for name, labels in ticket.origins.items()}
-        return Given(ticket.request, approvals, origins, ticket.principal)
+        return Given(ticket.request, approvals, origins, ticket.principal, ticket.basis)
 
 
-def new_ticket(decision: Decision, now_ms: int, principal: str = "") -> Ticket:
-    """A ticket for a call that `Gate.call` said waits for a person."""
+def new_ticket(decision: Decision, now_ms: int, *, basis: str, principal: str = "") -> Ticket:
+    """A ticket for a call that `Gate.call` said waits for a person; `basis` is `Gate.basis` of the decision."""
     if decision.call is None:
         message = "what could not be read as a call waits for nobody"
         raise UsageError(message)
@@ -91,6 +94,7 @@ def new_ticket(decision: Decision, now_ms: int, principal: str = "") -> Ticket:
         expires_at_ms=now_ms + decision.expires_ms,
         origins=decision.call.told_origins(),
         principal=principal,
+        basis=basis,
     )
 
 
@@ -125,9 +129,10 @@ def read_ticket(value: object) -> Ticket:
                 "expires_at_ms": int() as expires,
                 "origins": Mapping() as origins,
                 "principal": str() as principal,
+                "basis": str() as basis,
             } if request and all(map(_is_labelled, origins.items())):
                 told = {name: tuple(labels) for name, labels in origins.items()}
-                return Ticket(request, tool, call, digest, rule, reason, needed, expires, told, principal)
+                return Ticket(request, tool, call, digest, rule, reason, needed, expires, told, principal, basis)
     message = "this is no ticket of a paused call"
     raise UsageError(message)
 

@@ -525,7 +525,11 @@ def waiting(gate: Gate, to: str) -> dict[str, Json]:
     """The answer to a call that was asked, approved by Ann, as a paused run stores it."""
     with pytest.raises(ApprovalNeeded) as caught:
         gate.call(send(to), ONE)
-    return json.loads(json.dumps(new_ticket(caught.value.decision, NOON).answer(approved_by=["ann"])))
+    return json.loads(json.dumps(approved(gate, caught.value)))
+
+
+def approved(gate: Gate, waits: ApprovalNeeded) -> dict[str, Json]:
+    return new_ticket(waits.decision, NOON, basis=gate.basis(waits.decision)).answer(approved_by=["ann"])
 
 
 def test_a_resumed_call_runs_with_the_origins_that_were_shown(tmp_path: Path) -> None:
@@ -553,7 +557,7 @@ def test_a_label_that_was_shown_is_not_lost_where_the_host_does_not_tell_it_agai
     with opened(tmp_path) as gate:
         with pytest.raises(ApprovalNeeded) as caught:
             gate.call(send("bob"), ONE, origins={"to": ["tool:read", "sender"]})
-        given = read_answer(new_ticket(caught.value.decision, NOON).answer(approved_by=["ann"])).given()
+        given = read_answer(approved(gate, caught.value)).given()
         with pytest.raises(Denied):  # now it is unknown besides, which nobody has seen
             gate.call(send("bob"), ONE, given=given)
         told = gate.call(send("bob"), ONE, given=given, origins={"to": "tool:read"})
