@@ -11,6 +11,7 @@ import contextlib
 import copy
 import gc
 import json
+import os
 import pickle
 import subprocess
 import sys
@@ -42,6 +43,7 @@ tools:
     rules: [{id: users, allow: "'user' in origin(args.recipient)"}]
     run:  {tool: tools.payments:send_money, timeout: 10s}
 """
+HERE = Path(__file__).resolve().parent
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 RECORDED = Path(__file__).resolve().parents[1] / "adversarial" / "hostile_agent.jsonl"
 
@@ -312,6 +314,23 @@ def shows_all_three(example: str) -> None:
     assert waits.startswith("not run: it waits for a person")
     assert denied.startswith("denied (rule.deny): denied by rule `too-much`")
     assert len(file.read_text(encoding="utf-8").splitlines()) < 40
+
+
+def elsewhere(module: str, folder: Path) -> dict[str, object]:
+    """What `resume(folder)` of a test module returns, called in another process: what a paused run comes to there."""
+    code = f"import json, sys, pathlib, {module} as m; print(json.dumps(m.resume(pathlib.Path(sys.argv[1]))))"
+    places = [str(HERE), str(HERE.parent)]
+    done = subprocess.run(
+        [sys.executable, "-c", code, folder],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(places)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    found: dict[str, object] = json.loads(done.stdout.splitlines()[-1])
+    return found
 
 
 def recorded_calls(*, whole: bool) -> Iterator[Made]:
