@@ -15,6 +15,7 @@ from sandbox.cli.output import json_option, print_document, show
 from sandbox.errors import UsageError
 from sandbox.ir import Contract, Json, Run, RunServer, Workspace
 from sandbox.mcp.session import ServerSession
+from sandbox.proposal.fitting import fitted
 from sandbox.proposal.from_openapi import tools_of_openapi
 from sandbox.proposal.from_python import tool_of_function
 from sandbox.proposal.from_schema import tool_of_schema
@@ -74,6 +75,7 @@ def command(
     else:
         origin = f"the type hints of `{', '.join(functions)}`"
         tools = [tool_of_function(target, Path.cwd()) for target in functions]
+    tools = fitted(tools)
     properties = _properties_place(place)
     texts = {
         place: spec_text(title, origin, tools, server),

@@ -126,9 +126,9 @@ def type_of(name: str, schema: Tree, root: _Root, depth: int) -> dict[str, Shape
         case ["string"]:
             return _string(name, whole)
         case ["integer"]:
-            return {"type": Bare("int"), **_bounds(whole, 0)}
+            return {"type": Bare("int"), **bounds(whole, 0)}
         case ["number"]:
-            return {"type": Bare("decimal"), "scale": SCALE, **_bounds(whole, SCALE)}
+            return {"type": Bare("decimal"), "scale": SCALE, **bounds(whole, SCALE)}
         case ["boolean"]:
             return {"type": Bare("bool")}
         case ["array"]:
@@ -191,7 +191,7 @@ def _optional(optional: bool) -> dict[str, Shape]:  # noqa: FBT001  # the word t
     return {"optional": True} if optional else {}
 
 
-def _bounds(whole: Mapping[str, Tree], scale: int) -> dict[str, Shape]:
+def bounds(whole: Mapping[str, Tree], scale: int) -> dict[str, Shape]:
     """`min` and `max`, where the schema has them and the type can say them; the type's own are wider else."""
     step = Decimal(1).scaleb(-scale)
     low, high = _number(whole.get("minimum")), _number(whole.get("maximum"))

@@ -36,18 +36,25 @@ class Bare(str):
 
 @dataclass(frozen=True, slots=True)
 class ProposedArgument:
-    """One argument: its type as it will stand in the spec, and how it could be made narrower."""
+    """One argument: its type as it will stand in the spec, how it could be made narrower, what its source says of it.
+
+    `plain` where the function gets it otherwise than its hint says.
+    """
 
     name: str
     type: Mapping[str, Shape]
     optional: bool = False
     narrower: str = ""
     said: str = ""
+    plain: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class ProposedTool:
-    """One tool. `left_out` are arguments that no type can say, with why; `lost` says why the tool itself cannot be."""
+    """One tool. `left_out` are arguments that no type can say, with why; `lost` says why the tool itself cannot be.
+
+    `smaller` where sizes were made smaller than what it was read from allows.
+    """
 
     name: str
     said: str = ""
@@ -56,6 +63,7 @@ class ProposedTool:
     run: str = ""
     left_out: tuple[tuple[str, str], ...] = ()
     lost: str = ""
+    smaller: bool = False
 
 
 class Inexpressible(Exception):

@@ -38,15 +38,15 @@ def spec_text(name: str, origin: str, tools: Sequence[ProposedTool], server: Map
     if len(text) > MAX_BYTES:
         message = f"a spec of all these tools would be larger than {MAX_BYTES} bytes; make it from fewer"
         raise UsageError(message)
-    with tempfile.TemporaryDirectory(prefix="sandbox-init-") as folder:
-        place = Path(folder, "proposed.yaml")
-        place.write_text(text, encoding="utf-8")
-        try:
-            load_contract(place)
-        except SpecError as error:
-            message = f"the proposed spec is not accepted: {str(error.problems[0].message)[:300]}"
-            raise Fault(message) from error
+    if (problem := _problem(text)) is not None:
+        message = f"the proposed spec is not accepted: {problem[:300]}"
+        raise Fault(message)
     return text
+
+
+def refusal_of(tool: ProposedTool) -> str | None:
+    """What the spec's own reader has against a spec of this tool alone, if anything."""
+    return _problem("\n".join(_spec("x", "", [tool], None)) + "\n")
 
 
 def properties_text(spec: str, tools: Sequence[ProposedTool]) -> str:
@@ -98,6 +98,18 @@ def remark(text: str) -> str:
 # --- private -----------------------------------------------------------------------------------------
 
 
+def _problem(text: str) -> str | None:
+    """What the spec's own reader has against a text, if anything."""
+    with tempfile.TemporaryDirectory(prefix="sandbox-init-") as folder:
+        place = Path(folder, "proposed.yaml")
+        place.write_text(text, encoding="utf-8")
+        try:
+            load_contract(place)
+        except SpecError as error:
+            return str(error.problems[0].message)
+    return None
+
+
 def _spec(name: str, origin: str, tools: Sequence[ProposedTool], server: Mapping[str, Shape] | None) -> Iterator[str]:
     yield f"# Written by `sandbox init` from {remark(origin)}."
     yield "# It denies everything. For each tool that you need: read its arguments and make them as narrow as they can"
@@ -120,6 +132,8 @@ def _tool(tool: ProposedTool) -> Iterator[str]:
     if tool.said:
         yield f"  # it says of itself: {remark(tool.said)}"
     yield f"  {tool.name}:"
+    if tool.smaller:
+        yield "    # sizes below are smaller than its source allows: a decision about larger ones could take too long"
     if tool.effects:
         yield f"    effects: [{', '.join(tool.effects)}]"
     yield "    args:" if tool.arguments else "    args: {}"
@@ -136,6 +150,8 @@ def _tool(tool: ProposedTool) -> Iterator[str]:
 def _argument(argument: ProposedArgument) -> Iterator[str]:
     if argument.said:
         yield f"      # it says: {remark(argument.said)}"
+    if argument.plain:
+        yield "      # the function gets plain values: a dict for a record, text for an enum"
     if argument.narrower:
         yield f"      # narrower: {argument.narrower}"
     type_ = {**argument.type, "optional": True} if argument.optional else dict(argument.type)

@@ -13,11 +13,12 @@ from sandbox.compile import load_contract, load_properties
 from sandbox.errors import UsageError
 from sandbox.ir import ArgType, Contract
 from sandbox.parse import parse_call
+from sandbox.proposal.fitting import fitted
 from sandbox.proposal.from_openapi import tools_of_openapi
 from sandbox.proposal.from_python import tool_of_function
 from sandbox.proposal.from_schema import tool_of_schema
 from sandbox.proposal.shapes import ProposedTool
-from sandbox.proposal.writing import MAX_SAID, properties_text, quoted, remark, spec_text
+from sandbox.proposal.writing import MAX_SAID, properties_text, quoted, refusal_of, remark, spec_text, told_apart
 from sandbox.strict_json import Tree, read
 from tests.gatekit import spec_file
 
@@ -308,6 +309,166 @@ def test_a_function_is_refused(tmp_path: Path, target: str, reason: str) -> None
 def test_a_required_argument_without_a_hint_loses_the_tool(tmp_path: Path) -> None:
     (tmp_path / "pay.py").write_text(MODULE)
     assert tool_of_function("pay:untyped", tmp_path).lost == "`a` is required, and it has no type hint"
+
+
+CLASSES = '''
+from dataclasses import dataclass, field
+from decimal import Decimal
+from enum import Enum, StrEnum
+from typing import Annotated, ClassVar, Literal, NotRequired, Required, TypedDict, Union
+from pydantic import BaseModel, EmailStr, Field, HttpUrl
+
+Speed = Literal["fast", "slow"]
+Name: "TypeAlias" = Annotated[str, Field(max_length=40)]
+
+class Colour(StrEnum):
+    RED = "red"
+    BLUE = "blue"
+
+class Level(Enum):
+    LOW = 1
+
+class Thing(BaseModel):
+    """With a docstring."""
+    model_config: ClassVar[dict] = {}
+    sku: str = Field(max_length=8)
+    count: int = Field(1, ge=1, le=9)
+    weight: Annotated[Decimal, Field(gt=Decimal("0"), lt=Decimal("2.5"))]
+
+class Boxed(Thing):
+    colours: list[Colour] = []
+    note: str | None = None
+
+@dataclass(frozen=True)
+class Address:
+    street: str
+    tags: list[str] = field(default_factory=list)
+
+class Filter(TypedDict, total=False):
+    speed: Required[Speed]
+    since: int
+    until: NotRequired[int]
+
+class Loop(BaseModel):
+    next: "Loop"
+
+class Renamed(BaseModel):
+    kind: str = Field(alias="type")
+
+class Elsewhere(SomethingImported):
+    a: int
+
+class Plain:
+    a: int
+
+def order(
+    things: Annotated[list[Boxed], Field(max_length=3)],
+    to: Address,
+    site: HttpUrl,
+    mail: EmailStr,
+    colour: Colour,
+    speed: Speed,
+    name: Name,
+    size: Annotated[int, Field(ge=-3)] = 1,
+    only: Filter | None = None,
+    level: Level = Level.LOW,
+    circle: Loop | None = None,
+    renamed: Renamed | None = None,
+    elsewhere: Elsewhere | None = None,
+    plain: Plain | None = None,
+    either: Union[int, str] = 1,
+    grid: list[list[int]] = [],
+    many: list[Annotated[int, Field(le=5)]] = [],
+): ...
+'''
+
+
+def test_classes_of_the_module_become_records_and_enums(tmp_path: Path) -> None:
+    (tmp_path / "shop.py").write_text(CLASSES)
+    tool = tool_of_function("shop:order", tmp_path)
+    text = spec_text("x", "a test", [tool], None)
+    enum = '{type: enum, values: ["red", "blue"]}'
+    string = "{type: string, max_size: 4096}"
+    thing = (
+        "sku: {type: string, max_size: 8}, count: {type: int, min: 1, max: 9, optional: true}, "
+        "weight: {type: decimal, scale: 6, min: 0.000001, max: 2.499999}"
+    )
+    boxed = (
+        f"{{type: record, fields: {{{thing}, colours: {{type: list, items: {enum}, max_size: 32, optional: true}}, "
+        "note: {type: text, max_size: 65536, optional: true}}}"
+    )
+    tags = f"{{type: list, items: {string}, max_size: 32, optional: true}}"
+    address = f"{{type: record, fields: {{street: {string}, tags: {tags}}}}}"
+    speeds, whole = '{type: enum, values: ["fast", "slow"]}', "{type: int, optional: true}"
+    only = f"{{type: record, fields: {{speed: {speeds}, since: {whole}, until: {whole}}}, optional: true}}"
+    for line in (
+        f"things: {{type: list, items: {boxed}, max_size: 3}}",
+        f"to: {address}",
+        "site: {type: url}",
+        "mail: {type: email}",
+        f"colour: {enum}",
+        'speed: {type: enum, values: ["fast", "slow"]}',
+        "name: {type: string, max_size: 40}",
+        "size: {type: int, min: -3, optional: true}",
+        f"only: {only}",
+        "many: {type: list, items: {type: int, max: 5}, max_size: 32, optional: true}",
+        "# the function gets plain values: a dict for a record, text for an enum",
+        "# level: left out, because its values are not all strings that print, or too many",
+        "# circle: left out, because of its field `next`: its type is nested too deeply, or refers to itself",
+        "# renamed: left out, because its field `kind` is called otherwise in JSON, or cannot be called so in a spec",
+        "# elsewhere: left out, because its type hint has no counterpart in a spec",
+        "# plain: left out, because its type hint has no counterpart in a spec",
+        "# either: left out, because its type hint has no counterpart in a spec",
+        "# grid: left out, because it is a list of lists",
+    ):
+        assert f" {line}\n" in text, line
+    assert loaded(tmp_path / "specs", tool).tool("order").run is not None
+
+
+@pytest.mark.parametrize(
+    "hint",
+    [
+        "A",
+        "B",
+        "'A'",
+        "list[A]",
+        "Annotated[A, Field(ge=1)]",
+        "Annotated[()]",
+        "list[()]",
+        "Literal[()]",
+        "Optional[A]",
+    ],
+)
+def test_a_hint_that_leads_nowhere_is_left_out(tmp_path: Path, hint: str) -> None:
+    (tmp_path / "odd.py").write_text(f"A = B\nB = A\nclass C(C):\n    x: C\ndef f(a: {hint} = 1, c: C = 1): ...\n")
+    tool = tool_of_function("odd:f", tmp_path)
+    assert [name for name, _ in tool.left_out] == ["a", "c"]
+    assert loaded(tmp_path / "specs", tool).tool("f").arguments == ()
+
+
+def test_sizes_are_made_smaller_until_a_spec_loads() -> None:
+    entity = {"name": {"type": "string"}, "seen": {"type": "array", "items": {"type": "string"}}}
+    entities = {"type": "array", "items": {"type": "object", "properties": entity, "required": ["name", "seen"]}}
+    schema = {"type": "object", "properties": {"entities": entities, "title": {"type": "string"}}}
+    large, small = proposed(schema), proposed({"type": "object", "properties": {"title": {"type": "string"}}}, "other")
+    assert refusal_of(large) is not None
+    tool, other = fitted([large, small])
+    text = spec_text("x", "a test", [tool, other], None)
+    assert "# sizes below are smaller than its source allows" in text
+    string = "{type: string, max_size: 1024}"
+    fields = f"{{name: {string}, seen: {{type: list, items: {string}, max_size: 8}}}}"
+    assert f"entities: {{type: list, items: {{type: record, fields: {fields}}}, max_size: 8, optional: true}}" in text
+    assert "title: {type: string, max_size: 4096, optional: true}" in text
+    assert other is small
+
+
+def test_a_tool_that_no_size_makes_quick_is_left_out() -> None:
+    row = {"type": "object", "properties": {f"f{at}": {"type": "string"} for at in range(20)}}
+    rows = {"type": "array", "items": row}
+    schema = {"type": "object", "properties": {f"a{at}": rows for at in range(100)}}
+    (tool,) = fitted([proposed(schema)])
+    assert "a decision could take" in tool.lost
+    assert told_apart([tool]) == ([], [tool])
 
 
 # --- OpenAPI
