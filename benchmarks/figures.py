@@ -62,7 +62,7 @@ def table(figures: Iterable[Figure]) -> str:
             group = figure.group
             lines.append(f"\n{group}")
         ratio = f"{figure.ratio:8.2f} x {figure.against}" if figure.ratio is not None and figure.against else ""
-        lines.append(f"  {figure.name:<44} {amount(figure.milliseconds):>12}  {ratio:<32} {figure.note}".rstrip())
+        lines.append(f"  {figure.name:<52} {amount(figure.milliseconds):>12}  {ratio:<32} {figure.note}".rstrip())
     return "\n".join(lines)
 
 

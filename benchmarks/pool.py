@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 import statistics
 import subprocess
@@ -28,6 +29,8 @@ from sandbox.execute.pool import PoolRunner
 
 SIZE = 16  # so that sixteen callers at once find one each
 COLD_RUNS = 7
+DURABLE = 3  # reserved, intended, on record
+WRITTEN = f"{DURABLE} lines on disk, each before the next"
 BARE = "bare: create, start, wait, remove"
 SLEEP = ["/usr/bin/python3", *FLAGS, "-c", "import sys; sys.stdin.read()"]
 PRINT = ["/usr/bin/python3", *FLAGS, "-c", "print(17)"]
@@ -52,12 +55,25 @@ SUSTAINED = Load("sustained, of 4 callers, for each call", callers=4, rounds=15,
 
 
 def figures() -> list[Figure]:
-    """Medians of calls through the whole gate, on record; percentiles, waiting and service apart in the notes."""
+    """Medians of calls through the whole gate, on record, and of their parts; percentiles in the notes."""
     times, notes = beside(), {}
+    on_disk = written()
+    times[WRITTEN], notes[WRITTEN] = (
+        on_disk.p50,
+        f"p99 {on_disk.p99:.1f} ms; what a call waits for, one after the other",
+    )
     for load in LOADS:
         taken, stats, _ = measured(load)
-        times[load.name] = taken.p50
-        notes[load.name] = f"p99 {taken.p99:.1f} ms; {told('wait', stats.wait)}; {told('service', stats.service)}"
+        parts = {
+            "": taken,
+            "  waiting for a container": stats.wait,
+            "  from having it to the outcome": stats.service,
+        }
+        times |= {f"{load.name}{part}": spent.p50 for part, spent in parts.items()}
+        notes |= {f"{load.name}{part}": f"p95 {spent.p95:.1f}, p99 {spent.p99:.1f} ms" for part, spent in parts.items()}
+        rest = f"{load.name}  judged, spent and on record"
+        times[rest] = taken.p50 - stats.service.p50 - stats.wait.p50
+        notes[rest] = "what is left of the medians"
     with steps() as taken_by, processors() as busy:
         _, stats, spent = measured(SUSTAINED)
     each = spent / (SUSTAINED.callers * SUSTAINED.rounds - SIZE)  # the first ones were there already
@@ -97,6 +113,22 @@ def beside() -> dict[str, float]:
         **by_hand,
         "cold, hardened, through the gate": statistics.median(cold),
     }
+
+
+def written() -> Spread:
+    """Milliseconds of as many lines as a call has to have on disk, on the disk where its state lies."""
+    with tempfile.TemporaryDirectory() as folder, Path(folder, "lines").open("ab", buffering=0) as file:
+
+        def write() -> None:
+            for _ in range(DURABLE):
+                file.write(b"x" * 1500)
+                os.fsync(file.fileno())
+
+        taken = []
+        for _ in range(LOADS[0].rounds):
+            taken.append(timed(write))
+            time.sleep(LOADS[0].pause_s / 3)
+        return spread(taken)
 
 
 def commands(container: str) -> dict[str, Callable[[], object]]:
@@ -182,4 +214,4 @@ def measured(load: Load, isolation: Isolation = "container", size: int = SIZE) -
 
 def told(what: str, times: Spread) -> str:
     """A line about times."""
-    return f"{what} {times.p50:.1f}/{times.p95:.1f} ms"
+    return f"{what} {times.p50:.1f}/{times.p95:.1f}/{times.p99:.1f} ms"
