@@ -12,7 +12,8 @@ import click
 from sandbox.cli.output import json_option, print_document, show
 from sandbox.errors import EnvironmentLacking, SandboxError, SandboxFailure
 from sandbox.execute.benchmark import NAME as BENCHMARK
-from sandbox.execute.diagnosis import Finding, Kernel, diagnose
+from sandbox.execute.confinement import Kernel
+from sandbox.execute.diagnosis import Finding, diagnose
 from sandbox.execute.engine import Engine
 from sandbox.execute.examination import examine_container
 from sandbox.execute.image import default_tag, find_image

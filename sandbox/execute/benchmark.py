@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
 from sandbox.execute.config import COMMAND
-from sandbox.execute.diagnosis import Kernel
+from sandbox.execute.confinement import Kernel, is_container_label, is_profile
 from sandbox.ir import Json
 
 NAME: Final = "CIS Docker Benchmark 1.6, section 5"
@@ -52,6 +52,7 @@ class Account:
     mounts: Sequence[Mapping[str, Json]]
     private: str
     profile: str = ""
+    label: str = ""
     ran_inside: bool = False
 
     @classmethod
@@ -78,6 +79,7 @@ class Account:
             mounts,
             private,
             profile=str(inspect.get("AppArmorProfile") or ""),
+            label=str(inspect.get("ProcessLabel") or ""),
             ran_inside=bool(inspect.get("ExecIDs")),
         )
 
@@ -109,9 +111,11 @@ def _judge(item: Item, account: Account, kernel: Kernel) -> Judged:
     if item.title == APPARMOR:
         if not kernel.apparmor:
             return Judged(item.title, "not applicable", "this kernel has no AppArmor, whatever the engine says")
-        return _held(item, account.profile not in {"", "unconfined"})
-    if item.title == SELINUX and not kernel.selinux:
-        return Judged(item.title, "not applicable", "this kernel has no SELinux")
+        return _held(item, is_profile(account.profile))
+    if item.title == SELINUX:
+        if not kernel.selinux:
+            return Judged(item.title, "not applicable", "this kernel has no SELinux")
+        return _held(item, is_container_label(account.label))
     if item.decide is None:
         return Judged(item.title, "not decided", item.why)
     return _held(item, all(condition is True for condition in item.decide(account)))

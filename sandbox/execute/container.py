@@ -190,6 +190,7 @@ def _greet(engine: Engine, container: str, stream: Attachment, config: Container
     if config.isolation == "gvisor":
         effects = in_our_words(effects, engine.process(container), gvisor_runtime(config))
     verify_effects(config, effects)
+    engine.verify_confined(config, effects)
     return reader
 
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 from sandbox.execute.config import GVISOR_NETWORK_RUNTIME, GVISOR_RUNTIME
+from sandbox.execute.confinement import Kernel, options_of
 from sandbox.execute.gvisor import HOST_SOCKETS, HOW_TO_GET, HOW_TO_GET_NETWORK, NO_SOCKETS, socket_words
 from sandbox.execute.known_holes import Component, holes_of, is_repacked
 from sandbox.ir import Json
@@ -28,19 +28,6 @@ class Finding:
     risk: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Kernel:
-    """What this kernel has, as its files tell."""
-
-    apparmor: bool
-    selinux: bool
-
-    @classmethod
-    def this(cls) -> Kernel:
-        """The one that we run on."""
-        return cls(_says_yes(_APPARMOR), _SELINUX.exists())
-
-
 LIMITS: Final = {
     "MemoryLimit": "memory",
     "SwapLimit": "swap",
@@ -49,8 +36,6 @@ LIMITS: Final = {
 }
 """What a container's limits rest on, by the engine's own account."""
 
-_APPARMOR: Final = Path("/sys/module/apparmor/parameters/enabled")
-_SELINUX: Final = Path("/sys/fs/selinux/enforce")
 _COMPONENTS: Final[tuple[tuple[Component, str], ...]] = (("engine", "Engine"), ("runc", "runc"))
 
 
@@ -69,13 +54,6 @@ def diagnose(info: Mapping[str, Json], version: Mapping[str, Json], kernel: Kern
         _gvisor(info),
         _gvisor_network(info),
     )
-
-
-def options_of(info: Mapping[str, Json]) -> frozenset[str]:
-    """The engine's security options by name: `seccomp`, `apparmor`, `selinux`, `rootless`, `userns`, `cgroupns`."""
-    listed = info.get("SecurityOptions")
-    options = listed if isinstance(listed, list) else []
-    return frozenset(str(option).removeprefix("name=").split(",")[0] for option in options)
 
 
 # --- private -------------------------------------------------------------------------------------------
@@ -206,13 +184,6 @@ def _gvisor_network(info: Mapping[str, Json]) -> Finding:
     lacking = "not registered" if runtime is None else f"registered without `{HOST_SOCKETS}`, or with more"
     found = f"{lacking}: a tool with `min_isolation: gvisor` and a `network` grant does not run"
     return Finding("gvisor with a network", None, found, HOW_TO_GET_NETWORK)
-
-
-def _says_yes(file: Path) -> bool:
-    try:
-        return file.read_text(encoding="ascii").strip() == "Y"
-    except OSError:
-        return False
 
 
 def _mapping(value: object) -> Mapping[str, Json]:

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from sandbox.errors import EnvironmentLacking, SandboxFailure
 from sandbox.execute.config import ContainerConfig, Placement, render, verify_inspect
+from sandbox.execute.confinement import Kernel, Wall, options_of, verify_account, verify_inside, walls_of
 from sandbox.ir import Json
 
 if TYPE_CHECKING:
@@ -167,6 +168,8 @@ class Engine:
     """The user and group on this host that are user 0 and group 0 in a container."""
     is_podman: bool = False
     """Podman, which understands an engine's words and has others of its own: see `podman.connect`."""
+    walls: frozenset[Wall] = frozenset()
+    """What confines every container, as the engine says and the kernel has."""
 
     @classmethod
     def connect(cls) -> Engine:
@@ -204,7 +207,8 @@ class Engine:
             raise
         client.timeout = REQUEST_TIMEOUT_S
         version = f"{info.get('ServerVersion', '?')}, {info.get('DefaultRuntime', '?')}"
-        return cls(client, version, path, _runtimes(info.get("Runtimes")), first_ids, is_podman)
+        walls = walls_of(options_of(info), Kernel.this())
+        return cls(client, version, path, _runtimes(info.get("Runtimes")), first_ids, is_podman, walls)
 
     def close(self) -> None:
         """Closes the connections to the engine."""
@@ -239,11 +243,21 @@ class Engine:
 
     def verify(self, config: ContainerConfig, placement: Placement, container: str) -> None:
         """Returns if the engine's own account of a created container is what was asked for; SandboxFailure if not."""
-        verify_inspect(config, placement, self.inspect(container))
+        told = self.inspect(container)
+        verify_inspect(config, placement, told)
+        verify_account(self.walls, told.get("AppArmorProfile"), told.get("ProcessLabel"))
 
     def seen(self, effects: Mapping[str, Json]) -> Mapping[str, Json]:
         """What is seen from inside, in the words in which it is compared; SandboxFailure for what never can be."""
         return effects
+
+    def verify_confined(self, config: ContainerConfig, effects: Mapping[str, Json]) -> None:
+        """Returns if what is seen from inside is confined as the engine says; SandboxFailure if not.
+
+        gVisor's own process is no container's to either: none is asked for it.
+        """
+        if config.isolation == "container":
+            verify_inside(self.walls, effects.get("labels"))
 
     def create(self, body: Mapping[str, Json], name: str) -> str:
         """A new container, not started; its id."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from sandbox.errors import EnvironmentLacking
 from sandbox.execute.benchmark import Account, Judged, judge
 from sandbox.execute.config import Placement, config_of
+from sandbox.execute.confinement import Kernel
 from sandbox.execute.container import make_ready, new_name
-from sandbox.execute.diagnosis import Kernel
 from sandbox.execute.engine import Engine
 from sandbox.execute.folders import private_folder
 from sandbox.execute.image import find_image

@@ -39,6 +39,10 @@ FRONT_LINE = 64  # programs that wait there
 FETCHING = "/sandbox/fetching.py"
 PROBED_LIMITS = ("RLIMIT_CORE", "RLIMIT_NOFILE", "RLIMIT_FSIZE")
 OOM_FILES = ("/sys/fs/cgroup/memory/memory.oom_control", "/sys/fs/cgroup/memory.events")
+LABEL_FILES = {
+    "apparmor": ("/proc/self/attr/apparmor/current", "/proc/self/attr/current"),
+    "selinux": ("/proc/self/attr/current",),
+}
 LIMIT_FILES = {
     "memory": ("/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory.max"),
     "swap": ("/sys/fs/cgroup/memory/memory.memsw.limit_in_bytes", "/sys/fs/cgroup/memory.swap.max"),
@@ -148,6 +152,7 @@ def effects(libc: ctypes.CDLL) -> dict[str, object]:
         "mounts": mounts(),
         "limits": {name: resource.getrlimit(getattr(resource, name)) for name in PROBED_LIMITS},
         "cgroup": {name: first_readable(files) for name, files in LIMIT_FILES.items()},
+        "labels": {name: first_readable(files) for name, files in LABEL_FILES.items()},
     }
 
 

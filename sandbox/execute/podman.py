@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 from sandbox.errors import EnvironmentLacking, SandboxFailure
 from sandbox.execute.config import ContainerConfig, Placement
+from sandbox.execute.confinement import Kernel, verify_account, walls_of
 from sandbox.execute.engine import Attachment, Ended, Engine, engine_errors
 from sandbox.execute.podman_words import (
     part,
@@ -87,7 +88,10 @@ class Podman(Engine):
         if part(host, "security").get("rootless") is not False or host.get("cgroupManager") in {None, "", "none"}:
             message = "Podman without root does not enforce every limit; run `podman system service` as root"
             raise EnvironmentLacking(message, "environment.engine")
-        return cls(client, f"podman {version}, {part(host, 'ociRuntime').get('name', '?')}", path)
+        security = part(host, "security")
+        said = frozenset(name for name in ("apparmor", "selinux") if security.get(f"{name}Enabled") is True)
+        name = f"podman {version}, {part(host, 'ociRuntime').get('name', '?')}"
+        return cls(client, name, path, walls=walls_of(said, Kernel.this()))
 
     def image(self, reference: str) -> Mapping[str, Json] | None:
         """As an engine's: its own has the id without `sha256:`."""
@@ -123,6 +127,8 @@ class Podman(Engine):
             if strange_variables(config, given):
                 found = self.image(placement.image.removeprefix("sha256:"))
                 of_image = part(found or {}, "Config").get("Env") or []
+        process = part(given, "process")
+        verify_account(self.walls, process.get("apparmorProfile"), process.get("selinuxLabel"))
         verify_told(placement, told)
         verify_given(config, placement, given, container, of_image if isinstance(of_image, list) else [])
 

@@ -19,7 +19,7 @@ from sandbox.cli.program import PROGRAM
 from sandbox.execute import config as configured
 from sandbox.execute.benchmark import APPARMOR, ITEMS, SELINUX, Account, Judged, judge
 from sandbox.execute.config import ContainerConfig, render
-from sandbox.execute.diagnosis import Kernel
+from sandbox.execute.confinement import Kernel
 from sandbox.execute.engine import Engine
 from sandbox.ir import Json
 from sandbox.prove import configurations
@@ -227,9 +227,22 @@ def test_a_container_that_something_was_run_in_fails() -> None:
 def test_apparmor_is_judged_where_the_kernel_has_it(profile: str, verdict: str) -> None:
     found = judged({**inspected(compiled(RW)), "AppArmorProfile": profile}, WALLED)
     assert [each.verdict for each in found if each.title == APPARMOR] == [verdict]
-    assert [each.verdict for each in found if each.title == SELINUX] == ["not decided"]
+    assert [each.verdict for each in found if each.title == SELINUX] == ["fails"]
     said = judged({**inspected(compiled(RW)), "AppArmorProfile": profile})
     assert [each.verdict for each in said if each.title == APPARMOR] == ["not applicable"]
+
+
+@pytest.mark.parametrize(
+    ("label", "verdict"),
+    [
+        ("system_u:system_r:container_t:s0:c1,c2", "holds"),
+        ("system_u:system_r:spc_t:s0", "fails"),
+        ("unconfined_u:unconfined_r:unconfined_t:s0", "fails"),
+    ],
+)
+def test_selinux_is_judged_where_the_kernel_has_it(label: str, verdict: str) -> None:
+    found = judged({**inspected(compiled(RW)), "ProcessLabel": label}, WALLED)
+    assert [each.verdict for each in found if each.title == SELINUX] == [verdict]
 
 
 def test_an_empty_account_holds_nothing_that_has_to_be_said() -> None:

@@ -9,8 +9,9 @@ import pytest
 from click.testing import CliRunner
 
 from sandbox.cli.program import PROGRAM
-from sandbox.execute import diagnosis
-from sandbox.execute.diagnosis import Finding, Kernel, diagnose, options_of
+from sandbox.execute import confinement, diagnosis
+from sandbox.execute.confinement import Kernel, options_of
+from sandbox.execute.diagnosis import Finding, diagnose
 from sandbox.execute.engine import Engine
 from sandbox.execute.known_holes import HOLES, holes_of, is_repacked, parse_version
 
@@ -138,8 +139,8 @@ def test_a_swarm_is_a_risk() -> None:
 
 
 def test_the_kernel_is_asked_by_its_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(diagnosis, "_APPARMOR", tmp_path / "enabled")
-    monkeypatch.setattr(diagnosis, "_SELINUX", tmp_path / "enforce")
+    monkeypatch.setattr(confinement, "_APPARMOR", tmp_path / "enabled")
+    monkeypatch.setattr(confinement, "_SELINUX", tmp_path / "enforce")
     assert Kernel.this() == NONE
     (tmp_path / "enabled").write_text("Y\n")
     (tmp_path / "enforce").write_text("1")

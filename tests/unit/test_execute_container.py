@@ -37,6 +37,7 @@ class Scripted(Engine):
         object.__setattr__(self, "ended", ended)
         object.__setattr__(self, "out_of_memory", out_of_memory)
         object.__setattr__(self, "asked", [])
+        object.__setattr__(self, "walls", frozenset())
 
     def create(self, body: Mapping[str, Json], name: str) -> str:
         self.asked.append("create")

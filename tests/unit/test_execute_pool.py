@@ -44,6 +44,7 @@ class Stage(Engine):
             "version": "staged",
             "bodies": {},
             "first_ids": (0, 0),
+            "walls": frozenset(),
             "image_asked": [],
             "ends": {},
             "removed": [],
