@@ -63,6 +63,7 @@ def _read(path: Path, name: str, model: type[_Model], error: type[SpecError | Pr
         root = parse(source)
     except Refused as refused:
         raise error((source.problem(refused.offset, refused.message),)) from None
+    _check_kind(source, root, model, error)
     try:
         checked = model.model_validate(plain(root), context=Reading(problems, _named_types(root)))
     except ValidationError as failure:
@@ -72,6 +73,17 @@ def _read(path: Path, name: str, model: type[_Model], error: type[SpecError | Pr
         raise
     problems.raise_if_any()
     return Written(checked, root, source)
+
+
+def _check_kind(source: SourceFile, root: Node, model: type[_Model], error: type[SpecError | PropertyError]) -> None:
+    """One problem instead of one for each key, where a file of the one kind was given for the other."""
+    keys = {name.text: name.start for name, _ in root.entries} if isinstance(root, Mapping) else {}
+    if model is Spec and "proves" in keys and "sandbox" not in keys:
+        message = "this is a property file and no spec; `sandbox prove` reads it"
+        raise error((source.problem(keys["proves"], message),))
+    if model is PropertyFile and "sandbox" in keys and "proves" not in keys:
+        message = "this is a spec and no property file; give the file that has `proves:` with its name"
+        raise error((source.problem(keys["sandbox"], message),))
 
 
 def _named_types(root: Node) -> frozenset[str]:

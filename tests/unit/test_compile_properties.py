@@ -156,6 +156,10 @@ def test_a_property_is_refused_at_its_place(tmp_path: Path, line: str, place: st
     ("text", "message"),
     [
         ("properties: []\n", "1:1: `proves` is missing here; add it"),
+        (
+            "sandbox: 1\nname: x\n",
+            "1:1: this is a spec and no property file; give the file that has `proves:` with its name",
+        ),
         ("proves: []\n", "1:9: `proves` names no spec; write the path of one"),
         ("proves: [s.yaml, t.yaml]\n", "1:18: `t.yaml` is no spec file; the path is relative to this file"),
         ("proves: s.yaml\ndefine: {small: 1}\n", "2:10: `small` means something already; use another name"),

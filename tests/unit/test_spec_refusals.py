@@ -45,6 +45,7 @@ Problems = list[tuple[int, int, str]]
 FILES: list[tuple[str, Problems]] = [
     ("", [(1, 1, "the file is empty; a spec begins with `sandbox: 1`, a property file with `proves:`")]),
     ("# only\n", [(1, 1, "the file is empty; a spec begins with `sandbox: 1`, a property file with `proves:`")]),
+    ("proves: x.yaml\nproperties: []\n", [(1, 1, "this is a property file and no spec; `sandbox prove` reads it")]),
     ("hello", [(1, 1, "expected a mapping; write `key: value` lines, or `{}`")]),
     ("- 1", [(1, 1, "expected a mapping; write `key: value` lines, or `{}`")]),
     ("sandbox: 1\nname: x\n---\na: 1\n", [(3, 1, "a file holds one document; take out what follows `---`")]),
