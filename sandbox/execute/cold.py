@@ -96,7 +96,7 @@ class ColdRunner:
         changes: Changes,
     ) -> Outcome:
         engine = self.engine()
-        labels = Owner.this().labels(permit.call.digest)
+        labels = Owner.claiming().labels(permit.call.digest)
         with (
             workspace_transaction(
                 contract, job.run, job.config, execution.check, first_ids=engine.first_ids

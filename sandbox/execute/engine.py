@@ -34,8 +34,8 @@ PAUSE_TIMEOUT_S: Final = 2
 
 PAUSE_POLL_S: Final = 0.005
 
-CONNECT_TIMEOUT_S: Final = 5
-"""For the first answer of an engine that is there."""
+CONNECT_TIMEOUT_S: Final = 20
+"""For the first answer of an engine that is there: one that is busy, or Podman, takes seconds to tell about itself."""
 
 LOCAL_SCHEME: Final = "unix://"
 

@@ -35,7 +35,7 @@ def examine_container(engine: Engine, name: str | None) -> tuple[str, tuple[Judg
     made = new_name()
     config = config_of(Run(RunTool("none", "none")), "the examination")
     source = snapshot(ToolSource(None, (), source_digest(())))
-    placement = Placement(find_image(engine, None), source, None, Owner.this().labels(LABEL))
+    placement = Placement(find_image(engine, None), source, None, Owner.claiming().labels(LABEL))
     try:
         ready = make_ready(engine, config, placement, made)
         try:

@@ -409,7 +409,7 @@ class PoolRunner:
     def _make(self, job: Job) -> Waiting:
         engine = self._cold.engine()
         self._look_up(job.run.image)
-        labels = Owner.this().labels(LABEL)
+        labels = Owner.claiming().labels(LABEL)
         placement = Placement(job.image, snapshot(job.source), None, labels, wait_s=LIFE_S + SPARE_S)
         name = new_name()
         try:

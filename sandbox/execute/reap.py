@@ -8,7 +8,7 @@ import time
 from sandbox.errors import SandboxFailure
 from sandbox.execute.broker.lease import drop_abandoned_leases
 from sandbox.execute.engine import Engine
-from sandbox.execute.owner import LABEL_PROJECT, owner_of
+from sandbox.execute.owner import LABEL_PROJECT, drop_old_claims, owner_of
 from sandbox.execute.source import drop_old_snapshots
 from sandbox.execute.workspace import drop_abandoned_views
 
@@ -28,4 +28,5 @@ def reap(engine: Engine) -> int:
     drop_abandoned_views()
     drop_abandoned_leases()
     drop_old_snapshots(time.time())
+    drop_old_claims(time.time())
     return removed

@@ -22,6 +22,7 @@ from typing import Final
 
 from sandbox.errors import UsageError
 from sandbox.execute.folders import private_folder
+from sandbox.execute.owner import Owner
 from sandbox.ir import Contract, Run, RunTool
 
 PROJECT_MARKS: Final = (".git", "pyproject.toml")
@@ -234,7 +235,7 @@ def source_digest(files: tuple[tuple[str, bytes], ...]) -> str:
 
 def _write(folder: Path, files: tuple[tuple[str, bytes], ...]) -> None:
     """All files into a new folder, which gets its name only when it is whole."""
-    partial = private_folder("partial") / f"{folder.name}.{secrets.token_hex(4)}.{os.getpid()}"
+    partial = private_folder("partial") / f"{Owner.claiming().name}.{secrets.token_hex(8)}"
     partial.mkdir(mode=SNAPSHOT_MODE)
     for name, data in files:
         path = partial / name

@@ -25,7 +25,7 @@ from sandbox.execute.changes import list_changes, refusal
 from sandbox.execute.commit import commit, recover
 from sandbox.execute.config import ContainerConfig
 from sandbox.execute.folders import private_folder
-from sandbox.execute.owner import Owner
+from sandbox.execute.owner import Owner, owner_of_folder
 from sandbox.execute.runner import ChangeJudge, Objection
 from sandbox.execute.tree import Entry, TreeTooLarge, copy_tree, scan_tree
 from sandbox.ir import Contract, Run, Workspace
@@ -146,16 +146,14 @@ def workspace_transaction(
 
 def drop_abandoned_views() -> None:
     """Unmounts and removes the views whose owners are gone."""
-    here = Owner.this()
     for folder in private_folder("views").iterdir():
-        pid, _, rest = folder.name.partition(".")
-        owner = replace(here, pid=int(pid) if pid.isdigit() else 0, start=rest.partition(".")[0])
-        if owner.is_gone():
+        owner = owner_of_folder(folder.name)
+        if owner is not None and owner.is_gone():
             with contextlib.suppress(FileNotFoundError):  # another process drops the same one
                 _unmount(folder)
     for folder in private_folder("partial").iterdir():
-        pid = folder.name.rpartition(".")[2]
-        if not Path("/proc", pid).exists():
+        owner = owner_of_folder(folder.name)
+        if owner is not None and owner.is_gone():
             shutil.rmtree(folder, ignore_errors=True)  # as above
 
 
@@ -209,8 +207,7 @@ def lock_workspace(root: int, check: Callable[[], None] = lambda: None) -> None:
 
 def mount_view(stack: contextlib.ExitStack, workspace: Workspace, owner: tuple[int, int]) -> Path:
     """A new tmpfs of the granted size, which belongs to this user and group: the container's."""
-    maker = Owner.this()
-    view = private_folder("views") / f"{maker.pid}.{maker.start}.{secrets.token_hex(8)}"
+    view = private_folder("views") / f"{Owner.claiming().name}.{secrets.token_hex(8)}"
     view.mkdir(mode=0o700)
     stack.callback(_unmount, view)
     size = f"size={workspace.size},nr_inodes={workspace.entries + SPARE_ENTRIES}"

@@ -297,7 +297,7 @@ class ServerSession:
         if self._sockets is None and run.network:
             self._sockets = new_folder()
         source = ToolSource(None, (), source_digest(()))
-        labels = Owner.this().labels(f"session {self._command_digest()}")
+        labels = Owner.claiming().labels(f"session {self._command_digest()}")
         view = None if self._workspace is None else self._workspace.view
         placement = Placement(self._image(), snapshot(source), view, labels, broker=self._sockets)
         return ServedContainer.start(engine, self._config, placement, self._command)

@@ -24,7 +24,7 @@ from gatekit import kinds, spec_file
 from sandbox import Gate
 from sandbox.audit import verify
 from sandbox.execute.engine import Engine
-from sandbox.execute.owner import LABEL_PID
+from sandbox.execute.owner import LABEL_PID, Owner
 from sandbox.execute.pool import PoolRunner
 from sandbox.execute.reap import reap
 from sandbox.receipts import check_receipts
@@ -67,6 +67,7 @@ def call_often(folder: Path, engine: docker.DockerClient, calls: int, settled: i
     spec = spec_file(folder, SPEC, "counted.yaml")
     raw = json.dumps({"tool": "run_code", "args": {"code": "result = 1"}})
     assert ours(engine, os.getpid()) == []  # and this test's own connection is open
+    Owner.claiming()  # held for as long as the process lives
     before = held()
     with PoolRunner(size=4) as pool, Gate.open(spec, runner=pool) as gate:
         grown: list[int] = []

@@ -8,6 +8,7 @@ import os
 import shutil
 import socket
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import execkit
@@ -22,6 +23,7 @@ from sandbox.execute import workspace as workspaces
 from sandbox.execute.changes import list_changes, refusal
 from sandbox.execute.commit import commit, recover
 from sandbox.execute.config import compile_config
+from sandbox.execute.owner import Owner
 from sandbox.execute.tree import JOURNAL_FOLDER, Entry, copy_tree, scan_tree
 from sandbox.execute.workspace import Transaction, workspace_folder, workspace_transaction
 from sandbox.ir import Workspace
@@ -417,7 +419,7 @@ def test_a_workspace_s_folder_is_relative_to_the_spec_and_no_link(space: Path, t
 
 def test_abandoned_views_are_dropped_and_living_ones_are_not(space: Path) -> None:
     with transaction_of(space) as transaction:
-        abandoned = transaction.view.with_name("4194305.1.feed")
+        abandoned = transaction.view.with_name(f"{replace(Owner.this(), pid=4_194_305).name}.feed")
         abandoned.mkdir()
         workspaces.drop_abandoned_views()
         assert not abandoned.exists()

@@ -26,7 +26,7 @@ from sandbox.errors import SandboxError, SandboxFailure
 from sandbox.execute.broker.credentials import read_secrets
 from sandbox.execute.broker.journal import read_journal
 from sandbox.execute.folders import private_folder
-from sandbox.execute.owner import Owner
+from sandbox.execute.owner import Owner, owner_of_folder
 from sandbox.ir import Contract, NetworkGrant, Run, to_json
 
 SOCKET: Final = "socket"
@@ -176,11 +176,9 @@ def open_lease(grants: Sequence[NetworkGrant], secrets: Sequence[str | None], gi
 
 def drop_abandoned_leases() -> None:
     """Removes the folders whose owners are gone; their processes ended with their input."""
-    here = Owner.this()
     for folder in private_folder("brokers").iterdir():
-        pid, _, rest = folder.name.partition(".")
-        owner = replace(here, pid=int(pid) if pid.isdigit() else 0, start=rest.partition(".")[0])
-        if owner.is_gone():
+        owner = owner_of_folder(folder.name)
+        if owner is not None and owner.is_gone():
             shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -190,8 +188,7 @@ _READY: Final = b"ready\n"
 
 
 def _folder() -> Path:
-    owner = Owner.this()
-    folder = private_folder("brokers") / f"{owner.pid}.{owner.start}.{token_hex(8)}"
+    folder = private_folder("brokers") / f"{Owner.claiming().name}.{token_hex(8)}"
     folder.mkdir()
     folder.chmod(FOLDER_MODE)
     return folder
