@@ -1,22 +1,31 @@
 """Microsoft Agent Framework: function tools whose `invoke` is the gate.
 
 Function middleware may change arguments before the tool; what it made of them is judged. A refusal is the tool's
-result: the framework shows a model nothing of an exception but that there was one.
+result: the framework shows a model nothing of an exception but that there was one. A middleware turns a call that waits
+for a person into the framework's own approval request; it is no boundary.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import NoReturn
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Final, NoReturn, TypeAlias
 
-from agent_framework import Content, FunctionInvocationContext, FunctionTool
+from agent_framework import Content, FunctionInvocationContext, FunctionMiddleware, FunctionTool
 from pydantic import BaseModel
 
 from sandbox.adapters.front import Front, fronts, refuse_duplicates, refuse_unseen, stand_in
+from sandbox.adapters.ticket import Ticket, read_answer, read_ticket
 from sandbox.errors import UsageError
 from sandbox.gate import Gate
 from sandbox.host import HostFunction
 from sandbox.session import SessionSource
+
+Answers: TypeAlias = Mapping[str, object]
+"""What people said, by the id of the call: `Ticket.answer(...)`. The host stores it and adds to it."""
+
+_ANSWER: Final = "sandbox_answer"
+_TICKET: Final = "sandbox_ticket"
 
 
 class SandboxedTool(FunctionTool):
@@ -41,8 +50,8 @@ class SandboxedTool(FunctionTool):
         """Take the call the whole way; the text for the model, whatever came of it."""
         _ = tool_call_id
         given = arguments if arguments is not None else named or (context.arguments if context is not None else {})
-        values = given.model_dump() if isinstance(given, BaseModel) else dict(given)
-        text = (await self._front.acall(values)).text
+        said = None if context is None else context.metadata.get(_ANSWER)
+        text = (await self._front.acall(_values(given), None if said is None else read_answer(said))).text
         return text if skip_parsing else [Content.from_text(text)]
 
     def __copy__(self) -> SandboxedTool:
@@ -67,6 +76,49 @@ def wrap(gate: Gate, tools: Sequence[object] | None = None, *, session: SessionS
     given = [_checked(tool) for tool in tools]
     refuse_duplicates(tool.name for tool in given)
     return [SandboxedTool(stand_in(gate, tool.name, tool.description, session, _host_of(tool))) for tool in given]
+
+
+class Pauses(FunctionMiddleware):
+    """Ends a run at a call that waits for a person, with an approval request; lets it through with people's answer.
+
+    `waiting(request)` is its ticket. Put `ticket.answer(...)` under the call's id, and run the agent again, in the same
+    session, with `request.to_function_approval_response(approved=True)`. That alone runs nothing: it names nobody.
+    """
+
+    def __init__(self, answers: Answers) -> None:
+        self._answers = answers
+
+    async def process(self, context: FunctionInvocationContext, call_next: Callable[[], Awaitable[None]]) -> None:
+        """Ask what the gate would say; whatever is not answered here, the tool itself asks the gate."""
+        tool, call_id = context.function, str(context.metadata.get("call_id"))
+        if isinstance(tool, SandboxedTool):
+            said = self._answers.get(call_id)
+            values = _values(context.arguments)
+            ticket = None if said is not None else await asyncio.to_thread(tool._front.ticket, values)  # noqa: SLF001
+            if ticket is not None:
+                occurrence = context.metadata.get("function_call_occurrence_id")
+                context.result = _request(ticket, values, call_id, str(occurrence or call_id))
+                return
+            context.metadata[_ANSWER] = said
+        await call_next()
+
+
+def waiting(request: Content) -> Ticket:
+    """The ticket of an approval request: the very call that would run. UsageError for another request."""
+    return read_ticket(request.additional_properties.get(_TICKET))
+
+
+def _request(ticket: Ticket, arguments: Mapping[str, object], call_id: str, occurrence: str) -> Content:
+    call = Content.from_function_call(call_id, ticket.tool, arguments=dict(arguments))
+    call.id = occurrence
+    shown = {_TICKET: ticket.to_json()}
+    request = Content.from_function_approval_request(id=occurrence, function_call=call, additional_properties=shown)
+    request.call_id = call_id
+    return request
+
+
+def _values(arguments: BaseModel | Mapping[str, object]) -> dict[str, object]:
+    return arguments.model_dump() if isinstance(arguments, BaseModel) else dict(arguments)
 
 
 def _checked(tool: object) -> FunctionTool:

@@ -1,7 +1,8 @@
 """LlamaIndex: tools whose `call` and `acall` go through the gate.
 
 A `FunctionTool` shows its raw function as `.fn`, `.async_fn` and `.real_fn`; what is returned here is none, and has no
-such attribute. A refusal is an output that is marked as an error.
+such attribute. A refusal is an output that is marked as an error. A call that waits for a person can wait as the
+framework's own workflows do, for an event, in a context that is stored.
 """
 
 from __future__ import annotations
@@ -10,9 +11,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from llama_index.core.tools import AsyncBaseTool, BaseTool, FunctionTool, ToolMetadata, ToolOutput
+from llama_index.core.workflow import Context, HumanResponseEvent, InputRequiredEvent
 
 from sandbox.adapters.front import Front, fronts, refuse_duplicates, stand_in
 from sandbox.adapters.telling import Answer
+from sandbox.adapters.ticket import Answered, Ticket, read_answer
 from sandbox.errors import UsageError
 from sandbox.gate import Gate
 from sandbox.host import HostFunction
@@ -34,8 +37,9 @@ class SandboxedMetadata(ToolMetadata):
 class SandboxedTool(AsyncBaseTool):
     """One tool of a spec."""
 
-    def __init__(self, front: Front) -> None:
+    def __init__(self, front: Front, *, pause: bool) -> None:
         self._front = front
+        self._pause = pause
         self._metadata = SandboxedMetadata(front.description, front.name, parameters=front.schema())
 
     @property
@@ -49,9 +53,13 @@ class SandboxedTool(AsyncBaseTool):
         return self._output(self._front.call(arguments), arguments)
 
     async def acall(self, /, *values: object, **named: object) -> ToolOutput:
-        """As `call`, in a thread."""
+        """As `call`, in a thread; where it may pause, its step of the workflow waits for people's answer."""
         arguments = self._named(values, named)
-        return self._output(await self._front.acall(arguments), arguments)
+        answer = await self._front.acall(arguments)
+        if answer.ticket is not None and self._pause:
+            answered = await _answer_to(answer.ticket, answer.text)
+            answer = answer if answered is None else await self._front.acall(arguments, answered)
+        return self._output(answer, arguments)
 
     def _named(self, values: tuple[object, ...], named: dict[str, object]) -> dict[str, object]:
         """Positional values are the declared arguments, in order; one too many has a name that no spec has."""
@@ -69,17 +77,37 @@ class SandboxedTool(AsyncBaseTool):
         )
 
 
-def wrap(gate: Gate, tools: Sequence[object] | None = None, *, session: SessionSource = None) -> list[SandboxedTool]:
+async def _answer_to(ticket: Ticket, text: str) -> Answered | None:
+    """What people said of this call; the workflow's runtime ends the step here until then, and then runs it anew.
+
+    It forgets, in a stored context, what each call waits for: one event wakes them all, and has the answers to all.
+    """
+    question = InputRequiredEvent(prefix=text, ticket=ticket.to_json())
+    said = await Context.get_step_context().wait_for_event(HumanResponseEvent, question, timeout=None)
+    answers = said.get("answers", [])
+    read = [read_answer(each) for each in answers] if isinstance(answers, list) else []
+    return next((each for each in read if each.ticket.digest == ticket.digest), None)
+
+
+def wrap(
+    gate: Gate, tools: Sequence[object] | None = None, *, session: SessionSource = None, pause: bool = False
+) -> list[SandboxedTool]:
     """Tools for the gate's spec: all that it can run, or those named by `tools`.
 
     A given tool stands for the spec's tool of its name: where the spec says `run: {host: ...}` it runs after the
-    permit, else it serves for its description only. Raises UsageError for what the gate could not see or judge.
+    permit, else it serves for its description only.
+
+    With `pause` a call that waits for a person is an `InputRequiredEvent` with its `ticket`, and waits for one
+    `HumanResponseEvent(answers=[Ticket.answer(...), ...])` with the answers to all of them, in this process or in
+    another that has the workflow's context. Without, the model is told that the call waits.
+
+    Raises UsageError for what the gate could not see or judge.
     """
     if tools is None:
-        return [SandboxedTool(front) for front in fronts(gate, session)]
+        return [SandboxedTool(front, pause=pause) for front in fronts(gate, session)]
     given = [_checked(tool) for tool in tools]
     refuse_duplicates(tool.metadata.get_name() for tool in given)
-    return [SandboxedTool(_stand_in(gate, tool, session)) for tool in given]
+    return [SandboxedTool(_stand_in(gate, tool, session), pause=pause) for tool in given]
 
 
 def _checked(tool: object) -> BaseTool:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 
 import pytest
 from agent_framework import (
     Agent,
+    AgentSession,
     BaseChatClient,
     ChatResponse,
     ChatResponseUpdate,
@@ -21,10 +23,11 @@ from agent_framework import (
     function_middleware,
     tool,
 )
-from gatekit import STRANGER, SpyRunner, open_gate, payment
-from suite import AdapterSuite, Driver, Heard, Made, made, shows_all_three
+from gatekit import STRANGER, SpyRunner, kinds, open_gate, payment
+from suite import AdapterSuite, Driver, Heard, Made, elsewhere, made, shows_all_three
 
-from sandbox.adapters.agent_framework import wrap
+from sandbox.adapters.agent_framework import Pauses, waiting, wrap
+from sandbox.errors import UsageError
 from sandbox.gate import Gate
 
 
@@ -122,3 +125,80 @@ def test_every_way_of_calling_the_tool_itself_goes_through_the_gate(tmp_path: Pa
 
 def test_the_example_runs_is_refused_and_is_short() -> None:
     shows_all_three("agent_framework_clerk")
+
+
+# --- runs that pause ---------------------------------------------------------------------------------
+
+
+async def pause(folder: Path, calls: Sequence[Made]) -> list[Content]:
+    """Run until calls wait for a person; store the session, the requests, and what Ann answers to each."""
+    answers: dict[str, object] = {}
+    with open_gate(folder) as gate:
+        agent = Agent(Scripted([calls]), tools=wrap(gate), middleware=[Pauses(answers)])
+        session = agent.create_session()
+        requests = (await agent.run("go", session=session)).user_input_requests
+    answers |= {each.call_id: waiting(each).answer(approved_by=["ann"]) for each in requests}
+    stored = {"session": session.to_dict(), "requests": [each.to_dict() for each in requests], "answers": answers}
+    (folder / "paused.json").write_text(json.dumps(stored))
+    return requests
+
+
+def resume(folder: Path) -> dict[str, object]:
+    stored, runner = json.loads((folder / "paused.json").read_text()), SpyRunner()
+    requests = [Content.from_dict(each) for each in stored["requests"]]
+
+    async def go(gate: Gate) -> dict[str, object]:
+        agent = Agent(Scripted([]), tools=wrap(gate), middleware=[Pauses(stored["answers"])])
+        said = [each.to_function_approval_response(approved=True) for each in requests]
+        done = await agent.run([Message("user", said)], session=AgentSession.from_dict(stored["session"]))
+        told = [each.text for each in heard(done.messages)]
+        return {
+            "told": told,
+            "by": [each.approved_by for each in runner.permits],
+            "waits": len(done.user_input_requests),
+        }
+
+    with open_gate(folder, runner=runner) as gate:
+        return asyncio.run(go(gate))
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_run_that_waits_for_a_person_is_resumed_by_another_process_and_runs_once(tmp_path: Path) -> None:
+    (request,) = asyncio.run(pause(tmp_path, [made(STRANGER)]))
+    assert json.loads(waiting(request).call)["args"]["recipient"] == STRANGER
+    first, again = elsewhere(__name__, tmp_path), elsewhere(__name__, tmp_path)
+    assert ([json.loads(each) for each in first["told"]], first["by"]) == ([{"done": True}], [["ann"]])
+    assert again["by"] == []
+    assert "approval.used" in again["told"][0]
+
+
+def test_of_calls_at_once_those_that_wait_are_answered_each_and_the_others_run_before(tmp_path: Path) -> None:
+    requests = asyncio.run(pause(tmp_path, [made(STRANGER), made(), made(STRANGER, "11.00")]))
+    assert len(requests) == 2
+    assert kinds(tmp_path).count("outcome") == 1
+    assert elsewhere(__name__, tmp_path)["by"] == [["ann"], ["ann"]]
+
+
+def test_a_stored_run_that_was_changed_runs_nothing(tmp_path: Path) -> None:
+    asyncio.run(pause(tmp_path, [made(STRANGER)]))
+    file = tmp_path / "paused.json"
+    stored = json.loads(file.read_text())
+    changed = {key: json.loads(json.dumps(stored[key]).replace("10.00", "11.00")) for key in ("session", "requests")}
+    assert changed["session"] != stored["session"]
+    file.write_text(json.dumps({**stored, **changed}))
+    found = elsewhere(__name__, tmp_path)
+    assert "is for another call" in found["told"][0]
+    assert found["by"] == []
+
+
+def test_an_approval_in_the_framework_alone_runs_nothing_and_asks_again(tmp_path: Path) -> None:
+    asyncio.run(pause(tmp_path, [made(STRANGER)]))
+    file = tmp_path / "paused.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), "answers": {}}))
+    assert elsewhere(__name__, tmp_path) == {"told": [], "by": [], "waits": 1}
+
+
+def test_only_a_request_of_the_gate_has_a_ticket(tmp_path: Path) -> None:
+    call = Content.from_function_call("c", "send_money", arguments={})
+    with pytest.raises(UsageError, match="no ticket"):
+        waiting(Content.from_function_approval_request(id="c", function_call=call))

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
-from gatekit import SpyRunner, open_gate
+from gatekit import STRANGER, SpyRunner, open_gate
 from llama_index.core.agent.workflow import AgentWorkflow, FunctionAgent
 from llama_index.core.agent.workflow.workflow_events import ToolCallResult
 from llama_index.core.base.llms.types import ChatMessage, TextBlock, ToolCallBlock
 from llama_index.core.llms.mock import MockFunctionCallingLLM
 from llama_index.core.tools import FunctionTool
-from llama_index.core.workflow import Context
-from suite import AdapterSuite, Driver, Heard, Made, made, shows_all_three
+from llama_index.core.workflow import Context, HumanResponseEvent, InputRequiredEvent
+from suite import AdapterSuite, Driver, Heard, Made, elsewhere, made, shows_all_three
 
 from sandbox.adapters.llama_index import wrap
+from sandbox.adapters.ticket import read_ticket
 from sandbox.errors import UsageError
 from sandbox.gate import Gate
 
@@ -119,3 +121,82 @@ def test_a_whole_module_of_bare_functions_is_refused(tmp_path: Path) -> None:
 
 def test_the_example_runs_is_refused_and_is_short() -> None:
     shows_all_three("llama_clerk")
+
+
+# --- runs that pause ---------------------------------------------------------------------------------
+
+
+async def pause(folder: Path, calls: Sequence[Made]) -> list[dict[str, object]]:
+    """Run until calls wait for a person; store the context, and what Ann answers to each."""
+    with open_gate(folder) as gate:
+        agent = FunctionAgent(tools=wrap(gate, pause=True), llm=model_of([calls]), streaming=False)
+        handler, tickets = agent.run("go"), []
+        async for event in handler.stream_events():
+            if isinstance(event, InputRequiredEvent):
+                tickets.append(event.get("ticket"))
+                if len(tickets) == len(calls):
+                    break
+        stored = handler.ctx.to_dict()
+        await handler.cancel_run()
+        with contextlib.suppress(Exception):
+            await handler
+    answers = [read_ticket(each).answer(approved_by=["ann"]) for each in tickets]
+    (folder / "paused.json").write_text(json.dumps({"context": stored, "answers": answers}))
+    return tickets
+
+
+def resume(folder: Path) -> dict[str, object]:
+    stored, runner = json.loads((folder / "paused.json").read_text()), SpyRunner()
+
+    async def go(gate: Gate) -> dict[str, object]:
+        agent = FunctionAgent(tools=wrap(gate, pause=True), llm=model_of([]), streaming=False)
+        handler = agent.run(ctx=Context.from_dict(agent, stored["context"]))
+        handler.ctx.send_event(HumanResponseEvent(answers=stored["answers"]))
+        told = [
+            event.tool_output.content async for event in handler.stream_events() if isinstance(event, ToolCallResult)
+        ]
+        with contextlib.suppress(Exception):
+            await handler
+        return {"told": told, "by": [each.approved_by for each in runner.permits]}
+
+    with open_gate(folder, runner=runner) as gate:
+        return asyncio.run(go(gate))
+
+
+def test_a_run_that_waits_for_a_person_is_resumed_by_another_process_and_runs_once(tmp_path: Path) -> None:
+    (ticket,) = asyncio.run(pause(tmp_path, [made(STRANGER)]))
+    assert json.loads(ticket["call"])["args"]["recipient"] == STRANGER
+    first, again = elsewhere(__name__, tmp_path), elsewhere(__name__, tmp_path)
+    assert ([json.loads(each) for each in first["told"]], first["by"]) == ([{"done": True}], [["ann"]])
+    assert again["by"] == []
+    assert "approval.used" in again["told"][0]
+
+
+def test_each_of_several_calls_that_wait_has_its_own_answer(tmp_path: Path) -> None:
+    asyncio.run(pause(tmp_path, [made(STRANGER), made(STRANGER, "11.00")]))
+    found = elsewhere(__name__, tmp_path)
+    assert (len(found["told"]), found["by"]) == (2, [["ann"], ["ann"]])
+
+
+def test_a_stored_run_that_was_changed_runs_nothing(tmp_path: Path) -> None:
+    asyncio.run(pause(tmp_path, [made(STRANGER)]))
+    file = tmp_path / "paused.json"
+    stored = json.loads(file.read_text())
+    changed = json.loads(json.dumps(stored["context"]).replace("10.00", "11.00"))
+    assert changed != stored["context"]
+    file.write_text(json.dumps({**stored, "context": changed}))
+    found = elsewhere(__name__, tmp_path)
+    assert "waits for a person" in found["told"][0]
+    assert found["by"] == []
+
+
+def test_an_event_that_is_no_answer_runs_nothing(tmp_path: Path) -> None:
+    asyncio.run(pause(tmp_path, [made(STRANGER)]))
+    file = tmp_path / "paused.json"
+    stored = json.loads(file.read_text())
+    (answer,) = stored["answers"]
+    for odd in ({"digest": answer["digest"]}, {**answer, "approved_by": []}, {**answer, "call": 1}):
+        file.write_text(json.dumps({**stored, "answers": [odd]}))
+        found = elsewhere(__name__, tmp_path)
+        assert found["by"] == []
+        assert "done" not in found["told"][0]
