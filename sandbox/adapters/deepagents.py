@@ -181,17 +181,21 @@ def deep_agent(
     subagents: Sequence[Mapping[str, object]] = (),
     middleware: Sequence[object] = (),
     session: SessionSource = None,
+    pause: bool = False,
     **more: object,
 ) -> Runnable[dict[str, object], dict[str, object]]:
     """`create_deep_agent` with the spec's tools, files and commands, and nothing else, for it and its sub-agents.
 
-    `tools` as for `langchain.wrap`; a sub-agent may have those of them that it names. UsageError for what no gate can
-    see: sub-agents that are compiled already or run elsewhere, middleware that brings tools, another backend.
+    `tools` and `pause` as for `langchain.wrap`; a sub-agent may have those of them that it names. Of files and commands
+    that wait for a person the model is told so: in one step with a call the framework reads and writes some by itself,
+    and a step that is resumed runs anew. UsageError for what no gate can see: sub-agents that are compiled already or
+    run elsewhere, middleware that brings tools, another backend.
     """
     if "backend" in more:
         message = "`backend` is what the gate is in front of; give it as `inner`"
         raise UsageError(message)
-    held = {tool.name: tool for tool in wrap(gate, tools, session=session) if tool.name not in (*METHODS, *TRANSFERS)}
+    wrapped = wrap(gate, tools, session=session, pause=pause)
+    held = {tool.name: tool for tool in wrapped if tool.name not in (*METHODS, *TRANSFERS)}
     behind = backend(gate, inner, session=session)
     files = [name for name in METHODS if name == REQUIRED or gate.policy.tool(name) is not None]
     _check_middleware(middleware)

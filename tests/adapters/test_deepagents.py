@@ -16,12 +16,13 @@ from deepagents import create_deep_agent
 from deepagents.backends import FilesystemBackend, StateBackend
 from deepagents.backends.protocol import BackendProtocol, ExecuteResponse, SandboxBackendProtocol
 from deepagents.middleware.filesystem import FilesystemMiddleware
-from gatekit import SpyRunner, kinds, open_gate, payment, records
+from gatekit import STRANGER, SpyRunner, kinds, open_gate, payment, records
 from langchain_core.messages import AIMessage, ToolMessage
 from langchain_core.runnables import Runnable
 from langchain_core.tools import tool as langchain_tool
-from suite import AdapterSuite, Driver, Heard, Made, by_attribute
-from test_langchain import Scripted, heard
+from langgraph.checkpoint.memory import InMemorySaver
+from suite import AdapterSuite, Driver, Heard, Made, by_attribute, elsewhere
+from test_langchain import Scripted, heard, paused_on, resumed_on, stored
 
 from sandbox.adapters.deepagents import SandboxedBackend, backend, deep_agent
 from sandbox.adapters.langchain import wrap
@@ -209,6 +210,38 @@ def test_a_general_purpose_sub_agent_calls_the_tools_through_the_gate(tmp_path: 
         deep_agent(gate, scripted(turns)).invoke({"messages": [("user", "go")]})
     assert len(runner.permits) == 1
     assert kinds(tmp_path).count("denied") == 1
+
+
+def pause(folder: Path) -> None:
+    """A sub-agent's call waits; the whole thread is stored."""
+    saver = InMemorySaver()
+    call = [made("send_money", recipient=STRANGER, amount="10.00")]
+    model = scripted([[made("task", description="pay", subagent_type="general-purpose")], call])
+    with open_gate(folder) as gate:
+        paused_on(deep_agent(gate, model, pause=True, checkpointer=saver), saver, folder)
+
+
+def resume(folder: Path) -> dict[str, object]:
+    runner = SpyRunner()
+    with open_gate(folder, runner=runner) as gate:
+        agent = deep_agent(gate, scripted([]), pause=True, checkpointer=stored(folder / "thread"))
+        told = resumed_on(agent, folder)
+    return {"told": told, "by": [each.approved_by for each in runner.permits]}
+
+
+def test_a_sub_agents_call_that_waits_pauses_the_whole_run_and_another_process_resumes_it(tmp_path: Path) -> None:
+    pause(tmp_path)
+    first, again = elsewhere(__name__, tmp_path), elsewhere(__name__, tmp_path)
+    assert (first["told"], first["by"], again["by"]) == (["done"], [["ann"]], [])
+
+
+def test_a_stored_run_that_was_changed_runs_nothing(tmp_path: Path) -> None:
+    pause(tmp_path)
+    before = (tmp_path / "thread").read_bytes()
+    (tmp_path / "thread").write_bytes(before.replace(b"10.00", b"11.00"))
+    assert (tmp_path / "thread").read_bytes() != before
+    assert elsewhere(__name__, tmp_path)["by"] == []
+    assert "another call" in json.dumps(records(tmp_path)[-1])
 
 
 def test_what_brings_its_own_tools_is_refused_by_name(tmp_path: Path) -> None:
