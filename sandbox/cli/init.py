@@ -131,7 +131,8 @@ def _tell(texts: Mapping[Path, str], tools: Sequence[ProposedTool], *, as_json: 
         named: dict[str, Json] = {"tools": [*kept], "left_out": [*lost]}
         print_document({"spec": spec, "properties": properties, **named})
         return
-    click.echo(f"wrote {show(spec)} ({len(kept)} tools, all denied) and {show(properties)}")
+    counted = f"{len(kept)} tool{'' if len(kept) == 1 else 's'}"
+    click.echo(f"wrote {show(spec)} ({counted}, all denied) and {show(properties)}")
     for name in lost:
         click.echo(f"  left out: {show(name[:100])}")
 

@@ -47,7 +47,7 @@ def test_from_an_openapi_file_into_the_folders_of_a_project(tmp_path: Path) -> N
         (tmp_path / name).mkdir()
     (tmp_path / "shop.json").write_text(json.dumps(OPENAPI))
     done = sandbox(tmp_path, "init", "--openapi", "shop.json")
-    assert done.stdout == "wrote specs/shop.yaml (1 tools, all denied) and proofs/shop.yaml\n", done.stderr
+    assert done.stdout == "wrote specs/shop.yaml (1 tool, all denied) and proofs/shop.yaml\n", done.stderr
     check_what_was_written(tmp_path, "specs/shop.yaml", "proofs/shop.yaml")
 
 
