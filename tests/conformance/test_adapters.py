@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import subprocess
@@ -15,6 +16,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
+PINS = ROOT / "tests" / "adapters" / "pins"
+TABLE = ROOT / "docs" / "adapters" / "README.md"
 LIGHT = ("anthropic", "langchain", "openai-agents", "pydantic-ai", "smolagents")
 HEAVY = (
     "agent-framework",
@@ -71,12 +74,41 @@ def test_coverage_leaves_out_the_adapters_that_the_tests_of_every_day_do_not_run
     assert set(left_out) == {f"sandbox/adapters/{name}.py" for name in modules}
 
 
+# --- what the pages say --------------------------------------------------------------------------------
+
+
 def test_the_table_of_adapters_names_the_versions_that_were_tested() -> None:
-    table = (ROOT / "docs" / "adapters" / "README.md").read_text()
+    table = TABLE.read_text()
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    lock = (ROOT / "requirements.lock").read_text()
     for name in (*LIGHT, *HEAVY):
         (wanted,) = extras[name]
-        package = re.split(r"[><=]", wanted)[0]
-        pins = (ROOT / "tests" / "adapters" / "pins" / f"{name}.txt").read_text()
-        found = re.search(rf"^{package}==(\S+)$", pins, re.MULTILINE)
-        assert found is None or f"{package} {found[1]}" in table, name
+        package = re.split(r"[><=\[]", wanted)[0]
+        pins = (PINS / f"{name}.txt").read_text()
+        found = re.search(rf"^{package}==(\S+)", pins, re.MULTILINE) or re.search(
+            rf"^{package}==(\S+)", lock, re.MULTILINE
+        )
+        assert found is not None, name
+        assert f"{package} {found[1]}" in table, name
+
+
+def test_the_table_of_adapters_says_when_these_pins_were_tested() -> None:
+    """Other pins have another digest: run `make test-adapters`, then write the month and the digest."""
+    said = re.search(r"^Tested in (\d{4}-\d{2}), .* \(digest `([0-9a-f]{12})`\):$", TABLE.read_text(), re.MULTILINE)
+    assert said is not None
+    assert (
+        said[2] == hashlib.sha256(b"".join(each.read_bytes() for each in sorted(PINS.glob("*.txt")))).hexdigest()[:12]
+    )
+
+
+@pytest.mark.parametrize("name", ["plain", *LIGHT, *HEAVY])
+def test_every_adapter_has_a_page_and_a_short_whole_program(name: str) -> None:
+    page = TABLE.with_name(f"{'mcp_client' if name == 'mcp' else name.replace('-', '_')}.md").read_text()
+    assert name == "plain" or f'pip install "sandbox[{name}]"' in page
+    assert [each for each in ("hooked", "refused", "\n## Approvals\n", "\n## Limits\n") if each not in page] == []
+    programs = re.findall(r"examples/(\w+\.py)", page)
+    assert programs
+    tests = "".join(each.read_text() for each in (ROOT / "tests").rglob("test_*.py"))
+    for program in programs:
+        assert len((ROOT / "examples" / program).read_text().splitlines()) < 40
+        assert program in tests or f'"{program.removesuffix(".py")}"' in tests
