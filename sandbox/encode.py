@@ -114,12 +114,22 @@ EMAIL_SHAPES: Final = {"local": "[!-~]+", "domain": r"[!-@\[-~]+"}
 class ListTerm:
     """A list of at most `len(items)` elements; items at or beyond `length` mean nothing.
 
-    `beyond` is some element, for an index that no list of this type has.
+    `beyond` is some element, for an index that no list of this type has. With `few`, the items are some elements of
+    a list that may have more of them, and what is at which position is told by that alone (`prove.tracked`).
     """
 
     length: z3.ArithRef
     items: tuple[Term, ...]
     beyond: Term | None = None
+    few: Few | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Few:
+    """Of some elements that stand for a whole list, whether each is there, and what stands at a position."""
+
+    there: tuple[z3.BoolRef, ...]
+    at: Callable[[int], Term]
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,8 +279,7 @@ def encode(expr: Expr, env: Environment) -> Term:  # noqa: PLR0915 - one arm an 
             one, items = scalar(item, env), sequence(of, env)
             return disjunction([both(there, one == single(element)) for there, element in elements(items)], env.ctx)
         case Index(of=of, position=position):
-            items = sequence(of, env)
-            return items.items[position] if position < len(items.items) else unreachable(items)
+            return element_at(sequence(of, env), position)
         case All(variable=variable, over=over, body=body):
             cases = [implied(there, holds) for there, holds in instances(variable, over, body, env)]
             return conjunction(cases, env.ctx)
@@ -410,6 +419,8 @@ def size(operand: Expr, env: Environment) -> z3.ArithRef:
 
 def elements(items: ListTerm) -> list[tuple[z3.BoolRef, Term]]:
     """Each position's element, with the condition that it is there."""
+    if items.few is not None:
+        return list(zip(items.few.there, items.items, strict=True))
     return [(items.length > position, element) for position, element in enumerate(items.items)]
 
 
@@ -448,6 +459,13 @@ def both(there: z3.BoolRef, holds: z3.BoolRef) -> z3.BoolRef:
 def implied(there: z3.BoolRef, holds: z3.BoolRef) -> z3.BoolRef:
     """Implication, in the same form."""
     return z3.If(there, holds, z3.BoolVal(val=True, ctx=there.ctx))
+
+
+def element_at(items: ListTerm, position: int) -> Term:
+    """The element at a position."""
+    if items.few is not None:
+        return items.few.at(position)
+    return items.items[position] if position < len(items.items) else unreachable(items)
 
 
 def unreachable(items: ListTerm) -> Term:

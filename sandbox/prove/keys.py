@@ -11,13 +11,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 import z3
 
 from sandbox.encode import Environment, in_range, single, symbol
 from sandbox.ir import Bound, EnumType, StringType
 from sandbox.regex import to_z3
+
+OWN_KEY: Final = "key@"
+"""With which the names of the keys begin that are made for one `AllKeys` each."""
 
 Said: TypeAlias = Callable[[Environment], Iterable[z3.BoolRef]]
 
@@ -34,7 +37,7 @@ class Keyring:
     def __call__(self, variable: Bound) -> tuple[z3.ExprRef, ...]:
         """The keys for one `AllKeys`, the last of them its own."""
         self.made += 1
-        own = single(symbol(f"key@{self.made}", variable.sort, self.ctx))
+        own = single(symbol(f"{OWN_KEY}{self.made}", variable.sort, self.ctx))
         return (*self.of(own.sort()), own)
 
     def of(self, sort: z3.SortRef) -> tuple[z3.ExprRef, ...]:

@@ -42,6 +42,7 @@ ENCODER: Final = (
     "prove/attempt.py",
     "prove/beside.py",
     "prove/cores.py",
+    "prove/demand.py",
     "prove/equations.py",
     "prove/focus.py",
     "prove/guess.py",
@@ -70,6 +71,7 @@ ENCODER: Final = (
     "prove/strengthen.py",
     "prove/stringwise.py",
     "prove/supported.py",
+    "prove/tracked.py",
     "prove/within.py",
     "prove/wording.py",
 )

@@ -70,6 +70,7 @@ from sandbox.prove.ordered import windows_in_order
 from sandbox.prove.quiet import quiet, shortened
 from sandbox.prove.sameness import PREFIX
 from sandbox.prove.scopes import OTHER, Apart, differing_keys, keys_seen, seen_by, ways_apart
+from sandbox.prove.tracked import Tracked, by_few, lists_of
 
 if TYPE_CHECKING:
     from sandbox.call import Verdict
@@ -85,19 +86,29 @@ NO_VALUE = -1
 class Query:
     """Is this conjunction satisfiable? `label` names it in files and reasons.
 
+    The terms are `given`, or what makes them, once they are wanted.
     `expected` is what a proof needs: `unsat`, or `sat` of a hypothesis, or `either` where both answers are of use.
     `narrow` implies the terms, if it is not empty: where to look for a model first; `narrower` makes it, once it is
     wanted. `tool` is the one that it is about, `lemma` the window that its answer shows to grow, '' for none. `strings`
     is how many strings its calls can have.
+    `fewer` makes a query with fewer elements of its lists that has a model if this one has one; it makes None where
+    there is no such query. In that one `tracked` are the lists.
     """
 
     label: str
-    terms: tuple[z3.BoolRef, ...]
+    given: tuple[z3.BoolRef, ...] | Callable[[], tuple[z3.BoolRef, ...]]
     expected: Literal["unsat", "sat", "either"] = "unsat"
     narrower: Callable[[], tuple[z3.BoolRef, ...]] = tuple
     tool: str = ""
     lemma: str = ""
     strings: int = 0
+    fewer: Callable[[], Query | None] = lambda: None
+    tracked: tuple[Tracked, ...] = ()
+
+    @property
+    def terms(self) -> tuple[z3.BoolRef, ...]:
+        """The conjunction."""
+        return self.given if isinstance(self.given, tuple) else self.given()
 
     @property
     def narrow(self) -> tuple[z3.BoolRef, ...]:
@@ -160,20 +171,40 @@ def about_call(
     said: Said,
     *,
     expected: Literal["unsat", "sat", "either"] = "unsat",
+    lemma: str = "",
 ) -> Query:
     """What is said, of every call of the tool that can be parsed, at every time and in every session."""
-    contract, terms = ground.contract, at_every_key(env, said)
-    whole = (*ground.domain(tool, quiet(tool, env, terms)), *fact_domain(contract, env), *terms)
-    strings = strings_of(tool, env)
-    if not strings:
-        return Query(label, whole, expected, tool=tool.name)
+    contract = ground.contract
+    strings, lists = strings_of(tool, env), lists_of(tool)
+
+    def whole() -> tuple[z3.BoolRef, ...]:
+        terms = at_every_key(env, said)
+        return (*ground.domain(tool, quiet(tool, env, terms)), *fact_domain(contract, env), *terms)
 
     @cache
     def narrow() -> tuple[z3.BoolRef, ...]:
         few = shortened(tool, env)
         return (*narrow_domain(tool, few), *narrow_fact_domain(contract, few), *at_every_key(few, said))
 
-    return Query(label, whole, expected, narrow, tool.name, strings=strings)
+    @cache
+    def fewer() -> Query | None:
+        few = by_few(tool, env, said)
+        if few is None:
+            return None
+        known = (*ground.domain(tool, quiet(tool, few.env, few.terms)), *fact_domain(contract, few.env), *few.facts)
+        count, terms = strings_of(tool, few.env), (*known, *few.terms)
+        return Query(label, terms, expected, tool=tool.name, lemma=lemma, strings=count, tracked=few.lists)
+
+    return Query(
+        label,
+        cache(whole) if lists else whole(),
+        expected,
+        narrow if strings or shortened(tool, env) is not env else tuple,
+        tool.name,
+        lemma,
+        strings,
+        fewer if lists else lambda: None,
+    )
 
 
 def cases(tool: Tool) -> tuple[Case, ...]:
@@ -191,8 +222,9 @@ def cases(tool: Tool) -> tuple[Case, ...]:
 def leaves_of(term: Term) -> Iterator[z3.ExprRef]:
     """The symbols that an argument's term consists of."""
     match term:
-        case ListTerm(length=length, items=items, beyond=beyond):
+        case ListTerm(length=length, items=items, beyond=beyond, few=few):
             yield length
+            yield from () if few is None else few.there
             for item in (*items, *(() if beyond is None else (beyond,))):
                 yield from leaves_of(item)
         case RecordTerm(parts=parts, present=present):
@@ -474,8 +506,8 @@ def contribution(ground: Ground, case: Case, variable: str) -> Query:
 
     key = some_key(ground, variable)
     label = f"adds_{variable}_{case.tool.name}_{case.rule}"
-    query = about_call(label, ground, case.tool, call_symbols(ground, case.tool), said, expected="either")
-    return replace(query, lemma=variable)
+    env = call_symbols(ground, case.tool)
+    return about_call(label, ground, case.tool, env, said, expected="either", lemma=variable)
 
 
 def some_key(ground: Ground, variable: str) -> z3.ExprRef | None:
@@ -520,15 +552,24 @@ def consistent(ground: Ground, tool: Tool, condition: Expr) -> Query:
     def said(env: Environment) -> tuple[z3.BoolRef, ...]:
         return (*by_sort(ground, tool, env), term(condition, env, {"tool": tool.name}))
 
-    env = free_facts(ground, tool, condition)
-    few = shortened(tool, env)
+    label, env = f"consistent_{tool.name}", free_facts(ground, tool, condition)
+    few, strings, lists = shortened(tool, env), strings_of(tool, env), lists_of(tool)
 
     @cache
     def narrow() -> tuple[z3.BoolRef, ...]:
         return () if few is env else (*narrow_domain(tool, few), *at_every_key(few, said))
 
-    strings = strings_of(tool, env)
-    return Query(f"consistent_{tool.name}", at_every_key(env, said), "sat", narrow, tool.name, strings=strings)
+    @cache
+    def fewer() -> Query | None:
+        few = by_few(tool, env, said)
+        if few is None:
+            return None
+        count, terms = strings_of(tool, few.env), (*few.facts, *few.terms)
+        return Query(label, terms, "sat", tool=tool.name, strings=count, tracked=few.lists)
+
+    whole = cache(lambda: at_every_key(env, said))
+    given, other = (whole, fewer) if lists else (whole(), lambda: None)
+    return Query(label, given, "sat", narrow, tool.name, strings=strings, fewer=other)
 
 
 def typed(ground: Ground, tool: Tool, condition: Expr) -> Query:

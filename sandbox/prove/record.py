@@ -14,7 +14,7 @@ FormName: TypeAlias = Literal["whole", "positive", "words", "core", "narrow"]
 """In which form a query was written; see `script`."""
 
 Kind: TypeAlias = Literal[
-    "rule", "argument", "session", "invariant", "found", "window", "unwritten", "state", "time", "property"
+    "rule", "argument", "elements", "session", "invariant", "found", "window", "unwritten", "state", "time", "property"
 ]
 KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
 """In the order in which a report lists them."""
@@ -27,7 +27,7 @@ class Source:
     `name` is `tool.rule`, `tool.argument`, the name of a session fact, property or state variable, or the text of an
     invariant that was `found`; `words` say what of it counts, '' where the name says all. A `window` only ever grows,
     an `unwritten` variable is `initial` for ever. `property` is the question itself: of an `always`, that it holds
-    `before` a step and not `after` it.
+    `before` a step and not `after` it. `elements` are those that stand for a whole list.
     """
 
     kind: Kind
@@ -119,6 +119,8 @@ def phrase(source: Source) -> str:
         case "rule":
             return f"rule `{source.name}`"
         case "argument":
+            return f"`{source.name}` ({source.words})"
+        case "elements":
             return f"`{source.name}` ({source.words})"
         case "session":
             return f"`session.{source.name}` ({source.words})"

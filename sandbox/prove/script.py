@@ -32,6 +32,7 @@ def script_of(query: Query, form: FormName = "whole", chosen: tuple[int, ...] = 
     asserted = {number: parts[number] for number in chosen if number in parts} if form == "core" else parts
     said = dict(enumerate(conjuncts(query.terms))) if form == "words" else parts  # one for one
     lines = [f"; {query.label}: expected {query.expected}"]
+    lines += [f"; of `{each.argument}` {each.words}: a wider question" for each in query.tracked]
     if form == "core":
         lines.append(f"; {len(asserted)} of its {len(parts)} parts, which contradict one another without the rest")
     if form == "words":

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import inf
 from typing import Final, TypeAlias, assert_never
 
@@ -34,6 +34,9 @@ GLANCE_RLIMIT: Final = 2_000_000
 
 TASTE_RLIMIT: Final = 400_000
 """For the attempts that tell what a contradiction rests on: a tenth of a second at most, and most are decided so."""
+
+FEW_RLIMIT: Final = 20_000_000
+"""For a query with few elements of each list, which has to be asked as a whole if this one is not decided."""
 
 CORE_RLIMIT: Final = 2_000_000
 """For what a contradiction rests on, where it was found in another way: half a second at most."""
@@ -132,13 +135,39 @@ class Desk:
 
         Raises EnginesDisagree where one says `sat` and the other `unsat`.
         """
+        few = query.fewer()
+        if few is None:
+            answer, core, form = self._decided(query)
+            return self._noted(query, answer, core, form)
+        if query.expected == "sat" and self._is_seen(query):
+            return self._noted(query, Sat(), None, None)
+        answer, core, form = self._decided_by_few(few)
+        if isinstance(answer, Unsat):
+            return self._noted(few, answer, core, form)
+        if query.expected != "sat" and self._is_seen(query):
+            return self._noted(query, Sat(), None, None)
         answer, core, form = self._decided(query)
+        return self._noted(query, answer, core, form)
+
+    def _noted(self, query: Query, answer: Answer, core: Core | None, form: FormName | None) -> Answer:
+        """The answer, once it is noted with what it rests on."""
         if self.emit is not None:
             if isinstance(answer, Unsat):
                 core = self._core(query.terms) if core is None else core
                 core = self._shortened(core) if core is not None else None
             self.emit.note(query, name_of(answer), core, form)
         return answer
+
+    def _decided_by_few(self, few: Query) -> tuple[Answer, Core | None, FormName | None]:
+        """As `_decided`, with less effort: only that there is no model says anything of the whole."""
+        own = replace(self, rlimit=min(self.rlimit, FEW_RLIMIT), spent=0)
+        found = own._decided(few)  # noqa: SLF001 - a desk like this one
+        self.spent += own.spent
+        return found
+
+    def _is_seen(self, query: Query) -> bool:
+        """Whether a model of it is found in passing."""
+        return bool(query.narrow) and isinstance(self.glance(query), Model)
 
     def _decided(self, query: Query) -> tuple[Answer, Core | None, FormName | None]:
         """The answer, the core of a contradiction that was found on the way, and in which form cvc5 decided it."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, TypeAlias
 
 import z3
@@ -22,6 +22,7 @@ from sandbox.prove.focus import for_tool
 from sandbox.prove.mentions import facts_in
 from sandbox.prove.obligations import (
     Ground,
+    Query,
     following_terms,
     initial_terms,
     is_written,
@@ -54,33 +55,35 @@ class Naming:
     others: tuple[Expr, ...]
     ids: tuple[str, ...]
     found: dict[str, Expr] = field(default_factory=dict)
-    _tables: dict[tuple[z3.Context, str], _Table] = field(default_factory=dict)
+    _tables: dict[tuple[z3.Context, str, tuple[str, ...]], _Table] = field(default_factory=dict)
 
     def learn(self, found: Mapping[str, Expr]) -> None:
         """Know these invariants, which were found on the way, by their texts."""
         self.found.update(found)
         self._tables.clear()
 
-    def source(self, tool: str, part: z3.BoolRef) -> Source:
-        """Where a part of an obligation comes from; `tool` is the one that it is about, '' for none."""
-        table = self._tables.get((part.ctx, tool))
+    def source(self, query: Query, part: z3.BoolRef) -> Source:
+        """Where a part of a query comes from."""
+        key = (part.ctx, query.tool, tuple(flag for each in query.tracked for flag in each.flags))
+        table = self._tables.get(key)
         if table is None:
-            table = self._tables[part.ctx, tool] = self._table(tool, part.ctx)
+            table = self._tables[key] = self._table(query, part.ctx)
         found = table.get(part.get_id())
-        return found[1] if found is not None else by_constants(tool, part)
+        return found[1] if found is not None else by_constants(query.tool, part)
 
-    def _table(self, tool: str, ctx: z3.Context) -> _Table:
+    def _table(self, query: Query, ctx: z3.Context) -> _Table:
         """The parts that are known, with the terms themselves, whose ids are theirs only as long as they live."""
         table: _Table = {}
-        for part, source in self._known(tool, Ground(self.contract, ctx)):
+        for part, source in self._known(query, Ground(self.contract, ctx)):
             table.setdefault(part.get_id(), (part, source))
         return table
 
-    def _known(self, name: str, ground: Ground) -> Iterator[tuple[z3.BoolRef, Source]]:
+    def _known(self, query: Query, ground: Ground) -> Iterator[tuple[z3.BoolRef, Source]]:
         env = Environment(ground.ctx, state=state_symbols(ground))
-        tool = tool_of(self.contract, name) if name else None
+        tool = tool_of(self.contract, query.tool) if query.tool else None
         if tool is not None:
             env = symbols(self.contract, tool, ground.ctx)
+            env = replace(env, args={**env.args, **{each.argument: each.term for each in query.tracked}})
             yield from _sourced(self._asked(ground, tool, env), AFTER if self.subject.kind == "always" else QUESTION)
         if self.subject.kind == "always":
             later = Environment(ground.ctx, state=ticked(ground, env)[0])

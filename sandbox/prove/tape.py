@@ -58,7 +58,7 @@ class Tape:
             query, core = each.query, each.core
             sources = None if core is None else tuple(dict.fromkeys(self._source(query, part) for part in core))
             untold = sources is None or None in sources
-            known = None if untold else tuple(source for source in sources or () if source is not None)
+            known = None if untold else (*(source for source in sources or () if source is not None), *_few(query))
             yield Decided(query.label, query.expected, each.answer, query.lemma, known)
 
     def written(self, folder: Path, prefix: str) -> tuple[Obligation, ...]:
@@ -104,9 +104,15 @@ class Tape:
 
     def _source(self, query: Query, part: object) -> Source | None:
         try:
-            return self.naming.source(query.tool, part)
+            return self.naming.source(query, part)
         except Exception:  # noqa: BLE001 - what a proof rests on is told, and never in the way of a verdict
             return None
+
+
+def _few(query: Query) -> Iterator[Source]:
+    """The elements that stand for whole lists."""
+    for each in query.tracked:
+        yield Source("elements", f"{query.tool}.{each.argument}", each.words)
 
 
 def _numbers(noted: Noted) -> tuple[int, ...]:
