@@ -136,7 +136,7 @@ def is_true(model: Model, term: z3.BoolRef) -> bool:
     return bool(z3.is_true(model.model.eval(model.local(term), model_completion=True)))
 
 
-def shrunk(desk: Desk, label: str, found: Model, ladders: Iterable[Ladder]) -> Model:
+def shrunk(desk: Desk, label: str, found: Model, ladders: Iterable[Ladder], strings: int = MANY) -> Model:
     """A model of the query that is small: each ladder is climbed to its first rung that still has a model.
 
     A rung on which the model stands already costs nothing. What it all costs is counted in units, so that the same
@@ -149,7 +149,7 @@ def shrunk(desk: Desk, label: str, found: Model, ladders: Iterable[Ladder]) -> M
             if not all(is_true(found, each) for each in conditions):
                 if small.spent >= SHRINK_UNITS or small.left() <= 0:
                     continue
-                answer = small.search(Query(label, (*terms, *conditions), strings=MANY))
+                answer = small.search(Query(label, (*terms, *conditions), strings=strings))
                 if not isinstance(answer, Model):
                     continue
                 found = answer
@@ -157,6 +157,21 @@ def shrunk(desk: Desk, label: str, found: Model, ladders: Iterable[Ladder]) -> M
             break
     desk.spent += small.spent
     return replace(found, terms=terms)
+
+
+def as_long(model: Model, calls: tuple[Symbolic, ...]) -> tuple[Conditions, tuple[Symbolic, ...]]:
+    """That no list is longer than it is in the model, and the calls without the places of a list that are beyond."""
+    conditions: list[z3.BoolRef] = []
+    seen: list[Symbolic] = []
+    for call in calls:
+        args = dict(call.env.args)
+        for name, term in args.items():
+            if isinstance(term, ListTerm):
+                most = number(model, term.length)
+                conditions.append(term.length <= most)
+                args[name] = replace(term, items=term.items[: max(0, most)])
+        seen.append(replace(call, env=replace(call.env, args=args)))
+    return tuple(conditions), tuple(seen)
 
 
 def ladders(calls: tuple[Symbolic, ...]) -> Iterator[Ladder]:

@@ -7,9 +7,9 @@ small, and counts only once it has been replayed.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cache, partial
 from typing import Final, TypeAlias
 
 import z3
@@ -22,6 +22,7 @@ from sandbox.prove.models import (
     Ladder,
     Symbolic,
     arguments_of,
+    as_long,
     is_true,
     ladders,
     number,
@@ -32,6 +33,7 @@ from sandbox.prove.models import (
 )
 from sandbox.prove.narrow import narrow_fact_domain, strings_of
 from sandbox.prove.obligations import Case, Ground, Query, meeting, term
+from sandbox.prove.quiet import shortened
 from sandbox.prove.scopes import Apart, key_facts, scopes_of
 from sandbox.prove.sequence import (
     Run,
@@ -48,6 +50,7 @@ from sandbox.prove.sequence import (
     unasked,
 )
 from sandbox.prove.solve import Desk, Model, Open
+from sandbox.prove.stringwise import MANY
 from sandbox.prove.verdicts import AT_ONCE, Ends, Move, Moves
 
 MAX_CALLS: Final = 24
@@ -72,6 +75,8 @@ class StateTarget:
 Target: TypeAlias = CallTarget | StateTarget
 Both: TypeAlias = tuple[tuple[z3.BoolRef, ...], tuple[z3.BoolRef, ...]]
 """Terms, and terms that imply them."""
+
+Terms: TypeAlias = Callable[[], tuple[z3.BoolRef, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,16 +175,15 @@ def ending(ground: Ground, run: Run, target: Target, *, free: bool) -> tuple[Que
             terms = (*run.terms, *passing, *looking, wanted)
             narrow = (*run.narrow, *passing, *narrowly, wanted)
             end = End(now, facts=facts, scopes=scopes)
-            return asked(ground, f"after_{count}_calls", (terms, narrow), calls_of(run)), end
+            return asked(ground, f"after_{count}_calls", lambda: terms, lambda: narrow, calls_of(run)), end
         case CallTarget(case=case, condition=condition):
             call = symbolic(ground, case.tool, count + 1, env)
             label = f"call_{count + 1}_{case.tool.name}_{case.rule}"
             wished = partial(wanted_of_call, ground, case, condition)
-            terms = (*run.terms, *passing, *among_all(ground, call, wished))
-            narrow = (*run.narrow, *passing, *among_few(ground, call, wished))
-            return asked(ground, label, (terms, narrow), (*calls_of(run), call)), End(
-                now, call, origins=origins_in(condition)
-            )
+            whole = cache(lambda: (*run.terms, *passing, *among_all(ground, call, wished)))
+            few = cache(lambda: (*run.narrow, *passing, *among_few(ground, call, wished)))
+            end = End(now, call, origins=origins_in(condition))
+            return asked(ground, label, whole, few, (*calls_of(run), call)), end
 
 
 def wanted_of_call(ground: Ground, case: Case, condition: Expr, env: Environment) -> list[z3.BoolRef]:
@@ -195,22 +199,24 @@ def looked_at(ground: Ground, env: Environment, scopes: Apart) -> Both:
     return fact_domain(ground.contract, env), narrow_fact_domain(ground.contract, env)
 
 
-def asked(ground: Ground, label: str, both: Both, calls: tuple[Symbolic, ...]) -> Query:
-    """The query about what is said, with the narrower part of it where that is one."""
-    terms, narrow = both
+def asked(ground: Ground, label: str, whole: Terms, narrow: Terms, calls: tuple[Symbolic, ...]) -> Query:
+    """The query about what is said, with the narrower part of it where that is one; each is made once it is wanted."""
     strings = sum(strings_of(call.tool, call.env) for call in calls)
     named = any(isinstance(sort_of(fact.type), StringSort) for fact in ground.contract.session)
-    return Query(label, terms, narrower=lambda: narrow if strings or named else (), strings=strings)
+    short = any(shortened(call.tool, call.env) is not call.env for call in calls)
+    return Query(label, whole, narrower=narrow if strings or named or short else tuple, strings=strings)
 
 
 def moves_of(ground: Ground, desk: Desk, label: str, found: Model, *, run: Run, end: End) -> Moves:
     """A small sequence out of a model."""
-    easy = shrunk(desk, label, found, (preferred(run),))
+    strings = MANY if any(strings_of(call.tool, call.env) for call in (*calls_of(run), *last_of(end))) else 0
+    easy = shrunk(desk, label, found, (preferred(run),), strings)
     chosen = [number(easy, turn.choice) for turn in run.turns]
     fixed = tuple(turn.choice == index for turn, index in zip(run.turns, chosen, strict=True))
     calls = [turn.calls[index] for turn, index in zip(run.turns, chosen, strict=True)]
-    every = (*calls, *(() if end.call is None else (end.call,)))
-    model = shrunk(desk, label, easy, ((fixed,), *ladders(every)))
+    every = (*calls, *last_of(end))
+    no_longer, seen = as_long(easy, every)
+    model = shrunk(desk, label, easy, ((fixed,), (no_longer,), *ladders(seen)), strings)
     made = [
         replace(move_of(ground, model, call, turn.now), ends=ends(model, run, at))
         for at, (turn, call) in enumerate(zip(run.turns, calls, strict=True))
@@ -221,6 +227,11 @@ def moves_of(ground: Ground, desk: Desk, label: str, found: Model, *, run: Run, 
         for _, fact in key_facts(ground.contract, end.scopes)
     }
     return Moves((*made, *final), number(model, end.now), looking)
+
+
+def last_of(end: End) -> tuple[Symbolic, ...]:
+    """The last call, where the target is one."""
+    return () if end.call is None else (end.call,)
 
 
 def preferred(run: Run) -> Ladder:
