@@ -708,10 +708,23 @@ ContentKind: TypeAlias = Literal["text", "image", "audio", "structured"]
 
 
 @dataclass(frozen=True, slots=True)
+class GrantedPrompt:
+    """A prompt of a real MCP server: what it is called there, and the tool of the spec that judges who asks for it."""
+
+    tool: str
+    prompt: str
+
+
+@dataclass(frozen=True, slots=True)
 class RunServer:
-    """A real MCP server, for one client session: the command line names it, and its results hold these kinds only."""
+    """A real MCP server, for one client session: the command line names it, and its results hold these kinds only.
+
+    `resources` is the tool that judges what is read of its resources, '' where none is.
+    """
 
     content: tuple[ContentKind, ...] = ("text",)
+    resources: str = ""
+    prompts: tuple[GrantedPrompt, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -819,7 +832,8 @@ class Contract:
     """A compiled spec. Tools and variables are in the order of the file.
 
     `session` are the facts that the host must supply with every call (scalars, never optional). `server` is what the
-    MCP server is granted that tools without `run` are forwarded to; no tool's own `run` is ever a `RunServer`.
+    MCP server is granted that tools without `run` are forwarded to; no tool's own `run` is ever a `RunServer`. The
+    tools that it names judge its resources and prompts, and are no tools for a model.
     `extends` is the path of its ceiling, as written: a second spec that judges every call too.
     `file` is the absolute path of the spec; relative names in it are resolved from its folder.
     """
@@ -978,6 +992,7 @@ _NODES: Final = {
         RunArgv,
         ArgWord,
         RunHost,
+        GrantedPrompt,
         RunServer,
         Workspace,
         Credential,

@@ -12,7 +12,7 @@ from typing import Literal, Self
 
 from sandbox.call import Outcome
 from sandbox.ir import Json
-from sandbox.mcp.pins import Pins, definition, pin_file, write_pins
+from sandbox.mcp.pins import Listing, Pins, definition, pin_file, write_pins
 from sandbox.strict_json import read
 
 SPEC = """\
@@ -83,7 +83,7 @@ def server(call: str = "pass") -> list[str]:
 def pins_of(words: Sequence[str]) -> Pins:
     """What a reviewer has written down of this server."""
     found = [definition(read(json.dumps(tool).encode())) for tool in TOOLS]
-    return Pins(tuple(words), "small 1", {each.name: each for each in found})
+    return Pins(tuple(words), "small 1", Listing({each.name: each for each in found}))
 
 
 def initialize(version: str = "2025-11-25", id_: int = 0) -> dict[str, Json]:

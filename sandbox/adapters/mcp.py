@@ -24,7 +24,7 @@ from sandbox.errors import Denied, UsageError
 from sandbox.gate import Gate
 from sandbox.ir import ContentKind, Json, RunHost, RunServer
 from sandbox.mcp.cleaning import clean_text
-from sandbox.mcp.pins import Definition, Pins, pin_file, read_pins, write_pins
+from sandbox.mcp.pins import Definition, Listing, Pins, pin_file, read_pins, write_pins
 from sandbox.session import SessionSource, current
 
 
@@ -155,7 +155,7 @@ async def pin(gate: Gate, servers: ClientSession | Sequence[ClientSession], *, p
         refuse_duplicates([*tools, *(name for name in listed if _is_host(gate, name))])
         tools |= {name: each for name, each in listed.items() if _is_host(gate, name)}
     place = pins or _place(gate)
-    write_pins(place, Pins((), "", tools))
+    write_pins(place, Pins((), "", Listing(tools)))
     return place
 
 

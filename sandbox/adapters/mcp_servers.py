@@ -18,7 +18,7 @@ from sandbox.ir import ContentKind, Json, Tool
 from sandbox.mcp.arguments import server_arguments
 from sandbox.mcp.cleaning import Unfit, clean_result, clean_text, text_of
 from sandbox.mcp.pins import Definition, definition
-from sandbox.mcp.upstream import MAX_PAGES, MAX_TOOLS
+from sandbox.mcp.upstream import MAX_LISTED, MAX_PAGES
 from sandbox.strict_json import JsonNumber, Tree, read
 
 if TYPE_CHECKING:
@@ -131,7 +131,7 @@ async def list_tools(client: ClientSession) -> dict[str, Definition]:
         page = await client.list_tools() if cursor is None else await client.list_tools(params=_page(cursor))
         for each in page.tools:
             found = definition(_tree(each))
-            if found is None or found.name in tools or len(tools) >= MAX_TOOLS:
+            if found is None or found.name in tools or len(tools) >= MAX_LISTED:
                 message = "the server's list of tools cannot be used: a tool without a name, one twice, or too many"
                 raise UsageError(message)
             tools[found.name] = found

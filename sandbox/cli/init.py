@@ -13,14 +13,17 @@ import click
 
 from sandbox.cli.output import json_option, print_document, show
 from sandbox.errors import UsageError
-from sandbox.ir import Contract, Json, Run, RunServer, Workspace
+from sandbox.ir import Contract, GrantedPrompt, Json, Run, RunServer, Workspace
+from sandbox.mcp.pins import Listing
 from sandbox.mcp.session import ServerSession
 from sandbox.proposal.fitting import fitted
 from sandbox.proposal.from_openapi import tools_of_openapi
 from sandbox.proposal.from_python import tool_of_function
 from sandbox.proposal.from_schema import tool_of_schema
+from sandbox.proposal.offered import offered_lines
 from sandbox.proposal.shapes import Bare, ProposedTool, Shape
 from sandbox.proposal.writing import properties_text, spec_text, told_apart
+from sandbox.strict_json import Tree, member
 
 SPECS: Final = "specs"
 PROOFS: Final = "proofs"
@@ -66,10 +69,13 @@ def command(
     title = _name(name, command_line or openapi or functions[0])
     place = _place(out, title)
     server: Mapping[str, Shape] | None = None
+    offered: tuple[str, ...] = ()
     if command_line is not None:
         words = shlex.split(command_line)
         server = _server(image, workspace, place)
-        origin, tools = f"the MCP server `{command_line}`", _of_server(words, image, workspace)
+        listed = _listed(words, image, workspace)
+        origin, tools = f"the MCP server `{command_line}`", _of_server(listed)
+        offered = _offered(listed)
     elif openapi is not None:
         origin, tools = f"the OpenAPI file `{openapi}`", list(tools_of_openapi(Path(openapi)))
     else:
@@ -78,7 +84,7 @@ def command(
     tools = fitted(tools)
     properties = _properties_place(place)
     texts = {
-        place: spec_text(title, origin, tools, server),
+        place: spec_text(title, origin, tools, server, offered),
         properties: properties_text(os.path.relpath(place, properties.parent), tools),
     }
     for path, text in texts.items():
@@ -149,19 +155,34 @@ def _server(image: str | None, workspace: str | None, spec: Path) -> dict[str, S
     return server
 
 
-def _of_server(words: list[str], image: str | None, workspace: str | None) -> list[ProposedTool]:
+def _listed(words: list[str], image: str | None, workspace: str | None) -> Listing:
     """What the server lists, from a container without any grant but, read-only, the folder that was named."""
     seen = None if workspace is None else Workspace(os.path.abspath(workspace), "ro")  # noqa: PTH100  # links are not followed
-    grants = Run(RunServer(), image=image, workspace=seen, memory=SERVER_MEMORY, pids=128)
+    everything = RunServer(resources="any", prompts=(GrantedPrompt("any", "any"),))  # so that all of it is listed
+    grants = Run(everything, image=image, workspace=seen, memory=SERVER_MEMORY, pids=128)
     session = ServerSession(Contract("init", (), server=grants, file=os.path.abspath("init.yaml")), words, None)  # noqa: PTH100  # as above
     try:
-        listed = session.listed()
+        return session.listed()
     finally:
         session.close()
+
+
+def _of_server(listed: Listing) -> list[ProposedTool]:
     return [
         tool_of_schema(name, _text(each.whole.get("description")), each.whole.get("inputSchema", {}))
-        for name, each in sorted(listed.items())
+        for name, each in sorted(listed.tools.items())
     ]
+
+
+def _offered(listed: Listing) -> tuple[str, ...]:
+    """What may be granted besides tools, in comments."""
+    prompts = {name: _arguments(each.whole.get("arguments")) for name, each in sorted(listed.prompts.items())}
+    return offered_lines(prompts, sorted(listed.resources))
+
+
+def _arguments(tree: Tree) -> list[str]:
+    given = tree if isinstance(tree, list) else []
+    return [name for each in given if (name := _text(member(each, "name")))]
 
 
 def _text(value: object) -> str:

@@ -7,9 +7,10 @@ import secrets
 import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import click
 
@@ -21,7 +22,7 @@ from sandbox.errors import UsageError
 from sandbox.gate import Gate
 from sandbox.ir import Json
 from sandbox.mcp.http import HttpServer
-from sandbox.mcp.pins import Definition, Pins, check_command, pin_file, read_pins, write_pins
+from sandbox.mcp.pins import LIST_KINDS, Definition, Listing, Pins, check_command, pin_file, read_pins, write_pins
 from sandbox.mcp.session import ServerSession
 from sandbox.mcp.sessions import CurrentServer, Facts, Sessions, StartServer
 from sandbox.mcp.stdio import StdioServer, read_descriptor, write_descriptor
@@ -141,6 +142,7 @@ def pin(spec: str, *, words: tuple[str, ...], check: bool, as_json: bool) -> int
     """Write down what the real server says of its tools, for review, in a file beside the spec.
 
     The gateway refuses every tool that the server describes in another way. Read the difference before you commit it.
+    Where the spec grants prompts or resources, they are written down too.
     """
     if not words:
         message = "name the real server behind `--`, as in `sandbox mcp pin --spec SPEC -- COMMAND`"
@@ -148,18 +150,19 @@ def pin(spec: str, *, words: tuple[str, ...], check: bool, as_json: bool) -> int
     place = pin_file(Path(spec))
     session = ServerSession(load_contract(spec), words, None)
     try:
-        tools, name = session.listed(), session.server_name()
+        listed, name = session.listed(), session.server_name()
     finally:
         session.close()
     before = _earlier(place)
-    changes = _changes(before.tools if before is not None else {}, tools)
+    changes = _changes(before.listing if before is not None else Listing({}), listed)
     if not check:
-        write_pins(place, Pins(words, name, tools))
+        write_pins(place, Pins(words, name, listed))
     if as_json:
-        listed: list[Json] = [{"change": change, "tool": tool} for change, tool in changes]
-        print_document({"file": str(place), "server": name, "tools": [*sorted(tools)], "changes": listed})
+        told: list[Json] = [{"change": each.change, each.what: each.name} for each in changes]
+        names: dict[str, Json] = {kind: [*sorted(listed.of(kind))] for kind in LIST_KINDS}
+        print_document({"file": str(place), "server": name, **names, "changes": told})
     else:
-        _print(place, name, changes, tools, written=not check)
+        _print(place, name, changes, listed, written=not check)
     return 1 if check and (changes or before is None or before.command != words) else 0
 
 
@@ -240,25 +243,38 @@ def _earlier(place: Path) -> Pins | None:
         return None
 
 
-def _changes(old: Mapping[str, Definition], new: Mapping[str, Definition]) -> list[tuple[str, str]]:
-    changes = []
+@dataclass(frozen=True, slots=True)
+class _Change:
+    """What differs from the pins: `what` is a tool, a prompt, a resource, or a template of URIs."""
+
+    change: Literal["added", "removed", "changed"]
+    what: str
+    name: str
+    text: str
+
+
+def _changes(old: Listing, new: Listing) -> list[_Change]:
+    return [each for kind in LIST_KINDS for each in _of_kind(kind.removesuffix("s"), old.of(kind), new.of(kind))]
+
+
+def _of_kind(what: str, old: Mapping[str, Definition], new: Mapping[str, Definition]) -> Iterator[_Change]:
     for name in sorted(old.keys() | new.keys()):
+        said = new[name].whole.get("description") if name in new else ""
+        text = " ".join(str(said or "").split())[:200]
         if name not in old:
-            changes.append(("added", name))
+            yield _Change("added", what, name, text)
         elif name not in new:
-            changes.append(("removed", name))
+            yield _Change("removed", what, name, text)
         elif old[name].digest != new[name].digest:
-            changes.append(("changed", name))
-    return changes
+            yield _Change("changed", what, name, text)
 
 
-def _print(
-    place: Path, server: str, changes: list[tuple[str, str]], tools: Mapping[str, Definition], *, written: bool
-) -> None:
-    click.echo(f"{show(server)}: {len(tools)} tools")
-    for change, name in changes:
-        text = tools[name].whole.get("description") if name in tools else ""
-        click.echo(f"  {change:8} {show(name)}: {show(' '.join(str(text or '').split())[:200])}")
+def _print(place: Path, server: str, changes: list[_Change], listed: Listing, *, written: bool) -> None:
+    counts = [f"{len(listed.of(kind))} {kind}" for kind in LIST_KINDS if kind == "tools" or listed.of(kind)]
+    click.echo(f"{show(server)}: {', '.join(counts)}")
+    for each in changes:
+        what = "" if each.what == "tool" else f"{each.what} "
+        click.echo(f"  {each.change:8} {what}{show(each.name)}: {show(each.text)}")
     if not changes:
         click.echo("  nothing has changed")
     click.echo(f"{'wrote' if written else 'compared with'} {show(str(place))}", err=True)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from sandbox.call import UNKNOWN
-from sandbox.compile import budget, cost, enabling, folders, grants, secrecy
+from sandbox.compile import budget, cost, enabling, folders, grants, secrecy, serving
 from sandbox.compile.stage_rules import StageRules
 from sandbox.compile.types import Types
 from sandbox.compile.variables import Variables
@@ -145,16 +145,17 @@ class _Compiler:
             self._check_scope(variable.scope, ("state", name, "scope"))
         self._check_exists("extends", spec.extends)
         self._check_exists("require_proofs", spec.require_proofs)
+        tools = tuple(self._tool(name, tool) for name, tool in spec.tools.items())
         contract = Contract(
             name=spec.name,
-            tools=tuple(self._tool(name, tool) for name, tool in spec.tools.items()),
+            tools=tools,
             variables=tuple(self._variables.values()),
             session=self._session,
             owner=spec.owner,
             description=spec.description,
             require_proofs=spec.require_proofs,
             extends=spec.extends,
-            server=None if spec.server is None else self._server(spec.server),
+            server=None if spec.server is None else self._server(spec.server, tools),
             file=str(self._file),
         )
         if not self._problems:
@@ -363,11 +364,11 @@ class _Compiler:
                     self._wrong(f"`{key}` means nothing on the host, where no container is; take it out", *path, key)
         return _granted(self._what(spec, arguments, path), spec, self._network(spec, path))
 
-    def _server(self, spec: ServerSpec) -> Run:
-        for at, kind in enumerate(spec.content):
-            if kind in spec.content[:at]:
-                self._wrong(f"{shown(kind)} stands here already; keep one of them", "server", "content", at)
-        return _granted(RunServer(tuple(spec.content)), spec, self._network(spec, ("server",)))
+    def _server(self, spec: ServerSpec, tools: tuple[Tool, ...]) -> Run:
+        def note(message: str, *at: str | int, key: bool = False) -> None:
+            self._wrong(message, "server", *at, key=key)
+
+        return _granted(serving.compile_served(spec, tools, note), spec, self._network(spec, ("server",)))
 
     def _network(self, spec: GrantsSpec, path: _Path) -> tuple[NetworkGrant, ...]:
         return grants.compile_grants(spec.network, lambda message, *at: self._wrong(message, *path, *at))

@@ -6,10 +6,8 @@ from typing import Final
 
 NOT_YET: Final = "not supported in this version"
 
-SERVER_KEYS: Final = frozenset(
-    {"resources", "prompts", "sampling", "elicitation", "roots", "completions", "logging", "tasks"}
-)
-"""What an MCP server may offer or ask for besides tools."""
+SERVER_KEYS: Final = frozenset({"sampling", "elicitation", "roots", "completions", "logging", "tasks", "subscriptions"})
+"""What an MCP server may offer or ask for besides tools, resources and prompts."""
 
 NEVER: Final = frozenset(
     {"map", "filter", "replace", "split", "substring", "join", "format", "trim", "charAt", "indexOf", "upperAscii"}

@@ -7,11 +7,17 @@ line goes as the text that has exactly these words. Nothing else differs from th
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Final, assert_never
 
 from sandbox.call import Call, Value
 from sandbox.canonical import raw_value, show_decimal
-from sandbox.ir import ArgType, DecimalType, ListType, RecordType, Tool
+from sandbox.ir import ArgType, DecimalType, ListType, RecordType, RunServer, Tool
+from sandbox.mcp.channels import Channel, prompt_of
+from sandbox.mcp.pins import Definition
 from sandbox.strict_json import JsonNumber, Tree, member
+
+URI: Final = "uri"
+"""The one argument of the tool that judges what is read of resources."""
 
 
 def server_arguments(call: Call, tool: Tool, schema: Tree) -> dict[str, object]:
@@ -22,6 +28,22 @@ def server_arguments(call: Call, tool: Tool, schema: Tree) -> dict[str, object]:
         for each in tool.arguments
         if each.name in call.args
     }
+
+
+def server_request(
+    channel: Channel, granted: RunServer, call: Call, tool: Tool, definition: Definition | None
+) -> Mapping[str, object]:
+    """The parameters of the request that a permitted call is; `definition` is the tool's, where it is one."""
+    match channel:
+        case "tools/call":
+            schema = definition.whole.get("inputSchema") if definition is not None else None
+            return {"name": tool.name, "arguments": server_arguments(call, tool, schema)}
+        case "resources/read":
+            return {URI: server_arguments(call, tool, None)[URI]}
+        case "prompts/get":
+            return {"name": prompt_of(granted, tool.name), "arguments": server_arguments(call, tool, None)}
+        case _:
+            assert_never(channel)
 
 
 def _value(value: Value, type_: ArgType, schema: Tree) -> object:

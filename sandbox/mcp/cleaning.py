@@ -65,7 +65,7 @@ def clean_result(result: Tree, kinds: Sequence[ContentKind], limit: int) -> tupl
     if not isinstance(blocks, list) or len(blocks) > MAX_ITEMS:
         message = f"the result has more than {MAX_ITEMS} content blocks"
         raise Unfit(message)
-    passed: dict[str, Json] = {"content": [_block(block, kinds) for block in blocks]}
+    passed: dict[str, Json] = {"content": [clean_block(block, kinds) for block in blocks]}
     if "structured" in kinds and result.get("structuredContent") is not None:
         passed["structuredContent"] = _json(result["structuredContent"])
     if len(dumps(passed)) > limit:
@@ -85,31 +85,32 @@ def text_of(passed: Mapping[str, Json]) -> str:
     return "\n".join(texts)
 
 
-# --- private -----------------------------------------------------------------------------------------
+def clean_block(block: Tree, kinds: Sequence[ContentKind]) -> Json:
+    """What of one content block may be passed on; one of a kind that is not granted is named and left out.
 
-
-def _block(block: Tree, kinds: Sequence[ContentKind]) -> Json:
+    Raises Unfit.
+    """
     match block:
         case {"type": "text", "text": str() as text}:
-            return _text(clean_text(text)) if "text" in kinds else _left_out("text")
+            return _text(clean_text(text) if "text" in kinds else left_out("text"))
         case {"type": ("image" | "audio") as kind, "data": str() as data, "mimeType": str() as media}:
-            return _binary(str(kind), data, media) if kind in kinds else _left_out(str(kind))
+            if kind not in kinds:
+                return _text(left_out(str(kind)))
+            return {"type": kind, "data": clean_binary(str(kind), data, media), "mimeType": media}
         case {"type": str() as kind}:
-            return _left_out(kind)
+            return _text(left_out(kind))
         case _:
             message = "a content block of the result has no type"
             raise Unfit(message)
 
 
-def _text(text: str) -> Json:
-    return {"type": "text", "text": text}
+def left_out(kind: str) -> str:
+    """What stands in the place of content of this kind."""
+    return f"[{clean_text(kind[:MAX_TYPE])} content was left out: the spec's `server` does not grant it]"
 
 
-def _left_out(kind: str) -> Json:
-    return _text(f"[{clean_text(kind[:MAX_TYPE])} content was left out: the spec's `server` does not grant it]")
-
-
-def _binary(kind: str, data: str, media: str) -> Json:
+def clean_binary(kind: str, data: str, media: str) -> str:
+    """The base64 of an image or a sound, if it is that. Raises Unfit."""
     if len(media) > MAX_TYPE or _MEDIA_TYPE.fullmatch(media) is None or not media.startswith(f"{kind}/"):
         message = f"the {kind} of the result has no media type of its kind"
         raise Unfit(message)
@@ -118,7 +119,14 @@ def _binary(kind: str, data: str, media: str) -> Json:
     except (binascii.Error, ValueError) as error:
         message = f"the {kind} of the result is not base64"
         raise Unfit(message) from error
-    return {"type": kind, "data": data, "mimeType": media}
+    return str(data)  # also where it was written as a number
+
+
+# --- private -----------------------------------------------------------------------------------------
+
+
+def _text(text: str) -> Json:
+    return {"type": "text", "text": text}
 
 
 def _json(value: Tree) -> Json:

@@ -1,7 +1,8 @@
-"""What a client of the gateway is answered, whatever carries the messages: tools of the spec, and nothing else.
+"""What a client of the gateway is answered, whatever carries the messages: what the spec has, and nothing else.
 
-Names, descriptions and schemas are the spec's. A call goes the whole way through the gate. Whatever else the protocol
-has (resources, prompts, completions, logging, tasks, subscriptions) is answered as if there were no such method.
+Names, descriptions and schemas are the spec's. A call goes the whole way through the gate; what is read of a resource
+or got as a prompt is the call of the tool that judges it, and goes the same way. Whatever else the protocol has, and
+these two where the spec does not grant them, is answered as if there were no such method.
 """
 
 from __future__ import annotations
@@ -9,8 +10,7 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Final, Literal
+from typing import Final
 
 from sandbox.adapters.origins import Saying
 from sandbox.adapters.schema import arguments_schema
@@ -22,39 +22,32 @@ from sandbox.errors import ApprovalNeeded, Denied, EnvironmentLacking, SandboxEr
 from sandbox.events import emit
 from sandbox.gate import Gate
 from sandbox.ir import Json, Tool
-from sandbox.mcp.cleaning import clean_text
+from sandbox.mcp.beginning import Client, opened
+from sandbox.mcp.channels import asked_by, channel_of, granted_by
+from sandbox.mcp.cleaning import clean_text, text_of
+from sandbox.mcp.offers import capabilities, methods, shown_prompt, shown_resource
+from sandbox.mcp.pins import Definition, ListKind
 from sandbox.mcp.session import ServerSession
 from sandbox.mcp.wire import (
-    HANDSHAKE_VERSIONS,
+    DENIED,
     INTERNAL_ERROR,
     INVALID_PARAMS,
-    INVALID_REQUEST,
-    META_CAPABILITIES,
     META_SERVER,
-    META_VERSION,
     METHOD_NOT_FOUND,
     MODERN_VERSION,
-    UNSUPPORTED_VERSION,
     Request,
     error_of,
     result_of,
 )
 from sandbox.session import SessionSource, current
-from sandbox.strict_json import Tree, member
+from sandbox.strict_json import Tree
+from sandbox.uris import is_one_reading
 
 SERVER_VERSION: Final = "1"
 CALL_FIELDS: Final = frozenset({"name", "arguments", "_meta"})
-
-Era = Literal["", "handshake", "modern"]
-
-
-@dataclass(slots=True)
-class Client:
-    """One client's connection: which of the two ways of the protocol it speaks, once that is known."""
-
-    era: Era = ""
-    version: str = ""
-    lock: threading.Lock = field(default_factory=threading.Lock)
+READ_FIELDS: Final = frozenset({"uri", "_meta"})
+PARTS: Final = frozenset({"content", "contents", "messages"})
+"""What a result of the real server holds: of a tool, a resource, a prompt."""
 
 
 class Gateway:
@@ -72,6 +65,8 @@ class Gateway:
             raise UsageError(message)
         self._gate = gate
         self._server = server
+        self._granted = granted_by(gate.contract.server if server is not None else None)
+        self._offered = methods(self._granted)
         self._session = session
         self._people = people
         self._turn = threading.Lock()
@@ -87,40 +82,44 @@ class Gateway:
 
     def tools(self) -> tuple[Tool, ...]:
         """The tools of the spec that can run here: with a `run` of their own, or as reviewed at the real server."""
-        return tuple(tool for tool in self._gate.policy.tools if tool.run is not None or self._is_served(tool))
+        called = (tool for tool in self._gate.policy.tools if channel_of(self._granted, tool.name) == "tools/call")
+        return tuple(tool for tool in called if tool.run is not None or self._is_served(tool))
 
     # --- methods ---------------------------------------------------------------------------------
 
     def _answer(self, client: Client, request: Request) -> bytes:
         with client.lock:
-            problem = _opening(client, request)
+            problem = opened(client, request)
         if problem is not None:
             return problem
         match request.method:
             case "initialize":
-                return result_of(request.id, _hello(client.version))
+                return result_of(request.id, self._hello(client.version))
             case "ping" if client.era == "handshake":
                 return result_of(request.id, {})
             case "server/discover" if client.era == "modern":
-                return _modern(request, {"supportedVersions": [MODERN_VERSION], **_capabilities()}, cached=True)
-            case "tools/list":
-                return self._list(client, request)
+                told: dict[str, Json] = {"capabilities": capabilities(self._granted)}
+                return _modern(request, {"supportedVersions": [MODERN_VERSION], **told}, cached=True)
+            case method if method not in self._offered:
+                return error_of(request.id, METHOD_NOT_FOUND, f"{quoted(method)} is not offered here")
             case "tools/call":
                 return self._call(client, request)
-            case method:
-                return error_of(request.id, METHOD_NOT_FOUND, f"{quoted(method)} is not offered here; only tools are")
+            case "resources/read":
+                return self._read(client, request)
+            case "prompts/get":
+                return self._prompt(client, request)
+            case _:
+                return self._list(client, request)
 
     def _list(self, client: Client, request: Request) -> bytes:
         if "cursor" in request.params:
-            return error_of(request.id, INVALID_PARAMS, "there is one page of tools; leave `cursor` out")
+            return error_of(request.id, INVALID_PARAMS, "there is one page; leave `cursor` out")
         try:
-            tools: list[Json] = [_description(tool) for tool in self.tools()]
+            listed = self._listed(request.method)
         except EnvironmentLacking as error:
             _tell_operator(error)
             return error_of(request.id, INTERNAL_ERROR, f"the real server is not there ({error.reason_code})")
-        if client.era == "modern":
-            return _modern(request, {"tools": tools}, cached=True)
-        return result_of(request.id, {"tools": tools})
+        return _answered(client, request, listed, cached=True)
 
     def _call(self, client: Client, request: Request) -> bytes:
         name, arguments = request.params.get("name"), request.params.get("arguments", {})
@@ -131,8 +130,69 @@ class Gateway:
             )
         if type(name) is not str or not isinstance(arguments, dict):
             return error_of(request.id, INVALID_PARAMS, "a call has a `name`, and its `arguments` are an object")
-        shown = self._judge_and_run(name, arguments)
-        return _modern(request, shown) if client.era == "modern" else result_of(request.id, shown)
+        return _answered(client, request, self._judge_and_run(name, arguments))
+
+    def _read(self, client: Client, request: Request) -> bytes:
+        uri = request.params.get("uri")
+        extra = sorted(request.params.keys() - READ_FIELDS)
+        if extra:
+            return error_of(request.id, INVALID_PARAMS, f"{quoted(extra[0])} is not granted; send `uri`")
+        if type(uri) is not str or not is_one_reading(uri):
+            wanted = "a `uri` is absolute, in ASCII and its normal form, without user info, fragment and dot segments"
+            return error_of(request.id, INVALID_PARAMS, wanted)
+        with asked_by("resources/read"):
+            shown = self._judge_and_run(self._granted.resources, {"uri": uri})
+        problem = _problem(shown, "contents")
+        if problem:
+            return error_of(request.id, DENIED, problem)
+        return _answered(client, request, {"contents": shown["contents"]}, cached=True)
+
+    def _prompt(self, client: Client, request: Request) -> bytes:
+        name, arguments = request.params.get("name"), request.params.get("arguments", {})
+        extra = sorted(request.params.keys() - CALL_FIELDS)
+        if extra:
+            return error_of(
+                request.id, INVALID_PARAMS, f"{quoted(extra[0])} is not granted; send `name` and `arguments`"
+            )
+        granted = next((each for each in self._granted.prompts if type(name) is str and each.prompt == name), None)
+        if granted is None or not isinstance(arguments, dict):
+            return error_of(request.id, INVALID_PARAMS, "there is no such prompt, or its `arguments` are no object")
+        with asked_by("prompts/get"):
+            shown = self._judge_and_run(granted.tool, arguments)
+        problem = _problem(shown, "messages")
+        if problem:
+            return error_of(request.id, DENIED, problem)
+        return _answered(client, request, {"messages": shown["messages"]})
+
+    def _listed(self, method: str) -> dict[str, Json]:
+        """A list, as its method's result. Raises EnvironmentLacking."""
+        match method:
+            case "resources/list":
+                found = self._unchanged("resources")
+                return {"resources": [shown_resource("uri", each) for each in found if self._may_be_read(each.name)]}
+            case "resources/templates/list":
+                found = self._unchanged("templates")
+                return {"resourceTemplates": [shown_resource("uriTemplate", each) for each in found]}
+            case "prompts/list":
+                tools = ((each, self._gate.policy.tool(each.tool)) for each in self._granted.prompts)
+                reviewed = ((each, tool) for each, tool in tools if tool is not None and self._is_served(tool))
+                return {"prompts": [shown_prompt(each, tool) for each, tool in reviewed]}
+            case _:
+                return {"tools": [_description(tool) for tool in self.tools()]}
+
+    def _unchanged(self, kind: ListKind) -> tuple[Definition, ...]:
+        return () if self._server is None else self._server.unchanged(kind)
+
+    def _may_be_read(self, uri: str) -> bool:
+        """Whether a read would be let through, or a person asked, as things stand now. Nothing is spent."""
+        if not is_one_reading(uri):
+            return False
+        asked: dict[str, object] = {"tool": self._granted.resources, "args": {"uri": uri}}
+        return self._gate.decide(asked, current(self._session)).verdict != "deny"
+
+    def _hello(self, version: str) -> dict[str, Json]:
+        told: dict[str, Json] = {"capabilities": capabilities(self._granted)}
+        return {"protocolVersion": version, **told, "serverInfo": _identity()}
 
     # --- one call --------------------------------------------------------------------------------
 
@@ -171,67 +231,16 @@ class Gateway:
         return self._server is not None and self._server.is_as_reviewed(tool.name)
 
 
-# --- how a connection begins -------------------------------------------------------------------------
-
-
-def _opening(client: Client, request: Request) -> bytes | None:
-    """None if the request may be answered now; it settles which way of the protocol this client speaks."""
-    if request.method == "initialize":
-        return _handshake(client, request)
-    version = member(request.params.get("_meta"), META_VERSION)
-    if version is not None:
-        return _enveloped(client, request, version)
-    if client.era == "handshake":
-        return None
-    if client.era == "" and request.method == "ping":
-        return result_of(request.id, {})
-    if client.era == "modern" or request.method == "server/discover":
-        return error_of(request.id, INVALID_PARAMS, f"`_meta` has to say `{META_VERSION}`")
-    return error_of(request.id, INVALID_REQUEST, "send `initialize` first")
-
-
-def _handshake(client: Client, request: Request) -> bytes | None:
-    if client.era == "modern":
-        return _unsupported(request, member(dict(request.params), "protocolVersion"))
-    if client.era == "handshake":
-        return error_of(request.id, INVALID_REQUEST, "this connection is initialized already")
-    asked = request.params.get("protocolVersion")
-    if type(asked) is not str:
-        return error_of(request.id, INVALID_PARAMS, "`protocolVersion` is a string")
-    client.era = "handshake"
-    client.version = asked if asked in HANDSHAKE_VERSIONS else HANDSHAKE_VERSIONS[-1]
-    return None
-
-
-def _enveloped(client: Client, request: Request, version: Tree) -> bytes | None:
-    if client.era == "handshake":
-        return error_of(request.id, INVALID_REQUEST, "this connection began with `initialize`; leave the version out")
-    if type(version) is not str:
-        return error_of(request.id, INVALID_PARAMS, f"`{META_VERSION}` is a string")
-    if version != MODERN_VERSION:
-        return _unsupported(request, version)
-    if not isinstance(member(request.params.get("_meta"), META_CAPABILITIES), dict):
-        return error_of(request.id, INVALID_PARAMS, f"`_meta` has to say `{META_CAPABILITIES}`, an object")
-    client.era, client.version = "modern", version
-    return None
-
-
-def _unsupported(request: Request, asked: Tree) -> bytes:
-    requested = asked if type(asked) is str else ""
-    data: dict[str, Json] = {"supported": [MODERN_VERSION], "requested": requested[:64]}
-    return error_of(request.id, UNSUPPORTED_VERSION, "unsupported protocol version", data)
-
-
-def _hello(version: str) -> dict[str, Json]:
-    return {"protocolVersion": version, **_capabilities(), "serverInfo": _identity()}
-
-
-def _capabilities() -> dict[str, Json]:
-    return {"capabilities": {"tools": {"listChanged": False}}}
+# --- how it is answered -------------------------------------------------------------------------------
 
 
 def _identity() -> dict[str, Json]:
     return {"name": "sandbox", "version": SERVER_VERSION}
+
+
+def _answered(client: Client, request: Request, result: Mapping[str, Json], *, cached: bool = False) -> bytes:
+    """The result, as the version that the client speaks has it."""
+    return _modern(request, result, cached=cached) if client.era == "modern" else result_of(request.id, result)
 
 
 def _modern(request: Request, result: Mapping[str, Json], *, cached: bool = False) -> bytes:
@@ -254,7 +263,7 @@ def _description(tool: Tool) -> Json:
 
 def _result(outcome: Outcome, *, served: bool) -> dict[str, Json]:
     """A result: the server's own blocks, cleaned before; or of a tool that ran here, its value as text."""
-    if served and isinstance(outcome.result, dict) and isinstance(outcome.result.get("content"), list):
+    if served and isinstance(outcome.result, dict) and PARTS & outcome.result.keys():
         return {**outcome.result, "isError": False}
     return _told(done(outcome))
 
@@ -265,6 +274,13 @@ def _failure(error: ToolError) -> dict[str, Json]:
     if isinstance(result, dict) and "content" in result and error.outcome.reason_code == "tool.error":
         return {**result, "isError": True}
     return _told(failed(error))
+
+
+def _problem(shown: Mapping[str, Json], part: str) -> str:
+    """Why there is no such part to be shown, or ''."""
+    if isinstance(shown.get(part), list):
+        return ""
+    return text_of(shown) if shown.get("isError") else "what came back is redacted by a rule of the spec"
 
 
 def _told(told: Told) -> dict[str, Json]:

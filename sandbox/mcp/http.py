@@ -52,6 +52,8 @@ _SINGLE: Final = (
 """Headers of which a second one makes two readers differ."""
 _STATUS: Final = {PARSE_ERROR: 400, INVALID_REQUEST: 400, INVALID_PARAMS: 400, HEADER_MISMATCH: 400,
                   UNSUPPORTED_VERSION: 400, METHOD_NOT_FOUND: 404, BUSY: 503}  # fmt: skip
+_NAMED: Final = {"tools/call": "name", "prompts/get": "name", "resources/read": "uri"}
+"""Requests that are about something, and the parameter that says about what."""
 _MAX_LENGTH_DIGITS: Final = 10
 
 
@@ -194,7 +196,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _alone(self, request: Request, version: str, enveloped: object) -> None:
         """A request of the version without sessions: what proxies route by must be what it says."""
-        named = request.params.get("name") if request.method == "tools/call" else None
+        named = request.params.get(_NAMED[request.method]) if request.method in _NAMED else None
         said = (version, self.headers.get(METHOD_HEADER), self.headers.get(NAME_HEADER))
         if said != (enveloped, request.method, said[2] if named is None else named):
             message = f"{VERSION_HEADER}, {METHOD_HEADER} and {NAME_HEADER} have to say what the request says"

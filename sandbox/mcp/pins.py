@@ -1,7 +1,9 @@
 """Pins: what a real server says of its tools, as a person has reviewed it, in a file beside the spec.
 
 A model never sees these descriptions and schemas; the gateway's own come from the spec. They are pinned because they
-say what a tool does: one that is described differently is another tool, and is refused until somebody has looked.
+say what a tool does: one that is described differently is another tool, and is refused until somebody has looked. So
+it is with prompts, where the spec grants some. Of resources it is their own descriptions that are shown, those that
+were reviewed: one that is described differently is not listed.
 """
 
 from __future__ import annotations
@@ -10,9 +12,9 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal, TypeAlias, assert_never
 
 from sandbox import strict_json
 from sandbox.call import Rejected
@@ -25,6 +27,16 @@ SUFFIX: Final = ".pins.json"
 FORMAT: Final = "1"
 
 _FIELDS: Final = frozenset({"schema_version", "command", "server", "tools"})
+ListKind: TypeAlias = Literal["tools", "prompts", "resources", "templates"]
+LIST_KINDS: Final[tuple[ListKind, ...]] = ("tools", "prompts", "resources", "templates")
+
+_KEYS: Final[Mapping[ListKind, str]] = {
+    "tools": "name",
+    "prompts": "name",
+    "resources": "uri",
+    "templates": "uriTemplate",
+}
+"""What a server lists, and which member of its definition tells one from the others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,21 +48,53 @@ class Definition:
     digest: str
 
 
+Definitions: TypeAlias = Mapping[str, Definition]
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """What a server lists: tools and prompts by name, resources by URI and their templates by theirs."""
+
+    tools: Definitions
+    prompts: Definitions = field(default_factory=dict)
+    resources: Definitions = field(default_factory=dict)
+    templates: Definitions = field(default_factory=dict)
+
+    def of(self, kind: ListKind) -> Definitions:
+        """What is listed of one kind."""
+        match kind:
+            case "tools":
+                return self.tools
+            case "prompts":
+                return self.prompts
+            case "resources":
+                return self.resources
+            case "templates":
+                return self.templates
+            case _:
+                assert_never(kind)
+
+
 @dataclass(frozen=True, slots=True)
 class Pins:
-    """A reviewed pin file: the command that it is about, what the server called itself, and its tools by name."""
+    """A reviewed pin file: the command that it is about, what the server called itself, and what it lists."""
 
     command: tuple[str, ...]
     server: str
-    tools: Mapping[str, Definition]
+    listing: Listing
+
+    @property
+    def tools(self) -> Definitions:
+        """The reviewed tools, by name."""
+        return self.listing.tools
 
 
-def definition(tree: Tree) -> Definition | None:
-    """The definition that a member of a `tools/list` answer is, or None for what has no name."""
-    if not isinstance(tree, dict) or type(tree.get("name")) is not str or not tree["name"]:
+def definition(tree: Tree, key: str = "name") -> Definition | None:
+    """The definition that a member of a list of the server's is, or None for what has no such name."""
+    if not isinstance(tree, dict) or type(tree.get(key)) is not str or not tree[key]:
         return None
     text = dumps(tree, sort_keys=True)
-    return Definition(str(tree["name"]), tree, hashlib.sha256(text.encode("ascii")).hexdigest())
+    return Definition(str(tree[key]), tree, hashlib.sha256(text.encode("ascii")).hexdigest())
 
 
 def pin_file(spec: Path) -> Path:
@@ -60,12 +104,12 @@ def pin_file(spec: Path) -> Path:
 
 def write_pins(path: Path, pins: Pins) -> None:
     """Writes the file whole, or leaves the old one. All in ASCII, so that nothing in it can hide from a reviewer."""
-    document = {
+    document: dict[str, object] = {
         "schema_version": JsonNumber(FORMAT),
         "command": list(pins.command),
         "server": pins.server,
-        "tools": {name: {"digest": each.digest, "definition": each.whole} for name, each in pins.tools.items()},
     }
+    document |= {kind: _entries(pins.listing.of(kind)) for kind in _KEYS if kind == "tools" or pins.listing.of(kind)}
     text = _pretty(document) + "\n"
     partial = path.with_name(f".{path.name}.{os.getpid()}")
     try:
@@ -94,13 +138,14 @@ def read_pins(path: Path) -> Pins:
     tree = strict_json.read(raw)
     if isinstance(tree, Rejected):
         raise _not_pins(path, tree.reason)
-    if not isinstance(tree, dict) or tree.keys() != _FIELDS:
+    if not isinstance(tree, dict) or not _FIELDS <= tree.keys() <= _FIELDS | _KEYS.keys():
         raise _not_pins(path, "it has other fields than a pin file")
     match tree:
         case {"schema_version": JsonNumber() as version, "command": list() as words, "server": str() as server} if (
             version == FORMAT and all(type(word) is str for word in words)
         ):
-            return Pins(tuple(str(word) for word in words), server, _tools(path, tree["tools"]))
+            found = {kind: _definitions(path, tree, kind) for kind in _KEYS if kind in tree}
+            return Pins(tuple(str(word) for word in words), server, Listing(**found))
         case _:
             raise _not_pins(path, f"it is no pin file of format {FORMAT}")
 
@@ -118,14 +163,19 @@ def check_command(pins: Pins, command: Sequence[str], path: Path) -> None:
 # --- private -----------------------------------------------------------------------------------------
 
 
-def _tools(path: Path, tree: Tree) -> dict[str, Definition]:
-    if not isinstance(tree, dict):
-        raise _not_pins(path, "`tools` is no object")
+def _entries(definitions: Definitions) -> dict[str, object]:
+    return {name: {"digest": each.digest, "definition": each.whole} for name, each in definitions.items()}
+
+
+def _definitions(path: Path, tree: Mapping[str, Tree], kind: ListKind) -> dict[str, Definition]:
+    entries = tree[kind]
+    if not isinstance(entries, dict):
+        raise _not_pins(path, f"`{kind}` is no object")
     found: dict[str, Definition] = {}
-    for name, entry in tree.items():
+    for name, entry in entries.items():
         if not isinstance(entry, dict) or entry.keys() != {"digest", "definition"}:
             raise _not_pins(path, f"{quoted(name)} has no `digest` and `definition`")
-        each = definition(entry["definition"])
+        each = definition(entry["definition"], _KEYS[kind])
         if each is None or each.name != name or each.digest != entry["digest"]:
             raise _not_pins(path, f"the digest of {quoted(name)} is not that of its definition")
         found[name] = each

@@ -12,7 +12,7 @@ import hashlib
 import shutil
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -34,12 +34,14 @@ from sandbox.execute.session_workspace import SessionWorkspace
 from sandbox.execute.source import ToolSource, snapshot, source_digest
 from sandbox.execute.stopping import Executions
 from sandbox.execute.workspace import Changes
-from sandbox.ir import Contract, RunServer, Tool
-from sandbox.mcp.arguments import server_arguments
-from sandbox.mcp.cleaning import Unfit, clean_result, clean_text, text_of
-from sandbox.mcp.pins import Definition, Pins
+from sandbox.ir import Contract, Tool
+from sandbox.mcp.answers import outcome_of
+from sandbox.mcp.arguments import URI, server_request
+from sandbox.mcp.channels import channel_of, check_channel, granted_by
+from sandbox.mcp.cleaning import clean_text
+from sandbox.mcp.pins import Definition, Listing, ListKind, Pins
+from sandbox.mcp.review import Review
 from sandbox.mcp.upstream import ServerLost, ServerRefused, Upstream
-from sandbox.strict_json import Tree
 
 START_TIMEOUT_S: Final = 60
 """From the container's hello to the server's list of tools; an interpreter with a framework takes seconds."""
@@ -53,15 +55,18 @@ ESCAPED: Final = 6
 
 @dataclass(slots=True)
 class _Live:
-    """A started server and what it says of its tools now."""
+    """A started server and what it says now of what it offers."""
 
     served: ServedContainer
     upstream: Upstream
-    tools: Mapping[str, Definition]
+    listing: Listing
 
 
 class ServerSession:
-    """A `Runner` for tools without `run`. Thread-safe; after `close` it cannot be used again."""
+    """A `Runner` for tools without `run`, which may stand for resources and prompts too.
+
+    Thread-safe; after `close` it cannot be used again.
+    """
 
     def __init__(self, contract: Contract, command: Sequence[str], pins: Pins | None) -> None:
         """`pins` None is for listing only: nothing is prepared. UsageError where the spec has no `server`."""
@@ -72,8 +77,9 @@ class ServerSession:
             raise UsageError(message, "mcp.server")
         self._contract = contract
         self._grants = contract.server
+        self._granted = granted_by(contract.server)
+        self._review = Review(self._granted, pins)
         self._command = tuple(command)
-        self._pins = pins
         config = config_of(contract.server, f"`server` in {contract.file}")
         self._config = replace(config, isolation=granted_isolation(contract.server, "`server`"))
         self._engine = ColdRunner()
@@ -87,10 +93,10 @@ class ServerSession:
 
     # --- for the gateway -------------------------------------------------------------------------
 
-    def listed(self) -> Mapping[str, Definition]:
-        """What the server says of its tools now, started if it is not yet. Raises EnvironmentLacking."""
+    def listed(self) -> Listing:
+        """What the server says now of what it offers, started if it is not yet. Raises EnvironmentLacking."""
         with self._turn:
-            return self._current().tools
+            return self._current().listing
 
     def warm(self) -> None:
         """Starts the server on a thread of its own; what goes wrong is told to whoever asks for it first."""
@@ -107,10 +113,12 @@ class ServerSession:
             return self._live.upstream.server if self._live is not None else ""
 
     def is_as_reviewed(self, tool: str) -> bool:
-        """Whether the server lists this tool with exactly the pinned description and schema."""
-        pinned = self._pins.tools.get(tool) if self._pins is not None else None
-        listed = self.listed().get(tool)
-        return pinned is not None and listed is not None and pinned.digest == listed.digest
+        """As `Review.is_as_reviewed`, of what the server lists now. Raises EnvironmentLacking."""
+        return self._review.is_as_reviewed(tool, self.listed())
+
+    def unchanged(self, kind: ListKind) -> tuple[Definition, ...]:
+        """What the server lists now of this kind exactly as it was reviewed. Raises EnvironmentLacking."""
+        return self._review.unchanged(kind, self.listed())
 
     def close(self) -> None:
         """Kills the server; its container and its view of the workspace are gone when this returns."""
@@ -152,6 +160,7 @@ class ServerSession:
         """
         _ = contract
         with self._turn:
+            check_channel(self._granted, tool.name)
             if not self.is_as_reviewed(tool.name):
                 message = (
                     f"`{tool.name}` is not as it was reviewed: the server describes it in another way, or not at all; "
@@ -202,10 +211,11 @@ class ServerSession:
             raise
 
     def _ask(self, live: _Live, permit: Permit, tool: Tool) -> Outcome:
-        arguments = server_arguments(permit.call, tool, live.tools[tool.name].whole.get("inputSchema"))
+        channel = channel_of(self._granted, tool.name)
+        params = server_request(channel, self._granted, permit.call, tool, live.listing.tools.get(tool.name))
         deadline = time.monotonic() + self._grants.timeout_ms / 1000
         try:
-            answer = live.upstream.call(tool.name, arguments, deadline)
+            answer = live.upstream.ask(channel, params, deadline)
         except ServerRefused as refused:
             return Outcome("error", "tool.error", one_line(f"the server refused ({refused.code}): {refused}"))
         except ServerLost as lost:
@@ -213,18 +223,7 @@ class ServerSession:
         except SandboxFailure as failure:
             self._end("failed")
             return Outcome("sandbox_failure", failure.reason_code, one_line(str(failure)))
-        return self._judged(answer)
-
-    def _judged(self, answer: Tree) -> Outcome:
-        what = self._grants.what
-        kinds = what.content if isinstance(what, RunServer) else ()
-        try:
-            passed, failed = clean_result(answer, kinds, self._grants.output)
-        except Unfit as unfit:
-            return Outcome("output_limit", "limit.result", str(unfit))
-        if failed:
-            return Outcome("error", "tool.error", one_line(text_of(passed)), stderr="", result=passed)
-        return Outcome("ok", "ok", "", result=passed, exit_code=0)
+        return outcome_of(channel, answer, str(params.get(URI, "")), self._granted, self._grants.output)
 
     def _lost(self, live: _Live, lost: ServerLost) -> Outcome:
         """What became of a call under which the conversation ended; the container does not outlive it."""
@@ -259,13 +258,18 @@ class ServerSession:
                 self._live.upstream.drain()
                 if self._live.upstream.changed:
                     emit("gateway.tools_changed")
-                    self._live.tools = self._live.upstream.list_tools(time.monotonic() + START_TIMEOUT_S)
+                    self._live.listing = self._list(self._live.upstream, time.monotonic() + START_TIMEOUT_S)
             except (ServerLost, SandboxFailure) as error:
                 emit("gateway.server_lost", reason=one_line(str(error)))
                 self._end("lost")
         if self._live is None:
             self._live = self._start()
         return self._live
+
+    def _list(self, upstream: Upstream, deadline: float) -> Listing:
+        """What of the server's lists matters: what is not granted is not even asked for."""
+        granted = self._granted
+        return upstream.list_all(deadline, prompts=bool(granted.prompts), resources=bool(granted.resources))
 
     def _start(self) -> _Live:
         if self._closed:
@@ -281,7 +285,7 @@ class ServerSession:
             upstream = Upstream(served, ESCAPED * self._grants.output + OVERHEAD)
             deadline = time.monotonic() + START_TIMEOUT_S
             upstream.open(deadline)
-            return _Live(served, upstream, upstream.list_tools(deadline))
+            return _Live(served, upstream, self._list(upstream, deadline))
         except (ServerLost, SandboxFailure) as error:
             said = f": {served.last_words()}" if served is not None and served.stderr else ""
             if served is not None:
@@ -307,10 +311,9 @@ class ServerSession:
 
     def _prepared(self, tool: Tool) -> Prepared:
         bound = f"{self._config.digest} {ir.digest(self._grants)} {self._command_digest()}"
-        pinned = self._pins.tools[tool.name].digest if self._pins is not None else ""
         run_digest = hashlib.sha256(bound.encode()).hexdigest()
         runtime = runtime_of(self._engine.engine(), self._config)
-        return Prepared(run_digest, self._image().removeprefix("sha256:"), pinned, runtime)
+        return Prepared(run_digest, self._image().removeprefix("sha256:"), self._review.digest(tool.name), runtime)
 
     def _command_digest(self) -> str:
         return hashlib.sha256("\0".join(self._command).encode("utf-8", "surrogateescape")).hexdigest()

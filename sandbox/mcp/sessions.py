@@ -22,7 +22,8 @@ from sandbox.events import emit
 from sandbox.execute.runner import ChangeJudge, Prepared
 from sandbox.gate import Gate
 from sandbox.ir import Contract, Tool
-from sandbox.mcp.gateway import Client, Gateway
+from sandbox.mcp.beginning import Client
+from sandbox.mcp.gateway import Gateway
 from sandbox.mcp.session import ServerSession
 from sandbox.mcp.wire import Request
 from sandbox.session import Session

@@ -32,7 +32,11 @@ WORKERS: Final = 4
 """Calls of one client at the same time; those of a real server take turns anyway."""
 CHUNK: Final = 64 * 1024
 
-_SLOW: Final = frozenset({"tools/call", "tools/list"})
+_SLOW: Final = frozenset(
+    {"tools/call", "tools/list", "resources/read", "resources/list", "resources/templates/list"}
+    | {"prompts/get", "prompts/list"}
+)
+"""Requests for which the real server may have to be started, or asked."""
 
 
 class StdioServer:

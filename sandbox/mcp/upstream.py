@@ -15,7 +15,7 @@ from typing import Final, Literal, NoReturn, Protocol
 
 from sandbox.canonical import quoted
 from sandbox.mcp.lines import TOO_LONG, Lines
-from sandbox.mcp.pins import Definition, definition
+from sandbox.mcp.pins import Definition, Listing, definition
 from sandbox.mcp.wire import (
     HANDSHAKE_VERSIONS,
     META_CAPABILITIES,
@@ -35,17 +35,18 @@ from sandbox.mcp.wire import (
     result_of,
     write_message,
 )
-from sandbox.strict_json import JsonNumber, Tree, member
+from sandbox.strict_json import MAX_KEYS, JsonNumber, Tree, member
 
 MAX_MESSAGES: Final = 1_000
 """Messages that a server may send until it has answered one request: progress, logging, and what it asks for."""
 MAX_PAGES: Final = 32
-"""Pages of a tool list."""
-MAX_TOOLS: Final = 512
-"""Tools of one server."""
+"""Pages of one list."""
+MAX_LISTED: Final = MAX_KEYS
+"""Tools of one server, or prompts, or resources: what a pin file can hold."""
 MAX_ID: Final = 2**53
 """What every reader of JSON keeps exactly."""
 CLIENT_NAME: Final = "sandbox"
+LIST_CHANGED: Final = frozenset(f"notifications/{kind}/list_changed" for kind in ("tools", "prompts", "resources"))
 
 
 class Channel(Protocol):
@@ -78,7 +79,7 @@ class ServerRefused(Exception):
 
 @dataclass(slots=True)
 class Upstream:
-    """A conversation. Not thread-safe. `changed` says that the server has told of another list of tools.
+    """A conversation. Not thread-safe. `changed` says that the server has told of another list.
 
     `limit` bounds the bytes that come back for one request. Once ServerLost was raised nothing more can be asked.
     """
@@ -108,32 +109,22 @@ class Upstream:
                 _break("the server speaks no version of the protocol that is known here")
         self._send(write_message({"method": "notifications/initialized"}), deadline)
 
-    def list_tools(self, deadline: float) -> dict[str, Definition]:
-        """The server's tools by name, all pages of them. Raises ServerLost, also where a name stands twice."""
-        self.changed = False
-        tools: dict[str, Definition] = {}
-        cursor: Tree = None
-        for _ in range(MAX_PAGES):
-            params = {} if cursor is None else {"cursor": cursor}
-            try:
-                page = self._ask("tools/list", params, deadline)
-            except ServerRefused as refused:
-                _break(f"the server does not list its tools: {quoted(str(refused))}")
-            listed, cursor = member(page, "tools"), member(page, "nextCursor")
-            for tree in listed if isinstance(listed, list) else [None]:
-                each = definition(tree)
-                if each is None or each.name in tools or len(tools) >= MAX_TOOLS:
-                    _break("the server's list of tools cannot be used: a tool without a name, one twice, or too many")
-                tools[each.name] = each
-            if cursor is None:
-                break
-        else:
-            _break(f"the server's list of tools has more than {MAX_PAGES} pages")
-        return tools
+    def list_all(self, deadline: float, *, prompts: bool = False, resources: bool = False) -> Listing:
+        """What the server lists now: tools, and what else is asked for; of a kind that it does not have, nothing.
 
-    def call(self, name: str, arguments: Mapping[str, object], deadline: float) -> Tree:
-        """The result of a tool call, as the server gave it. Raises ServerRefused, ServerLost."""
-        return self._ask("tools/call", {"name": name, "arguments": arguments}, deadline)
+        All pages, but of resources no more than a pin file can hold. Raises ServerLost, also where a name stands twice.
+        """
+        self.changed = False
+        return Listing(
+            self._list("tools", "tools", "name", deadline),
+            self._list("prompts", "prompts", "name", deadline) if prompts else {},
+            self._list("resources", "resources", "uri", deadline) if resources else {},
+            self._list("resources/templates", "resourceTemplates", "uriTemplate", deadline) if resources else {},
+        )
+
+    def ask(self, method: str, params: Mapping[str, object], deadline: float) -> Tree:
+        """The result of a request, as the server gave it. Raises ServerRefused, ServerLost."""
+        return self._ask(method, params, deadline)
 
     def drain(self) -> None:
         """Reads what has come unasked; raises ServerLost where it may not have."""
@@ -151,6 +142,30 @@ class Upstream:
             self._waiting += self._lines.feed(data)
 
     # --- private ---------------------------------------------------------------------------------
+
+    def _list(self, kind: str, field_: str, key: str, deadline: float) -> dict[str, Definition]:
+        found: dict[str, Definition] = {}
+        cursor: Tree = None
+        for _ in range(MAX_PAGES):
+            params = {} if cursor is None else {"cursor": cursor}
+            try:
+                page = self._ask(f"{kind}/list", params, deadline)
+            except ServerRefused as refused:
+                if refused.code == METHOD_NOT_FOUND and kind != "tools":
+                    return {}
+                _break(f"the server does not list its {kind}: {quoted(str(refused))}")
+            listed, cursor = member(page, field_), member(page, "nextCursor")
+            for tree in listed if isinstance(listed, list) else [None]:
+                if len(found) == MAX_LISTED and kind.startswith("resources"):
+                    return found  # files, perhaps; what is not listed can be read all the same
+                each = definition(tree, key)
+                if each is None or each.name in found or len(found) >= MAX_LISTED:
+                    _break(f"the server's list of {kind} cannot be used: one without a name, one twice, or too many")
+                found[each.name] = each
+            if cursor is None:
+                return found
+        message = f"the server's list of {kind} has more than {MAX_PAGES} pages"
+        raise ServerLost(message, "mcp.protocol")
 
     def _discover(self, deadline: float) -> None:
         self._modern = True
@@ -202,7 +217,7 @@ class Upstream:
                     raise _unasked()
                 return answer
             case Notification(method=method):
-                self.changed = self.changed or method == "notifications/tools/list_changed"
+                self.changed = self.changed or method in LIST_CHANGED
             case Request(id=asked, method="ping"):
                 self._send(result_of(asked, {}), deadline)
             case Request(id=asked):

@@ -29,6 +29,8 @@ HEADER_MISMATCH: Final = -32_020
 """Of the same version: what the request's HTTP headers say is not what it says."""
 BUSY: Final = -32_000
 """Ours: more requests in flight than one client may have."""
+DENIED: Final = -32_003
+"""Ours: what was asked for is not let through, or came to nothing; the message says why."""
 
 MAX_ID: Final = 256
 """Characters of a request's id; it is repeated in the answer."""

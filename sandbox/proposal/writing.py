@@ -27,14 +27,20 @@ _PLAIN: Final = frozenset(range(0x20, 0x7F)) - {ord('"'), ord("\\")}
 _ASTRAL: Final = 0x10000
 
 
-def spec_text(name: str, origin: str, tools: Sequence[ProposedTool], server: Mapping[str, Shape] | None) -> str:
-    """The spec: every tool that can be said, denied.
+def spec_text(
+    name: str,
+    origin: str,
+    tools: Sequence[ProposedTool],
+    server: Mapping[str, Shape] | None,
+    offered: Sequence[str] = (),
+) -> str:
+    """The spec: every tool that can be said, denied; `offered` are comments that stand below the grants of the server.
 
     Raises:
         UsageError: it would be larger than a spec may be.
         Fault: what was written is not accepted by the spec's own reader; an error of ours, and nothing is written.
     """
-    text = "\n".join(_spec(name, origin, tools, server)) + "\n"
+    text = "\n".join(_spec(name, origin, tools, server, offered)) + "\n"
     if len(text) > MAX_BYTES:
         message = f"a spec of all these tools would be larger than {MAX_BYTES} bytes; make it from fewer"
         raise UsageError(message)
@@ -110,7 +116,13 @@ def _problem(text: str) -> str | None:
     return None
 
 
-def _spec(name: str, origin: str, tools: Sequence[ProposedTool], server: Mapping[str, Shape] | None) -> Iterator[str]:
+def _spec(
+    name: str,
+    origin: str,
+    tools: Sequence[ProposedTool],
+    server: Mapping[str, Shape] | None,
+    offered: Sequence[str],
+) -> Iterator[str]:
     yield f"# Written by `sandbox init` from {remark(origin)}."
     yield "# It denies everything. For each tool that you need: read its arguments and make them as narrow as they can"
     yield "# be, give it a description of your own (a model will read it), and write its rules. Take the others out."
@@ -118,6 +130,7 @@ def _spec(name: str, origin: str, tools: Sequence[ProposedTool], server: Mapping
     yield f"name: {name}"
     if server is not None:
         yield f"server: {_flow(dict(server))}"
+        yield from offered
     kept, lost = told_apart(tools)
     yield "tools:" if kept else "tools: {}"
     for tool in kept:

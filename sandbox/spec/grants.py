@@ -26,6 +26,7 @@ METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 _TO: Final = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9._-]+):([0-9]+)", re.ASCII)
 _HEADER: Final = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}", re.ASCII)
 _PREFIX: Final = re.compile(r"[\x21-\x7e][\x20-\x7e]{0,63}")
+_PROMPT: Final = re.compile(r"[\x21-\x7e]([\x20-\x7e]{0,126}[\x21-\x7e])?")
 _VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 _CARRIERS: Final = tuple(IPv6Network(network) for network in ("::/96", "::ffff:0:0/96", "64:ff9b::/96", "2002::/16"))
 """Blocks of IPv6 whose addresses stand for IPv4 ones, to some."""
@@ -110,6 +111,14 @@ def variable(value: object) -> str:
     return text
 
 
+def prompt_name(value: object) -> str:
+    """What an MCP server calls one of its prompts."""
+    text = fields.prose(value)
+    if not _PROMPT.fullmatch(text):
+        raise Wrong(0, f"{shown(text)} is no name of a prompt; write up to 128 visible ASCII characters")
+    return text
+
+
 def is_address(host: str) -> bool:
     """Whether a canonical host is an address and no name."""
     try:
@@ -124,4 +133,5 @@ GrantedMethod = Annotated[Method, BeforeValidator(method)]
 Block = Annotated[str, BeforeValidator(network_of_addresses)]
 Header = Annotated[str, BeforeValidator(header)]
 Prefix = Annotated[str, BeforeValidator(prefix)]
+PromptName = Annotated[str, BeforeValidator(prompt_name)]
 EnvironmentVariable = Annotated[str, BeforeValidator(variable)]

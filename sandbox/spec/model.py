@@ -439,11 +439,13 @@ _Content = Annotated[
 
 
 class ServerSpec(GrantsSpec):
-    """What the real MCP server behind `sandbox mcp` is granted, and the kinds of content its results may hold."""
+    """What the real MCP server behind `sandbox mcp` is granted, its results may hold, and it may offer but tools."""
 
     keys_of_later: ClassVar[frozenset[str]] = later.SERVER_KEYS
 
     content: list[_Content] = ["text"]
+    resources: fields.ToolName | None = None
+    prompts: dict[fields.ToolName, grants.PromptName] = {}
 
 
 class ToolSpec(Model):

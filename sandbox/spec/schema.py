@@ -65,6 +65,7 @@ _SPELLINGS: Final[dict[Callable[[object], object], Schema]] = {
     grants.network_of_addresses: {"type": "string", "pattern": "^[0-9a-f.:]+/[0-9]{1,3}$"},
     grants.header: {"type": "string", "pattern": "^[A-Za-z][A-Za-z0-9_-]{0,63}$"},
     grants.prefix: {"type": "string", "pattern": "^[!-~][ -~]{0,63}$"},
+    grants.prompt_name: {"type": "string", "pattern": "^[!-~]([ -~]{0,126}[!-~])?$"},
     grants.variable: {"type": "string", "pattern": f"^{_NAME}$"},
 }
 _SHORT: Final[dict[Callable[[object], object], Schema]] = {

@@ -22,7 +22,8 @@ from sandbox.execute.engine import Engine
 from sandbox.execute.owner import LABEL_PID
 from sandbox.execute.reap import reap
 from sandbox.gate import Gate
-from sandbox.mcp.gateway import Client, Gateway
+from sandbox.mcp.beginning import Client
+from sandbox.mcp.gateway import Gateway
 from sandbox.mcp.session import MAX_STARTS, ServerSession
 from tests.gatekit import records, spec_file
 from tests.mcpkit import SPEC, GatewayProcess, call, initialize, line, modern, pin, pins_of, request, server, wait_for

@@ -6,7 +6,7 @@ import contextlib
 import json
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -40,6 +40,9 @@ WORDS: dict[str, list[str]] = {
 IMAGES = {"filesystem": "node", "filesystem_old": "node", "git_old": "python_old", "sqlite": "python_old"}
 
 Mode = Literal["auto", "legacy"]
+VERSIONS: dict[Mode, str] = {"auto": "2026-07-28", "legacy": "2025-11-25"}
+
+Work = Callable[[Client], Awaitable[None]]
 
 
 def image_of(server: str) -> str:
@@ -54,7 +57,7 @@ def image_of(server: str) -> str:
 class Place:
     """A spec and a workspace in a folder, and a server of this name."""
 
-    def __init__(self, folder: Path, server: str, tools: str, mode: str = "rw") -> None:
+    def __init__(self, folder: Path, server: str, tools: str, mode: str = "rw", offers: str = "") -> None:
         self.folder, self.server = folder, server
         self.workspace = folder / "workspace"
         self.workspace.mkdir(parents=True)
@@ -62,7 +65,7 @@ class Place:
         self.spec.parent.mkdir()
         self.spec.write_text(
             f'sandbox: 1\nname: {server}\nserver:\n  image: "{image_of(server)}"\n  memory: 512MiB\n  pids: 128\n'
-            f"  timeout: 30s\n  workspace: {{source: ../workspace, mode: {mode}}}\ntools:\n{tools}"
+            f"  timeout: 30s\n  workspace: {{source: ../workspace, mode: {mode}}}\n{offers}tools:\n{tools}"
         )
 
     def pin(self) -> None:
@@ -96,3 +99,31 @@ async def said(client: Client, tool: str, **arguments: object) -> tuple[bool, st
     """Whether a call failed, and its text."""
     result = await client.call_tool(tool, arguments)
     return bool(result.is_error), "\n".join(block.text for block in result.content if block.type == "text")
+
+
+@contextlib.contextmanager
+def over_http(place: Place, token: Path) -> Iterator[Callable[[Mode, Work], Awaitable[None]]]:
+    """The gateway on local HTTP; what is given lets the official client, of a version, do some work through it."""
+    import httpx2
+    from mcp.client.streamable_http import streamable_http_client
+
+    words = ["mcp", "--spec", str(place.spec), "--http", "0", "--token-file", str(token), "--", *WORDS[place.server]]
+    gateway = subprocess.Popen([sys.executable, "-m", "sandbox", *words], stderr=subprocess.PIPE, text=True)
+    try:
+        url = gateway.stderr.readline().split()[-1]
+        bearer = {"Authorization": f"Bearer {token.read_text().strip()}"}
+
+        async def connected(mode: Mode, work: Work) -> None:
+            async with (
+                httpx2.AsyncClient(headers=bearer, timeout=60) as http,
+                Client(streamable_http_client(url, http_client=http), mode=mode) as client,
+            ):
+                assert client.session.protocol_version == VERSIONS[mode]
+                await work(client)
+
+        yield connected
+        assert httpx2.post(url, json={}).status_code == 401
+    finally:
+        gateway.terminate()
+        gateway.wait(60)
+        gateway.stderr.close()

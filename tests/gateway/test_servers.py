@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import http.server
+import json
 import os
 import subprocess
 import sys
@@ -16,13 +17,13 @@ from pathlib import Path
 
 import pytest
 from mcp import MCPError
+from mcp.client.client import Client
 
-from tests.gateway.kit import WORDS, Mode, Place, said
+from tests.gateway.kit import VERSIONS, WORDS, Mode, Place, over_http, said
 
 pytestmark = pytest.mark.containers
 
 MODES: tuple[Mode, ...] = ("auto", "legacy")
-VERSIONS = {"auto": "2026-07-28", "legacy": "2025-11-25"}
 
 
 def run(work: Coroutine[object, object, None]) -> None:
@@ -463,6 +464,80 @@ def test_the_sqlite_server_runs_the_queries_that_the_spec_allows(tmp_path: Path)
         assert database.execute("SELECT id FROM orders").fetchall() == [(7,)]
 
 
+MEMO = """\
+  append_insight:
+    args: {insight: {type: string, max_size: 200}}
+    rules: [{id: all, allow: true}]
+  memo:
+    description: Read the memo of insights.
+    args: {uri: {type: string, max_size: 100}}
+    rules: [{id: insights, allow: "args.uri == 'memo://insights'"}]
+  demo:
+    description: A demonstration on a topic.
+    args: {topic: {type: string, max_size: 40}}
+    rules: [{id: harmless, allow: "!(args.topic.contains('people'))", reason: nothing about people}]
+"""
+OFFERED = "  resources: memo\n  prompts: {demo: mcp-demo}\n"
+
+
+async def look(client: Client) -> None:
+    """What the spec grants of the sqlite server's resources and prompts, and nothing else."""
+    assert [tool.name for tool in (await client.list_tools()).tools] == ["append_insight"]
+    (resource,) = (await client.list_resources()).resources
+    assert (str(resource.uri), resource.mime_type) == ("memo://insights", "text/plain")
+    assert (await client.list_resource_templates()).resource_templates == []
+    (prompt,) = (await client.list_prompts()).prompts
+    assert (prompt.name, prompt.description) == ("mcp-demo", "A demonstration on a topic.")
+    assert [(each.name, each.required) for each in prompt.arguments] == [("topic", True)]
+    (memo,) = (await client.read_resource("memo://insights")).contents
+    assert str(memo.uri) == "memo://insights"
+    assert "insights" in memo.text
+    (message,) = (await client.get_prompt("mcp-demo", {"topic": "honey"})).messages
+    assert message.role == "user"
+    assert "honey" in message.content.text
+    for asked in (
+        client.read_resource("memo://secrets"),
+        client.get_prompt("mcp-demo", {"topic": "people"}),
+        client.get_prompt("mcp-demo", {}),
+    ):
+        with pytest.raises(MCPError, match=r"denied \((default_deny|parse)"):
+            await asked
+    with pytest.raises(MCPError, match="no such prompt"):
+        await client.get_prompt("demo", {"topic": "honey"})
+    failed, text = await said(client, "memo", uri="memo://insights")
+    assert failed
+    assert "mcp.channel" in text
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_the_sqlite_servers_memo_and_demonstration_are_there_where_they_are_granted(tmp_path: Path, mode: Mode) -> None:
+    place = Place(tmp_path / "p", "sqlite", MEMO, offers=OFFERED)
+    place.pin()
+    pins = json.loads(place.spec.with_suffix(".pins.json").read_text())
+    assert ([*pins["prompts"]], [*pins["resources"]]) == (["mcp-demo"], ["memo://insights"])
+
+    async def work() -> None:
+        async with place.gateway(mode) as client:
+            await look(client)
+            assert (await said(client, "append_insight", insight="Bees are busy."))[0] is False
+            (memo,) = (await client.read_resource("memo://insights")).contents
+            assert "Bees are busy." in memo.text
+
+    run(work())
+    read = [record["body"] for record in place.records() if record["kind"] == "outcome"]
+    assert [body["status"] for body in read] == ["ok"] * 4
+    refused = [record["body"]["reason_code"] for record in place.records() if record["kind"] == "denied"]
+    assert refused == ["default_deny", "default_deny", "parse.missing_argument", "mcp.channel"]
+
+
+def test_the_sqlite_servers_memo_and_demonstration_over_local_http(tmp_path: Path) -> None:
+    place = Place(tmp_path / "p", "sqlite", MEMO, offers=OFFERED)
+    place.pin()
+    with over_http(place, tmp_path / "token") as client:
+        for mode in MODES:
+            run(client(mode, look))
+
+
 # --- every server
 
 
@@ -486,32 +561,13 @@ def test_a_server_is_the_same_when_it_is_started_again(tmp_path: Path, server: s
 
 
 def test_over_local_http_the_official_client_needs_the_token(tmp_path: Path) -> None:
-    import httpx2
-    from mcp.client.client import Client
-    from mcp.client.streamable_http import streamable_http_client
-
     place = Place(tmp_path / "p", "time", TIME)
     place.pin()
-    token = tmp_path / "token"
-    words = ["mcp", "--spec", str(place.spec), "--http", "0", "--token-file", str(token), "--", *WORDS["time"]]
-    gateway = subprocess.Popen([sys.executable, "-m", "sandbox", *words], stderr=subprocess.PIPE, text=True)
-    try:
-        url = gateway.stderr.readline().split()[-1]
 
-        async def work(mode: Mode) -> None:
-            bearer = {"Authorization": f"Bearer {token.read_text().strip()}"}
-            async with (
-                httpx2.AsyncClient(headers=bearer, timeout=60) as http,
-                Client(streamable_http_client(url, http_client=http), mode=mode) as client,
-            ):
-                assert client.session.protocol_version == VERSIONS[mode]
-                assert len((await client.list_tools()).tools) == 2
-                assert '"timezone": "UTC"' in (await said(client, "get_current_time", timezone="UTC"))[1]
+    async def work(client: Client) -> None:
+        assert len((await client.list_tools()).tools) == 2
+        assert '"timezone": "UTC"' in (await said(client, "get_current_time", timezone="UTC"))[1]
 
+    with over_http(place, tmp_path / "token") as client:
         for mode in MODES:
-            run(work(mode))
-        assert httpx2.post(url, json={}).status_code == 401
-    finally:
-        gateway.terminate()
-        gateway.wait(60)
-        gateway.stderr.close()
+            run(client(mode, work))

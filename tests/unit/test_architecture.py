@@ -47,6 +47,7 @@ LAYERS: dict[str, int] = {
     "stages": 2,
     "strict_json": 2,
     "url_shapes": 2,
+    "uris": 2,
     "urls": 2,
     # 3: the stations of a call
     "approve": 3,

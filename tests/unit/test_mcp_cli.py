@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from sandbox.cli.program import PROGRAM
-from sandbox.mcp.pins import Definition, definition, pin_file, read_pins, write_pins
+from sandbox.mcp.pins import Definition, Listing, definition, pin_file, read_pins, write_pins
 from tests.gatekit import spec_file
 from tests.mcpkit import SPEC, TOOLS, pins_of
 
@@ -31,7 +31,7 @@ def spec(tmp_path: Path) -> Path:
 def listed(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Definition]]:
     """What the real server lists; it is not started."""
     tools = {str(tool["name"]): definition(tool) for tool in TOOLS}
-    monkeypatch.setattr("sandbox.mcp.session.ServerSession.listed", lambda _: tools)
+    monkeypatch.setattr("sandbox.mcp.session.ServerSession.listed", lambda _: Listing(tools))
     monkeypatch.setattr("sandbox.mcp.session.ServerSession.server_name", lambda _: "small 1")
     return tools
 
@@ -128,3 +128,26 @@ def test_pins_that_were_changed_by_hand_are_told_and_written_anew(spec: Path, li
     result = run("mcp", "pin", "--spec", spec, "--", *WORDS)
     assert "was changed by hand or is damaged" in result.stderr
     assert read_pins(pin_file(spec)) == pins_of(WORDS)
+
+
+def test_pin_tells_of_prompts_and_resources_that_the_spec_grants(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tests.offerkit import OFFERS, listing
+
+    spec = spec_file(tmp_path, OFFERS, "spec.yaml")
+    monkeypatch.setattr("sandbox.mcp.session.ServerSession.listed", lambda _: listing())
+    monkeypatch.setattr("sandbox.mcp.session.ServerSession.server_name", lambda _: "offers 1")
+    text = run("mcp", "pin", "--spec", spec, "--", *WORDS).stdout
+    assert text.splitlines()[0] == "offers 1: 2 tools, 3 prompts, 5 resources, 1 templates"
+    assert "  added    prompt letter: Write a letter." in text
+    assert "  added    resource memo://public/a: The \\u001b[2Jmemo." in text
+    assert "  added    template memo://public/{name}: " in text
+    assert read_pins(pin_file(spec)).listing == listing()
+    without = Listing(listing().tools, {}, listing().resources, {})
+    monkeypatch.setattr("sandbox.mcp.session.ServerSession.listed", lambda _: without)
+    result = run("mcp", "pin", "--check", "--json", "--spec", spec, "--", *WORDS)
+    document = json.loads(result.stdout)
+    assert result.exit_code == 1
+    assert {"change": "removed", "prompt": "letter"} in document["changes"]
+    assert (document["prompts"], len(document["resources"])) == ([], 5)

@@ -14,7 +14,8 @@ from sandbox.call import Outcome
 from sandbox.errors import EnvironmentLacking
 from sandbox.gate import Gate
 from sandbox.ir import Json, Tool
-from sandbox.mcp.gateway import Client, Gateway
+from sandbox.mcp.beginning import Client
+from sandbox.mcp.gateway import Gateway
 from sandbox.mcp.stdio import MAX_IN_FLIGHT, StdioServer
 from sandbox.mcp.wire import Request, read_message
 from tests.gatekit import SpyRunner, digest_of, records, spec_file

@@ -293,6 +293,18 @@ def test_headers_that_say_something_else_than_the_request_are_refused(
     assert local.started == []
 
 
+@pytest.mark.parametrize(
+    "message", [request("resources/read", uri="memo://a"), request("prompts/get", name="memo", arguments={})]
+)
+def test_what_is_read_or_got_is_what_the_header_says(local: Local, message: dict[str, Json]) -> None:
+    headers = {"MCP_Protocol_Version": "2026-07-28", "Mcp_Method": str(message["method"])}
+    for name in ("memo://b", None):
+        status, answer = local.post(modern(message), **headers, Mcp_Name=name)
+        assert (status, answer["error"]["code"]) == (400, -32020)
+    named = str(message["params"].get("uri", message["params"].get("name")))
+    assert local.post(modern(message), **headers, Mcp_Name=named)[0] == 404
+
+
 def test_what_is_not_offered_is_not_found(local: Local) -> None:
     message = request("resources/list")
     assert local.post(modern(message), **stateless(message))[0] == 404

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from sandbox.errors import UsageError
-from sandbox.mcp.pins import Pins, check_command, definition, pin_file, read_pins, write_pins
+from sandbox.mcp.pins import Listing, Pins, check_command, definition, pin_file, read_pins, write_pins
 from sandbox.strict_json import JsonNumber, read
 
 WORDS = ("python3", "server.py")
@@ -22,7 +22,7 @@ def tool(**more: object) -> object:
 
 def pins(*trees: object) -> Pins:
     found = [definition(tree) for tree in trees]
-    return Pins(WORDS, "small 1", {each.name: each for each in found})
+    return Pins(WORDS, "small 1", Listing({each.name: each for each in found}))
 
 
 def test_what_was_written_is_read(tmp_path: Path) -> None:
@@ -113,3 +113,42 @@ def test_pins_are_about_one_command(tmp_path: Path) -> None:
     with pytest.raises(UsageError) as refusal:
         check_command(pins(tool()), ("python3", "server.py", "--more"), tmp_path)
     assert refusal.value.reason_code == "mcp.unpinned"
+
+
+def offers() -> Listing:
+    """One of each kind."""
+    trees = ({"name": "t"}, {"name": "p", "description": "Do."}, {"uri": "memo://a"}, {"uriTemplate": "memo://{x}"})
+    each = [definition(tree, key) for tree, key in zip(trees, ("name", "name", "uri", "uriTemplate"), strict=True)]
+    return Listing(*({one.name: one} for one in each))
+
+
+def test_prompts_and_resources_are_written_down_and_read_again(tmp_path: Path) -> None:
+    place = tmp_path / "files.pins.json"
+    written = Pins(WORDS, "small 1", offers())
+    write_pins(place, written)
+    assert read_pins(place) == written
+
+
+def test_a_file_of_tools_alone_is_as_it_always_was(tmp_path: Path) -> None:
+    place = tmp_path / "files.pins.json"
+    write_pins(place, pins(tool()))
+    assert read(place.read_bytes()).keys() == {"schema_version", "command", "server", "tools"}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "reason"),
+    [
+        ('"memo://a"', '"memo://b"', "the digest of `memo://b` is not that of its definition"),
+        ("Do.", "Do more.", "the digest of `p` is not that of its definition"),
+        ('"templates"', '"patterns"', "it has other fields than a pin file"),
+    ],
+)
+def test_pinned_prompts_and_resources_that_were_changed_by_hand_are_refused(
+    tmp_path: Path, old: str, new: str, reason: str
+) -> None:
+    place = tmp_path / "files.pins.json"
+    write_pins(place, Pins(WORDS, "small 1", offers()))
+    text = place.read_text()
+    assert old in text
+    place.write_text(text.replace(old, new))
+    assert reason in refused(place)

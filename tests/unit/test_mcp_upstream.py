@@ -44,8 +44,8 @@ def opened(call: Answers = well_behaved, limit: int = 10_000) -> tuple[Upstream,
 def test_a_server_begins_lists_and_answers() -> None:
     upstream, channel = opened()
     assert upstream.server == "small 1"
-    assert list(upstream.list_tools(0)) == ["echo"]
-    assert upstream.call("echo", {"a": "b"}, 0) == {"content": []}
+    assert list(upstream.list_all(0).tools) == ["echo"]
+    assert upstream.ask("tools/call", {"name": "echo", "arguments": {"a": "b"}}, 0) == {"content": []}
     assert [message["method"] for message in channel.sent] == [
         "initialize", "notifications/initialized", "tools/list", "tools/call",
     ]  # fmt: skip
@@ -64,7 +64,7 @@ def test_a_server_that_knows_only_the_new_way_is_asked_in_it() -> None:
     channel = ScriptedChannel(answer)
     upstream = Upstream(channel, 10_000)
     upstream.open(0)
-    upstream.list_tools(0)
+    upstream.list_all(0)
     assert upstream.server == "new 2"
     versions = [m["params"].get("_meta", {}).get("io.modelcontextprotocol/protocolVersion") for m in channel.sent]
     assert versions == [None, "2026-07-28", "2026-07-28"]
@@ -73,7 +73,7 @@ def test_a_server_that_knows_only_the_new_way_is_asked_in_it() -> None:
 def lost(call: Answers, limit: int = 10_000) -> tuple[str, str]:
     upstream, _ = opened(call, limit)
     with pytest.raises(ServerLost) as loss:
-        upstream.call("echo", {}, 0)
+        upstream.ask("tools/call", {"name": "echo", "arguments": {}}, 0)
     return loss.value.reason_code, str(loss.value)
 
 
@@ -117,7 +117,7 @@ def test_a_flood_of_messages_ends_the_conversation() -> None:
 
 def test_what_a_server_greets_with_is_no_message_and_no_harm() -> None:
     upstream, _ = opened(lambda m: [b"Server ready!\n", result(m, {"content": []})])
-    assert upstream.call("echo", {}, 0) == {"content": []}
+    assert upstream.ask("tools/call", {"name": "echo", "arguments": {}}, 0) == {"content": []}
 
 
 @pytest.mark.parametrize("method", ["sampling/createMessage", "elicitation/create", "roots/list", "x/y"])
@@ -129,14 +129,14 @@ def test_what_a_server_asks_for_is_refused(method: str) -> None:
         return [] if "method" not in message else [asked, result(message, {"content": []})]
 
     channel._answer = quiet
-    assert upstream.call("echo", {}, 0) == {"content": []}
+    assert upstream.ask("tools/call", {"name": "echo", "arguments": {}}, 0) == {"content": []}
     assert channel.sent[-1] == {"jsonrpc": "2.0", "id": 3, "error": {"code": -32601, "message": "not granted"}}
 
 
 def test_an_error_is_the_servers_refusal() -> None:
     upstream, _ = opened(lambda m: [line({"jsonrpc": "2.0", "id": m["id"], "error": {"code": 7, "message": "no"}})])
     with pytest.raises(ServerRefused, match="no"):
-        upstream.call("echo", {}, 0)
+        upstream.ask("tools/call", {"name": "echo", "arguments": {}}, 0)
 
 
 def test_a_changed_list_is_noticed_before_the_next_call() -> None:
@@ -146,7 +146,7 @@ def test_a_changed_list_is_noticed_before_the_next_call() -> None:
     channel.unasked(line({"jsonrpc": "2.0", "method": "notifications/tools/list_changed"}))
     upstream.drain()
     assert upstream.changed
-    upstream.list_tools(0)
+    upstream.list_all(0)
     assert not upstream.changed
 
 
@@ -175,7 +175,85 @@ def test_a_list_of_tools_that_cannot_be_used_ends_the_conversation(pages: list[J
     upstream = Upstream(channel, 100_000)
     upstream.open(0)
     with pytest.raises(ServerLost):
-        upstream.list_tools(0)
+        upstream.list_all(0)
+
+
+OTHERS = {"prompts/list": "prompts", "resources/list": "resources", "resources/templates/list": "resourceTemplates"}
+
+
+def lists(pages: Callable[[str, str | None], Json]) -> Upstream:
+    """A conversation with a server whose lists, beside that of tools, are `pages(method, cursor)`; None: no method."""
+
+    def answer(message: dict[str, Json]) -> list[bytes | None]:
+        if message["method"] not in OTHERS:
+            return well_behaved(message)
+        page = pages(message["method"], message["params"].get("cursor"))
+        if page is None:
+            error: Json = {"code": -32601, "message": "no such method"}
+            return [line({"jsonrpc": "2.0", "id": message["id"], "error": error})]
+        return [result(message, page)]
+
+    upstream = Upstream(ScriptedChannel(answer), 1_000_000)
+    upstream.open(0)
+    return upstream
+
+
+def test_what_is_not_granted_is_not_asked_for() -> None:
+    upstream, channel = opened()
+    upstream.list_all(0)
+    assert {message["method"] for message in channel.sent} & set(OTHERS) == set()
+
+
+def test_lists_of_a_kind_that_the_server_does_not_have_are_empty() -> None:
+    found = lists(lambda _method, _cursor: None).list_all(0, prompts=True, resources=True)
+    assert (list(found.tools), found.prompts, found.resources, found.templates) == (["echo"], {}, {}, {})
+
+
+def test_each_list_is_told_apart_by_what_it_is_of() -> None:
+    pages: dict[str, Json] = {
+        "prompts/list": {"prompts": [{"name": "a"}]},
+        "resources/list": {"resources": [{"uri": "memo://a", "name": "a"}, {"uri": "memo://b", "name": "a"}]},
+        "resources/templates/list": {"resourceTemplates": [{"uriTemplate": "memo://{x}", "name": "a"}]},
+    }
+    found = lists(lambda method, _: pages[method]).list_all(0, prompts=True, resources=True)
+    assert list(found.prompts) == ["a"]
+    assert list(found.resources) == ["memo://a", "memo://b"]
+    assert list(found.templates) == ["memo://{x}"]
+
+
+@pytest.mark.parametrize(
+    ("method", "page"),
+    [
+        ("prompts/list", {"prompts": [{"name": "a"}, {"name": "a"}]}),
+        ("prompts/list", {"prompts": [{"name": f"p{n}"} for n in range(300)]}),
+        ("prompts/list", {"prompts": [{"title": "a"}]}),
+        ("resources/list", {"resources": [{"name": "a"}]}),
+        ("resources/list", {"resources": [{"uri": "memo://a"}, {"uri": "memo://a"}]}),
+        ("resources/list", {"resources": "memo://a"}),
+        ("resources/templates/list", {"resourceTemplates": [{"uri": "memo://a"}]}),
+        ("resources/list", {"resources": [], "nextCursor": "again"}),
+        ("prompts/list", {"prompts": [], "nextCursor": {"never": "ends"}}),
+    ],
+)
+def test_a_list_that_cannot_be_used_or_never_ends_is_the_end(method: str, page: Json) -> None:
+    upstream = lists(lambda asked, _: page if asked == method else {OTHERS[asked]: []})
+    with pytest.raises(ServerLost) as loss:
+        upstream.list_all(0, prompts=True, resources=True)
+    assert loss.value.reason_code == "mcp.protocol"
+
+
+def test_of_more_resources_than_can_be_pinned_the_first_are_listed() -> None:
+    many: list[Json] = [{"uri": f"memo://{n}"} for n in range(300)]
+    upstream = lists(lambda method, _: {OTHERS[method]: many if method == "resources/list" else []})
+    assert list(upstream.list_all(0, resources=True).resources) == [f"memo://{n}" for n in range(256)]
+
+
+@pytest.mark.parametrize("kind", ["tools", "prompts", "resources"])
+def test_any_list_that_changed_is_noticed(kind: str) -> None:
+    upstream, channel = opened()
+    channel.unasked(line({"jsonrpc": "2.0", "method": f"notifications/{kind}/list_changed"}))
+    upstream.drain()
+    assert upstream.changed
 
 
 def test_pages_are_joined() -> None:
@@ -189,7 +267,7 @@ def test_pages_are_joined() -> None:
 
     upstream = Upstream(ScriptedChannel(answer), 10_000)
     upstream.open(0)
-    assert sorted(upstream.list_tools(0)) == ["a", "b"]
+    assert sorted(upstream.list_all(0).tools) == ["a", "b"]
 
 
 @pytest.mark.parametrize("version", ["2099-01-01", None])

@@ -11,13 +11,14 @@ from hypothesis import strategies as st
 
 from sandbox.compile import load_contract, load_properties
 from sandbox.errors import UsageError
-from sandbox.ir import ArgType, Contract
+from sandbox.ir import ArgType, Contract, EnumType
 from sandbox.parse import parse_call
 from sandbox.proposal.fitting import fitted
 from sandbox.proposal.from_openapi import tools_of_openapi
 from sandbox.proposal.from_python import tool_of_function
 from sandbox.proposal.from_schema import tool_of_schema
-from sandbox.proposal.shapes import ProposedTool
+from sandbox.proposal.offered import offered_lines
+from sandbox.proposal.shapes import Bare, ProposedTool
 from sandbox.proposal.writing import MAX_SAID, properties_text, quoted, refusal_of, remark, spec_text, told_apart
 from sandbox.strict_json import Tree, read
 from tests.gatekit import spec_file
@@ -551,3 +552,26 @@ def test_what_is_no_openapi_file_is_refused(tmp_path: Path, name: str, text: str
     with pytest.raises(UsageError) as refusal:
         tools_of_openapi(tmp_path / name)
     assert reason in str(refusal.value)
+
+
+# --- what a server offers besides tools
+
+
+def test_a_proposed_grant_loads_once_it_is_no_comment_any_more(tmp_path: Path) -> None:
+    lines = offered_lines({"daily-brief": ["topic", "since"]}, ["memo://a", "memo://../b", "memo://b"])
+    assert all(line.startswith("# ") for line in lines)
+    tools = "\n".join(line.removeprefix("# ") for line in lines if line.startswith("#   "))
+    head = "sandbox: 1\nname: x\nserver: {resources: read_resource, prompts: {prompt_1: daily-brief}}\ntools:\n"
+    contract = load_contract(spec_file(tmp_path, head + tools + "\n"))
+    assert [tool.name for tool in contract.tools] == ["read_resource", "prompt_1"]
+    assert contract.tools[0].arguments[0].type == EnumType(("memo://a", "memo://b"))
+    assert [argument.name for argument in contract.tools[1].arguments] == ["topic", "since"]
+
+
+def test_nothing_is_proposed_where_nothing_is_offered_and_in_a_spec_it_is_a_comment() -> None:
+    assert offered_lines({}, ["no uri"]) == ()
+    hostile = "x\nserver: {network: ['evil.example:443']}\n\u2028#\u202e"
+    lines = offered_lines({hostile: [hostile]}, ["memo://a"])
+    text = spec_text("x", "a test", [ProposedTool("a")], {"memory": Bare("64MiB")}, lines)
+    assert all(line.startswith("#") and line.isprintable() for line in lines)
+    assert [line for line in text.splitlines() if line.startswith("server:")] == ["server: {memory: 64MiB}"]
