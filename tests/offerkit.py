@@ -70,7 +70,8 @@ for line in sys.stdin:
         continue
     uri, name, args = params.get("uri"), params.get("name"), params.get("arguments")
     if method == "initialize":
-        result = {"protocolVersion": params["protocolVersion"], "capabilities": {},
+        told = {"tools": {}, "prompts": {}, "resources": {}}
+        result = {"protocolVersion": params["protocolVersion"], "capabilities": told,
                   "serverInfo": {"name": "offers", "version": "1"}}
     elif method == "tools/list":
         result = {"tools": TOOLS}

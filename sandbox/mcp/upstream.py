@@ -89,6 +89,7 @@ class Upstream:
     changed: bool = False
     server: str = ""
     _modern: bool = False
+    _has: frozenset[str] = frozenset()
     _lines: Lines = field(default_factory=Lines)
     _waiting: list[bytes] = field(default_factory=list)
 
@@ -105,16 +106,18 @@ class Upstream:
         match result:
             case {"protocolVersion": str() as version} if version <= HANDSHAKE_VERSIONS[-1]:
                 self.server = _server_name(member(result, "serverInfo"))
+                self._has = _capabilities(result)
             case _:
                 _break("the server speaks no version of the protocol that is known here")
         self._send(write_message({"method": "notifications/initialized"}), deadline)
 
     def list_all(self, deadline: float, *, prompts: bool = False, resources: bool = False) -> Listing:
-        """What the server lists now: tools, and what else is asked for; of a kind that it does not have, nothing.
+        """What the server lists now: tools, and what else is asked for; of a kind that it says it has not, nothing.
 
         All pages, but of resources no more than a pin file can hold. Raises ServerLost, also where a name stands twice.
         """
         self.changed = False
+        prompts, resources = prompts and "prompts" in self._has, resources and "resources" in self._has
         return Listing(
             self._list("tools", "tools", "name", deadline),
             self._list("prompts", "prompts", "name", deadline) if prompts else {},
@@ -176,6 +179,7 @@ class Upstream:
         match result:
             case {"supportedVersions": list() as versions} if MODERN_VERSION in versions:
                 self.server = _server_name(member(member(result, "_meta"), META_SERVER))
+                self._has = _capabilities(result)
             case _:
                 _break("the server speaks no version of the protocol that is known here")
 
@@ -253,6 +257,13 @@ def _result(answer: Answer) -> Tree:
 
 def _client() -> dict[str, object]:
     return {"name": CLIENT_NAME, "version": "1"}
+
+
+def _capabilities(result: Tree) -> frozenset[str]:
+    """What the server says that it has: some do not even refuse what they have not."""
+    told = member(result, "capabilities")
+    items = told.items() if isinstance(told, dict) else ()
+    return frozenset(name for name, value in items if isinstance(value, dict))
 
 
 def _server_name(info: Tree) -> str:

@@ -121,7 +121,7 @@ def _spec(
     origin: str,
     tools: Sequence[ProposedTool],
     server: Mapping[str, Shape] | None,
-    offered: Sequence[str],
+    offered: Sequence[str] = (),
 ) -> Iterator[str]:
     yield f"# Written by `sandbox init` from {remark(origin)}."
     yield "# It denies everything. For each tool that you need: read its arguments and make them as narrow as they can"

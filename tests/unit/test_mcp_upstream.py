@@ -185,6 +185,9 @@ def lists(pages: Callable[[str, str | None], Json]) -> Upstream:
     """A conversation with a server whose lists, beside that of tools, are `pages(method, cursor)`; None: no method."""
 
     def answer(message: dict[str, Json]) -> list[bytes | None]:
+        if message["method"] == "initialize":
+            told: Json = {"prompts": {}, "resources": {"subscribe": True}}
+            return [result(message, {"protocolVersion": "2025-11-25", "capabilities": told})]
         if message["method"] not in OTHERS:
             return well_behaved(message)
         page = pages(message["method"], message["params"].get("cursor"))
@@ -201,6 +204,22 @@ def lists(pages: Callable[[str, str | None], Json]) -> Upstream:
 def test_what_is_not_granted_is_not_asked_for() -> None:
     upstream, channel = opened()
     upstream.list_all(0)
+    assert {message["method"] for message in channel.sent} & set(OTHERS) == set()
+
+
+@pytest.mark.parametrize(
+    "told", [None, {}, {"prompts": True}, {"prompts": None, "tools": {}}, [{"prompts": {}}], "prompts"]
+)
+def test_what_the_server_says_it_has_not_is_not_asked_for_either(told: Json) -> None:
+    def answer(message: dict[str, Json]) -> list[bytes | None]:
+        if message["method"] == "initialize":
+            return [result(message, {"protocolVersion": "2025-11-25", "capabilities": told})]
+        return well_behaved(message)
+
+    channel = ScriptedChannel(answer)
+    upstream = Upstream(channel, 10_000)
+    upstream.open(0)
+    upstream.list_all(0, prompts=True, resources=True)
     assert {message["method"] for message in channel.sent} & set(OTHERS) == set()
 
 
