@@ -61,6 +61,9 @@ def commit(root: int, view: int, changes: Sequence[Change], before: Mapping[str,
         _drop(root)
         message = f"the workspace's changes could not be written: {error.strerror}"
         raise SandboxFailure(message, "sandbox_failure.commit") from error
+    except SandboxFailure:
+        _drop(root)
+        raise
     recover(root)
 
 
@@ -133,6 +136,11 @@ def _check_emptied(root: int, path: str, before: Mapping[str, Entry]) -> None:
         raise _conflict(path)
 
 
+def _other_content(path: str) -> SandboxFailure:
+    message = f"`{path}` no longer has the content that was judged; nothing was committed"
+    return SandboxFailure(message, "sandbox_failure.conflict")
+
+
 def _conflict(path: str) -> SandboxFailure:
     message = (
         f"`{path}` in the workspace was changed by someone else while the call ran, or holds what no call can see; "
@@ -147,9 +155,10 @@ def _prepare(root: int, view: int, changes: Sequence[Change]) -> None:
     os.mkdir(JOURNAL_FOLDER, 0o700, dir_fd=root)  # relative to a descriptor
     with opened(JOURNAL_FOLDER, _DIRECTORY, root) as folder:
         steps = _steps(changes)
+        judged = {change.path: change.digest for change in changes if change.kind != "deleted"}
         for step in steps:
-            if step.do == "place":
-                _stage(view, folder, step, owner, durable=len(steps) <= FEW)
+            if step.do == "place" and _stage(view, folder, step, owner, durable=len(steps) <= FEW) != judged[step.path]:
+                raise _other_content(step.path)
         if len(steps) > FEW:
             _sync_file_system(folder)
         body: list[Json] = [[step.do, step.path, step.mode, step.staged] for step in steps]
@@ -186,16 +195,18 @@ def _depth(change: Change) -> int:
     return change.path.count("/")
 
 
-def _stage(view: int, folder: int, step: _Step, owner: os.stat_result, *, durable: bool) -> None:
+def _stage(view: int, folder: int, step: _Step, owner: os.stat_result, *, durable: bool) -> str:
+    """Copies one file's content to where it waits for its place; the digest of what was copied."""
     parent, _, name = step.path.rpartition("/")
     source = open_folder(view, parent)
     try:
         with opened(name, _READ, source) as reading, opened(step.staged, _CREATE, folder) as writing:
-            copy_file(reading, writing)
+            digest = copy_file(reading, writing)
             os.fchown(writing, owner.st_uid, owner.st_gid)
             os.fchmod(writing, step.mode)
             if durable:
                 os.fsync(writing)
+        return digest
     finally:
         os.close(source)
 

@@ -25,7 +25,7 @@ from sandbox.execute.commit import commit, recover
 from sandbox.execute.config import compile_config
 from sandbox.execute.owner import Owner
 from sandbox.execute.tree import JOURNAL_FOLDER, Entry, copy_tree, scan_tree
-from sandbox.execute.workspace import Transaction, workspace_folder, workspace_transaction
+from sandbox.execute.workspace import Changes, Transaction, workspace_folder, workspace_transaction
 from sandbox.ir import Workspace
 
 ME = os.geteuid()
@@ -364,6 +364,30 @@ def test_a_view_is_mounted_committed_and_gone(space: Path) -> None:
         assert [change.path for change in transaction.settle(OK).changes] == ["four"]
     assert not view.exists()
     assert (space / "four").read_text() == "4"
+
+
+@pytest.mark.parametrize("many", [False, True])
+def test_content_that_is_not_what_was_judged_is_never_committed(many: bool, space: Path) -> None:
+    """Nobody can write in a view by then; should somebody, what was judged is what is committed, or nothing is."""
+
+    class Late:
+        grants_hand_over = False
+
+        def __init__(self, view: Path) -> None:
+            self._view = view
+
+        def objection(self, changes: tuple[Change, ...]) -> None:
+            assert changes
+            (self._view / "four").write_text("changed after it was judged")
+
+    before = sorted(path.name for path in space.iterdir())
+    with transaction_of(space) as transaction:
+        for name in ("four", *(f"more{number}" for number in range(40 if many else 0))):
+            (transaction.view / name).write_text("judged")
+        outcome = transaction.settle(OK, Changes(declared=True, judge=Late(transaction.view)))
+    assert (outcome.status, outcome.reason_code) == ("sandbox_failure", "sandbox_failure.conflict")
+    assert "no longer has the content that was judged" in outcome.reason
+    assert sorted(path.name for path in space.iterdir()) == before
 
 
 def test_a_view_of_a_failed_call_or_a_read_only_one_is_dropped(space: Path) -> None:
