@@ -22,6 +22,7 @@ import pytest
 from sandbox.execute.image import default_tag
 
 START_S = 60
+WITHOUT_UNIFIED = 'if mountpoint -q /sys/fs/cgroup/unified; then umount /sys/fs/cgroup/unified; fi; exec "$@"'
 GVISOR_ARGUMENTS = ("--platform=ptrace", "--network=none", "--oci-seccomp")
 
 
@@ -35,17 +36,22 @@ class OwnEngine:
 
 
 @contextlib.contextmanager
-def own_engine(*options: str, runtimes: dict[str, object] | None = None) -> Iterator[OwnEngine]:
-    """A daemon with the default image, stopped in the end; whatever it needs and is not there fails the test."""
+def own_engine(
+    *options: str, runtimes: dict[str, object] | None = None, words: tuple[str, ...] = ()
+) -> Iterator[OwnEngine]:
+    """A daemon with the default image, stopped in the end; whatever it needs and is not there fails the test.
+
+    `words` are what starts the daemon, where that is not enough.
+    """
     folder = Path(tempfile.mkdtemp(prefix="sandbox-engine-"))
     folder.chmod(0o711)  # with user name spaces the daemon's own folders are somebody else's
     url = f"unix://{folder}/docker.sock"
     settings = {"runtimes": runtimes or {}, "bridge": "none", "iptables": False, "ip-forward": False, "ip-masq": False}
     (folder / "daemon.json").write_text(json.dumps(settings))
-    words = ["unshare", "--net", "dockerd", "--config-file", str(folder / "daemon.json"), "--host", url]
+    started = ["unshare", "--net", *words, "dockerd", "--config-file", str(folder / "daemon.json"), "--host", url]
     places = [f"--{name}={folder}/{name}" for name in ("data-root", "exec-root", "pidfile")]
     with (folder / "log").open("wb") as log:
-        daemon = subprocess.Popen([*words, *places, *options], stdout=log, stderr=log, start_new_session=True)
+        daemon = subprocess.Popen([*started, *places, *options], stdout=log, stderr=log, start_new_session=True)
     try:
         client = _connected(daemon, url, folder)
         with contextlib.closing(client):
@@ -68,6 +74,15 @@ def gvisor_engine() -> contextlib.AbstractContextManager[OwnEngine]:
             "runsc-network": {"path": path, "runtimeArgs": [*GVISOR_ARGUMENTS, "--host-uds=open"]},
         }
     )
+
+
+def crun_engine() -> contextlib.AbstractContextManager[OwnEngine]:
+    """An engine that runs everything by crun, which takes no cgroups of both versions: so it sees those of one."""
+    path = shutil.which("crun")
+    if path is None:
+        pytest.fail("there is no crun here: `apt-get install crun`")
+    words = ("unshare", "--mount", "--propagation", "slave", "sh", "-c", WITHOUT_UNIFIED, "sh")
+    return own_engine("--default-runtime=crun", runtimes={"crun": {"path": path}}, words=words)
 
 
 def _connected(daemon: subprocess.Popen[bytes], url: str, folder: Path) -> docker.APIClient:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import execkit
 import pytest
-from enginekit import OwnEngine, gvisor_engine, own_engine
+from enginekit import OwnEngine, crun_engine, gvisor_engine, own_engine
 from test_runners import CASES, Case, each_case
 
 from sandbox.call import Outcome
@@ -244,3 +244,29 @@ def test_a_workspace_is_read_and_changed_in_a_user_name_space(nobody: ColdRunner
     wrote = execkit.run_tool(nobody, execkit.files_tool("write", tmp_path), path="/workspace/b.md", content="after")
     assert wrote.status == "ok", wrote
     assert ((tmp_path / "b.md").read_text(), (tmp_path / "b.md").stat().st_uid) == ("after", owner)
+
+
+# --- another runtime
+
+
+@pytest.fixture(scope="module")
+def crun() -> Iterator[OwnEngine]:
+    with crun_engine() as engine:
+        yield engine
+
+
+@pytest.fixture
+def by_crun(crun: OwnEngine, monkeypatch: pytest.MonkeyPatch) -> Iterator[ColdRunner]:
+    monkeypatch.setenv("DOCKER_HOST", crun.url)
+    with contextlib.closing(ColdRunner()) as runner:
+        yield runner
+    assert crun.client.containers(all=True) == []
+
+
+def test_what_a_runtime_leaves_writable_gets_no_call(by_crun: ColdRunner) -> None:
+    """crun 1.8.1, asked for a root that is only read, leaves a scratch folder where cgroups of version 1 are."""
+    tool = execkit.python_tool()
+    assert by_crun.prepare(execkit.contract_of(tool), tool).runtime.endswith(", crun")
+    outcome = execkit.run_program(by_crun, "result = open('/sys/fs/cgroup/mine', 'w').write('x')")
+    assert (outcome.status, outcome.reason_code) == ("sandbox_failure", "sandbox_failure.configuration")
+    assert "mount `/sys/fs/cgroup` should be `not writable`" in outcome.reason
