@@ -60,10 +60,15 @@ def check(agent: Agent[object]) -> None:
         if id(each) in seen:
             continue
         seen.add(id(each))
+        if type(each) is not Agent:
+            kind = type(each).__name__
+            message = f"`{each.name}` is a `{kind}`, which may have tools that are not listed; take an `Agent`"
+            raise UsageError(message)
         for tool in each.tools:
             if not hasattr(tool, _MARK):
                 message = f"`{tool.name}` of the agent `{each.name}` is not behind the gate; wrap it"
                 raise UsageError(message)
+        _check_settings(each)
         if each.mcp_servers:
             message = f"the agent `{each.name}` has MCP servers, whose tools are not behind the gate; use `sandbox mcp`"
             raise UsageError(message)
@@ -72,6 +77,20 @@ def check(agent: Agent[object]) -> None:
                 message = f"a hand-off of `{each.name}` is no agent that can be looked into; name the agent itself"
                 raise UsageError(message)
             pending.append(handoff)
+
+
+def _check_settings(agent: Agent[object]) -> None:
+    """UsageError for what can bring tools of the provider's with the request itself."""
+    if agent.prompt is not None:
+        message = (
+            f"the agent `{agent.name}` has a stored prompt, which may bring tools of the provider's; write it here"
+        )
+        raise UsageError(message)
+    settings = agent.model_settings
+    for more in (settings.extra_body, settings.extra_args):
+        if isinstance(more, Mapping) and "tools" in more:
+            message = f"`tools` in the model settings of `{agent.name}` run at the provider; leave them out"
+            raise UsageError(message)
 
 
 def waiting(tools: Sequence[FunctionTool], item: ToolApprovalItem) -> Ticket:

@@ -7,11 +7,12 @@ refuses both on an agent.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Final
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final, get_origin
 
 from pydantic_ai import Agent, RunContext, Tool
 from pydantic_ai.exceptions import ApprovalRequired, ToolFailed
+from pydantic_ai.output import NativeOutput, PromptedOutput, TextOutput, ToolOutput
 from pydantic_ai.tools import ToolDefinition
 from pydantic_ai.toolsets import AbstractToolset, ToolsetTool
 from pydantic_core import SchemaValidator, core_schema
@@ -89,7 +90,10 @@ def wrap(
 
 
 def check(agent: Agent) -> None:
-    """UsageError for a tool of the agent that is not behind the gate: its functions, other toolsets, native tools."""
+    """UsageError for a tool of the agent that is not behind the gate.
+
+    Its functions, other toolsets, native tools, and functions as its output: those run with what the model puts out.
+    """
     for toolset in agent.toolsets:
         leaves: list[object] = []
         toolset.apply(leaves.append)
@@ -99,6 +103,9 @@ def check(agent: Agent) -> None:
                 shown = ", ".join(f"`{name}`" for name in names) or f"a `{type(leaf).__name__}`"
                 message = f"{shown} of the agent is not behind the gate; wrap it"
                 raise UsageError(message)
+    for name in _output_functions(agent.output_type):
+        message = f"`{name}` runs with what the model puts out, and is not behind the gate; make it a tool"
+        raise UsageError(message)
     native = getattr(agent, "_cap_native_tools", None)
     if native is None:
         message = "this version of Pydantic AI does not show an agent's native tools; they cannot be checked"
@@ -107,6 +114,22 @@ def check(agent: Agent) -> None:
         kind = str(getattr(tool, "kind", tool))
         if kind not in _HARMLESS:
             refuse_unseen(kind, "runs at the provider")
+
+
+def _output_functions(spec: object) -> Iterator[str]:
+    """The names of what is a function, and no type, among an agent's outputs."""
+    match spec:
+        case list() | tuple():
+            for each in spec:
+                yield from _output_functions(each)
+        case ToolOutput(output=inner) | NativeOutput(outputs=inner) | PromptedOutput(outputs=inner):
+            yield from _output_functions(inner)
+        case TextOutput(output_function=inner):
+            yield from _output_functions(inner)
+        case _ if callable(spec) and not isinstance(spec, type) and get_origin(spec) is None:
+            yield str(getattr(spec, "__name__", type(spec).__name__))
+        case _:
+            return
 
 
 def _checked(tool: object) -> Tool:

@@ -15,6 +15,7 @@ from agents import (
     FunctionTool,
     HostedMCPTool,
     LocalShellTool,
+    ModelSettings,
     RunConfig,
     Runner,
     RunState,
@@ -22,6 +23,7 @@ from agents import (
     function_tool,
     set_tracing_disabled,
 )
+from agents.sandbox import SandboxAgent
 from agents.testing import ScriptedModel, assistant_message, function_call
 from gatekit import STRANGER, SpyRunner, open_gate
 from suite import AdapterSuite, Driver, Heard, Made, made, shows_all_three
@@ -173,6 +175,14 @@ def test_an_agent_is_checked_with_all_that_it_hands_over_to(tmp_path: Path) -> N
         served = agent_on(tools, [], mcp_servers=[object()])
         with pytest.raises(UsageError, match="has MCP servers"):
             check(served)
+        stored = agent_on(tools, [], prompt={"id": "p_1"})
+        with pytest.raises(UsageError, match="stored prompt"):
+            check(stored)
+        for more in ({"extra_body": {"tools": []}}, {"extra_args": {"tools": []}}):
+            with pytest.raises(UsageError, match="`tools` in the model settings"):
+                check(agent_on(tools, [], model_settings=ModelSettings(**more)))
+        with pytest.raises(UsageError, match="`SandboxAgent`, which may have tools that are not listed"):
+            check(SandboxAgent("shell", tools=list(tools)))
         odd = agent_on(tools, [], handoffs=[object()])
         with pytest.raises(UsageError, match="no agent that can be looked into"):
             check(odd)

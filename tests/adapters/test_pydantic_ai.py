@@ -15,6 +15,7 @@ from pydantic_ai.capabilities import NativeTool
 from pydantic_ai.messages import ModelMessage, ModelMessagesTypeAdapter, ModelResponse, TextPart, ToolCallPart
 from pydantic_ai.models.function import AgentInfo, DeltaToolCall, FunctionModel
 from pydantic_ai.native_tools import CodeExecutionTool, WebSearchTool
+from pydantic_ai.output import NativeOutput, PromptedOutput, TextOutput, ToolOutput
 from pydantic_ai.toolsets import FunctionToolset
 from suite import AdapterSuite, Driver, Heard, Made, made, shows_all_three
 
@@ -149,6 +150,26 @@ def test_an_agent_with_tools_of_another_kind_is_refused(tmp_path: Path) -> None:
             check(Agent(model_of([]), toolsets=[good, FunctionToolset([stray]).prefixed("b")]))
         with pytest.raises(UsageError, match="`web_search` runs at the provider"):
             check(Agent(model_of([]), toolsets=[good], capabilities=[NativeTool(WebSearchTool())]))
+
+
+def test_an_output_function_which_is_a_tool_without_a_gate_is_refused(tmp_path: Path) -> None:
+    def transfer(recipient: str) -> str:
+        return recipient
+
+    with open_gate(tmp_path) as gate:
+        good = wrap(gate)
+        check(Agent(model_of([]), toolsets=[good], output_type=[str, DeferredToolRequests, ToolOutput(int, name="n")]))
+        check(Agent(model_of([]), toolsets=[good], output_type=int | str))
+        for outputs in (
+            transfer,
+            [str, transfer],
+            ToolOutput(transfer),
+            TextOutput(transfer),
+            NativeOutput([transfer]),
+            PromptedOutput([int, transfer]),
+        ):
+            with pytest.raises(UsageError, match="`transfer` runs with what the model puts out"):
+                check(Agent(model_of([]), toolsets=[good], output_type=outputs))
 
 
 def test_a_tool_that_needs_the_run_is_refused(tmp_path: Path) -> None:
