@@ -14,7 +14,7 @@ from typing import Final, NoReturn, TypeAlias
 from agent_framework import Content, FunctionInvocationContext, FunctionMiddleware, FunctionTool
 from pydantic import BaseModel
 
-from sandbox.adapters.front import Front, fronts, refuse_duplicates, refuse_unseen, stand_in
+from sandbox.adapters.front import Front, fronts_for, refuse_unseen
 from sandbox.adapters.ticket import Ticket, read_answer, read_ticket
 from sandbox.errors import UsageError
 from sandbox.gate import Gate
@@ -71,11 +71,7 @@ def wrap(gate: Gate, tools: Sequence[object] | None = None, *, session: SessionS
     A given tool stands for the spec's tool of its name: where the spec says `run: {host: ...}` its function runs after
     the permit, else it serves for its description only. Raises UsageError for what the gate could not see or judge.
     """
-    if tools is None:
-        return [SandboxedTool(front) for front in fronts(gate, session)]
-    given = [_checked(tool) for tool in tools]
-    refuse_duplicates(tool.name for tool in given)
-    return [SandboxedTool(stand_in(gate, tool.name, tool.description, session, _host_of(tool))) for tool in given]
+    return [SandboxedTool(front) for front in fronts_for(gate, tools, session, _checked, _host_of)]
 
 
 class Pauses(FunctionMiddleware):

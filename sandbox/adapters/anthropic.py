@@ -17,7 +17,7 @@ from anthropic.lib.tools import (
     ToolError,
 )
 
-from sandbox.adapters.front import Front, fronts, refuse_duplicates, refuse_unseen, stand_in
+from sandbox.adapters.front import Front, fronts_for, refuse_unseen
 from sandbox.adapters.telling import Answer
 from sandbox.adapters.ticket import Ticket, read_answer
 from sandbox.errors import UsageError
@@ -113,11 +113,7 @@ def _front_of(tools: Iterable[SandboxedTool | SandboxedAsyncTool], tool_use: obj
 def _wrapped(
     kind: Callable[[Front], MadeTool], gate: Gate, tools: Sequence[object] | None, session: SessionSource
 ) -> list[MadeTool]:
-    if tools is None:
-        return [kind(front) for front in fronts(gate, session)]
-    given = [_checked(tool) for tool in tools]
-    refuse_duplicates(tool.name for tool in given)
-    return [kind(stand_in(gate, tool.name, tool.description, session, _host_of(tool))) for tool in given]
+    return [kind(front) for front in fronts_for(gate, tools, session, _checked, _host_of)]
 
 
 def _checked(tool: object) -> BetaFunctionTool | BetaAsyncFunctionTool:

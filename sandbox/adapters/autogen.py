@@ -12,7 +12,7 @@ from autogen_core import CancellationToken
 from autogen_core.tools import BaseTool, StreamTool
 from pydantic import BaseModel
 
-from sandbox.adapters.front import Front, fronts, refuse_duplicates, stand_in
+from sandbox.adapters.front import Front, fronts_for
 from sandbox.adapters.telling import Answer
 from sandbox.errors import UsageError
 from sandbox.gate import Gate
@@ -60,11 +60,7 @@ def wrap(gate: Gate, tools: Sequence[object] | None = None, *, session: SessionS
     A given tool stands for the spec's tool of its name: where the spec says `run: {host: ...}` it runs after the
     permit, else it serves for its description only. Raises UsageError for what the gate could not see or judge.
     """
-    if tools is None:
-        return [SandboxedTool(front) for front in fronts(gate, session)]
-    given = [_checked(tool) for tool in tools]
-    refuse_duplicates(tool.name for tool in given)
-    return [SandboxedTool(stand_in(gate, tool.name, tool.description, session, _host_of(tool))) for tool in given]
+    return [SandboxedTool(front) for front in fronts_for(gate, tools, session, _checked, _host_of)]
 
 
 def _checked(tool: object) -> BaseTool:

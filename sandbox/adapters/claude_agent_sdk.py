@@ -14,7 +14,7 @@ from typing import Final, TypeAlias
 
 from claude_agent_sdk import ClaudeAgentOptions, DeferredToolUse, HookMatcher, SdkMcpTool, create_sdk_mcp_server
 
-from sandbox.adapters.front import Front, fronts, refuse_duplicates, refuse_unseen, stand_in
+from sandbox.adapters.front import Front, fronts, fronts_for, refuse_unseen
 from sandbox.adapters.ticket import Ticket, read_answer
 from sandbox.errors import UsageError
 from sandbox.gate import Gate
@@ -61,11 +61,7 @@ def wrap(gate: Gate, tools: Sequence[object] | None = None, *, session: SessionS
     A given `SdkMcpTool` stands for the spec's tool of its name: where the spec says `run: {host: ...}` its handler runs
     after the permit, else it serves for its description only. Raises UsageError for what the gate could not judge.
     """
-    if tools is None:
-        return [_tool(front) for front in fronts(gate, session)]
-    given = [_checked(tool) for tool in tools]
-    refuse_duplicates(tool.name for tool in given)
-    return [_tool(stand_in(gate, tool.name, tool.description, session, _host_of(tool))) for tool in given]
+    return [_tool(front) for front in fronts_for(gate, tools, session, _checked, _host_of)]
 
 
 def options(

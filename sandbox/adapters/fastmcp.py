@@ -14,7 +14,7 @@ from fastmcp.tools.base import ToolResult
 from mcp_types import TextContent
 from pydantic import PrivateAttr
 
-from sandbox.adapters.front import Front, fronts, refuse_duplicates, refuse_unseen, stand_in
+from sandbox.adapters.front import Front, fronts_for, refuse_unseen
 from sandbox.errors import UsageError
 from sandbox.gate import Gate
 from sandbox.host import HostFunction
@@ -42,11 +42,7 @@ def wrap(gate: Gate, tools: Sequence[object] | None = None, *, session: SessionS
     A given tool stands for the spec's tool of its name: where the spec says `run: {host: ...}` it runs after the
     permit, else it serves for its description only. Raises UsageError for what the gate could not see or judge.
     """
-    if tools is None:
-        return [SandboxedTool(front) for front in fronts(gate, session)]
-    given = [_checked(tool) for tool in tools]
-    refuse_duplicates(tool.name for tool in given)
-    return [SandboxedTool(stand_in(gate, tool.name, tool.description or "", session, _host_of(tool))) for tool in given]
+    return [SandboxedTool(front) for front in fronts_for(gate, tools, session, _checked, _host_of)]
 
 
 def _checked(tool: object) -> Tool:

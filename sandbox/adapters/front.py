@@ -6,8 +6,8 @@ them, where the framework still has that text, and are parsed there for the firs
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from typing import Final, NoReturn, TypeAlias, cast
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Final, NoReturn, Protocol, TypeAlias, TypeVar, cast
 
 from sandbox.adapters.origins import said_origins
 from sandbox.adapters.schema import arguments_schema
@@ -135,6 +135,41 @@ def fronts(gate: Gate, session: SessionSource = None) -> tuple[Front, ...]:
     """A front for each tool of the gate's spec that can run, in the order of the spec."""
     tools = (tool for tool in gate.policy.tools if tool.run is not None)
     return tuple(Front(gate, tool, tool.description or tool.name, session) for tool in tools)
+
+
+class Described(Protocol):
+    """A framework's own tool, as far as all of them are alike."""
+
+    @property
+    def name(self) -> str:
+        """Which tool of the spec it stands for."""
+        ...
+
+    @property
+    def description(self) -> str | None:
+        """What it does, where the spec does not say it."""
+        ...
+
+
+_Own = TypeVar("_Own", bound=Described)
+
+
+def fronts_for(
+    gate: Gate,
+    tools: Sequence[object] | None,
+    session: SessionSource,
+    checked: Callable[[object], _Own],
+    host_of: Callable[[_Own], Callable[[], HostFunction]],
+) -> tuple[Front, ...]:
+    """The fronts that a `wrap` is about: one for each given tool, or `fronts` where none are given.
+
+    `checked` raises UsageError for what is no tool that could be judged, `host_of` is for `stand_in`.
+    """
+    if tools is None:
+        return fronts(gate, session)
+    given = [checked(tool) for tool in tools]
+    refuse_duplicates(tool.name for tool in given)
+    return tuple(stand_in(gate, each.name, each.description or "", session, host_of(each)) for each in given)
 
 
 def stand_in(

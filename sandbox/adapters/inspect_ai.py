@@ -12,7 +12,7 @@ from inspect_ai._util.registry import is_registry_object, registry_info
 from inspect_ai.approval import Approval, Approver, approver
 from inspect_ai.tool import Tool, ToolCall, ToolCallView, ToolDef, ToolError, ToolParams
 
-from sandbox.adapters.front import Front, fronts, refuse_duplicates, stand_in
+from sandbox.adapters.front import Front, fronts_for
 from sandbox.adapters.origins import said_origins
 from sandbox.errors import UsageError
 from sandbox.gate import Gate
@@ -28,11 +28,7 @@ def wrap(gate: Gate, tools: Sequence[object] | None = None, *, session: SessionS
     A given tool stands for the spec's tool of its name: where the spec says `run: {host: ...}` it runs after the
     permit, else it serves for its description only. Raises UsageError for what the gate could not see or judge.
     """
-    if tools is None:
-        return [_tool(front) for front in fronts(gate, session)]
-    given = [_checked(tool) for tool in tools]
-    refuse_duplicates(tool.name for tool in given)
-    return [_tool(stand_in(gate, tool.name, tool.description, session, _host_of(tool))) for tool in given]
+    return [_tool(front) for front in fronts_for(gate, tools, session, _checked, _host_of)]
 
 
 def gate_approver(gate: Gate, *, session: SessionSource = None) -> Approver:

@@ -7,14 +7,14 @@ the raw one: no `func`, no `coroutine`, no `__wrapped__`; of a container tool it
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from langchain_core.tools import BaseTool, StructuredTool, ToolException
 from langgraph.types import interrupt
 from pydantic import PrivateAttr
 
-from sandbox.adapters.front import Front, fronts, refuse_duplicates, refuse_unseen, stand_in
+from sandbox.adapters.front import Front, fronts_for, refuse_unseen
 from sandbox.adapters.telling import Answer
 from sandbox.adapters.ticket import read_answer
 from sandbox.errors import UsageError
@@ -67,11 +67,7 @@ def wrap(
     Raises UsageError for what the gate could not see or judge: provider-side (dict) tools, plain callables, a name
     that the spec does not have or has no `run` for, a name given twice.
     """
-    if tools is None:
-        return [SandboxedTool(front, pause=pause) for front in fronts(gate, session)]
-    given = [_checked(tool) for tool in tools]
-    refuse_duplicates(tool.name for tool in given)
-    return [SandboxedTool(_stand_in(gate, tool, session), pause=pause) for tool in given]
+    return [SandboxedTool(front, pause=pause) for front in fronts_for(gate, tools, session, _checked, _host_of)]
 
 
 def _checked(tool: object) -> BaseTool:
@@ -86,8 +82,8 @@ def _checked(tool: object) -> BaseTool:
     raise UsageError(message)
 
 
-def _stand_in(gate: Gate, given: BaseTool, session: SessionSource) -> Front:
-    return stand_in(gate, given.name, given.description, session, lambda: _host_function(given))
+def _host_of(given: BaseTool) -> Callable[[], HostFunction]:
+    return lambda: _host_function(given)
 
 
 def _host_function(given: BaseTool) -> HostFunction:

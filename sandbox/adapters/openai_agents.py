@@ -14,7 +14,7 @@ from agents import Agent, FunctionTool, RunContextWrapper
 from agents.items import ToolApprovalItem
 from agents.tool_context import ToolContext
 
-from sandbox.adapters.front import Front, fronts, refuse_duplicates, refuse_unseen, stand_in
+from sandbox.adapters.front import Front, fronts_for, refuse_unseen
 from sandbox.adapters.ticket import Ticket, read_answer
 from sandbox.errors import UsageError
 from sandbox.gate import Gate
@@ -45,11 +45,7 @@ def wrap(
 
     Raises UsageError for what the gate could not see or judge.
     """
-    if tools is None:
-        return [_tool(front, answers) for front in fronts(gate, session)]
-    given = [_checked(tool) for tool in tools]
-    refuse_duplicates(tool.name for tool in given)
-    return [_tool(stand_in(gate, tool.name, tool.description, session, _host_of(tool)), answers) for tool in given]
+    return [_tool(front, answers) for front in fronts_for(gate, tools, session, _checked, _host_of)]
 
 
 def check(agent: Agent[object]) -> None:

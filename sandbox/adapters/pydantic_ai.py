@@ -17,7 +17,7 @@ from pydantic_ai.tools import ToolDefinition
 from pydantic_ai.toolsets import AbstractToolset, ToolsetTool
 from pydantic_core import SchemaValidator, core_schema
 
-from sandbox.adapters.front import Front, fronts, refuse_duplicates, refuse_unseen, stand_in
+from sandbox.adapters.front import Front, fronts_for, refuse_unseen
 from sandbox.adapters.ticket import read_answer
 from sandbox.errors import UsageError
 from sandbox.gate import Gate
@@ -81,12 +81,7 @@ def wrap(
 
     Raises UsageError for what the gate could not see or judge.
     """
-    if tools is None:
-        return SandboxedToolset(fronts(gate, session), pause=pause)
-    given = [_checked(tool) for tool in tools]
-    refuse_duplicates(tool.name for tool in given)
-    held = [stand_in(gate, tool.name, tool.description or "", session, _host_of(tool)) for tool in given]
-    return SandboxedToolset(held, pause=pause)
+    return SandboxedToolset(fronts_for(gate, tools, session, _checked, _host_of), pause=pause)
 
 
 def check(agent: Agent) -> None:

@@ -13,7 +13,7 @@ from typing import NoReturn
 from smolagents import CodeAgent, MultiStepAgent, Tool
 from smolagents.default_tools import FinalAnswerTool
 
-from sandbox.adapters.front import Front, fronts, refuse_duplicates, stand_in
+from sandbox.adapters.front import Front, fronts_for
 from sandbox.errors import UsageError
 from sandbox.gate import Gate
 from sandbox.host import HostFunction
@@ -58,11 +58,7 @@ def wrap(gate: Gate, tools: Sequence[object] | None = None, *, session: SessionS
     A given tool stands for the spec's tool of its name: where the spec says `run: {host: ...}` its `forward` runs after
     the permit, else it serves for its description only. Raises UsageError for what the gate could not judge.
     """
-    if tools is None:
-        return [SandboxedTool(front) for front in fronts(gate, session)]
-    given = [_checked(tool) for tool in tools]
-    refuse_duplicates(tool.name for tool in given)
-    return [SandboxedTool(stand_in(gate, tool.name, tool.description, session, _host_of(tool))) for tool in given]
+    return [SandboxedTool(front) for front in fronts_for(gate, tools, session, _checked, _host_of)]
 
 
 def check(agent: MultiStepAgent) -> None:

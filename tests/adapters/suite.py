@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
-from types import FunctionType
+from types import FunctionType, NoneType
 from typing import Protocol
 
 import pytest
@@ -226,7 +226,9 @@ class AdapterSuite:
         (tool,) = driver.tools(gate, [driver.own_tool(send_money, "send_money")])
         assert not reaches(tool, send_money)
 
-    def test_a_host_tool_runs_after_the_permit_and_not_by_its_attributes(self, tmp_path: Path, driver: Driver) -> None:
+    def test_a_host_tool_runs_after_the_permit_and_nothing_but_the_gate_leads_to_it(
+        self, tmp_path: Path, driver: Driver
+    ) -> None:
         seen: list[str] = []
 
         def send_money(recipient: str, amount: Decimal, note: str = "") -> str:
@@ -238,6 +240,8 @@ class AdapterSuite:
             tools = driver.tools(gate, [driver.own_tool(send_money, "send_money")])
             ran, denied = driver.run(tools, [[made()], [made(amount="6000")]], driver.ways[0])
             assert not by_attribute(tools[0], send_money)
+            assert not reaches(tools[0], send_money, but=Gate)
+            assert reaches(tools[0], send_money)  # in the gate's own hands
         assert ("sent" in ran.text, "denied" in denied.text, seen) == (True, True, ["10.00"])
 
     def test_copies_still_go_through_the_gate_and_nothing_pickles(
@@ -351,8 +355,11 @@ def recorded_calls(*, whole: bool) -> Iterator[Made]:
                 yield Made(text)
 
 
-def reaches(start: object, goal: object) -> bool:
-    """Whether references lead from one object to another, not counting modules, types, and a function's globals."""
+def reaches(start: object, goal: object, but: type = NoneType) -> bool:
+    """Whether references lead from one object to another, private ones and closures' cells too.
+
+    Not counting modules, types, a function's globals, and what is behind an instance of `but`.
+    """
     pending, seen = [start], {id(start)}
     while pending:
         each = pending.pop()
@@ -360,7 +367,7 @@ def reaches(start: object, goal: object) -> bool:
             return True
         if isinstance(each, FunctionType):
             following = [each.__closure__, each.__defaults__, each.__kwdefaults__, each.__dict__]
-        elif isinstance(each, type(sys) | type):
+        elif isinstance(each, type(sys) | type | but):
             continue
         else:
             following = gc.get_referents(each)
