@@ -11,7 +11,14 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Final, NoReturn, TypeAlias
 
-from agent_framework import Content, FunctionInvocationContext, FunctionMiddleware, FunctionTool
+from agent_framework import (
+    Agent,
+    Content,
+    FunctionInvocationContext,
+    FunctionMiddleware,
+    FunctionTool,
+    HistoryProvider,
+)
 from pydantic import BaseModel
 
 from sandbox.adapters.front import Front, fronts_for, refuse_unseen
@@ -72,6 +79,24 @@ def wrap(gate: Gate, tools: Sequence[object] | None = None, *, session: SessionS
     the permit, else it serves for its description only. Raises UsageError for what the gate could not see or judge.
     """
     return [SandboxedTool(front) for front in fronts_for(gate, tools, session, _checked, _host_of)]
+
+
+def check(agent: Agent) -> None:
+    """UsageError, naming it, for what the agent could do around the gate: other tools, MCP servers, context providers.
+
+    A provider of context may bring tools when the agent runs; those that keep the history only are let be.
+    """
+    if type(agent) is not Agent:
+        message = f"`{agent.name}` is a `{type(agent).__name__}`, whose tools are not known; take an `Agent`"
+        raise UsageError(message)
+    for tool in (*(agent.default_options.get("tools") or ()), *agent.mcp_tools):
+        if not isinstance(tool, SandboxedTool):
+            kind = tool.get("type") if isinstance(tool, Mapping) else type(tool).__name__
+            message = f"`{getattr(tool, 'name', kind)}` of the agent is not behind the gate; wrap it"
+            raise UsageError(message)
+    for provider in agent.context_providers:
+        if not isinstance(provider, HistoryProvider):
+            refuse_unseen(type(provider).__name__, "may bring tools when the agent runs")
 
 
 class Pauses(FunctionMiddleware):

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from llama_index.core.agent.workflow import AgentWorkflow, BaseWorkflowAgent, FunctionAgent, ReActAgent
 from llama_index.core.tools import AsyncBaseTool, BaseTool, FunctionTool, ToolMetadata, ToolOutput
 from llama_index.core.workflow import Context, HumanResponseEvent, InputRequiredEvent
 
@@ -108,6 +109,30 @@ def wrap(
     given = [_checked(tool) for tool in tools]
     refuse_duplicates(tool.metadata.get_name() for tool in given)
     return [SandboxedTool(_stand_in(gate, tool, session), pause=pause) for tool in given]
+
+
+def check(agent: BaseWorkflowAgent | AgentWorkflow) -> None:
+    """UsageError, naming it, for what an agent, or one of a workflow's, could do around the gate.
+
+    Hand-offs of the framework's own are let be: the agent that is handed over to is one of the workflow's.
+    """
+    for each in agent.agents.values() if isinstance(agent, AgentWorkflow) else (agent,):
+        if type(each) not in {FunctionAgent, ReActAgent}:
+            kind = type(each).__name__
+            message = (
+                f"`{each.name}` is a `{kind}`, which may act without tools; take a `FunctionAgent` or `ReActAgent`"
+            )
+            raise UsageError(message)
+        if each.tool_retriever is not None:
+            message = (
+                f"`{each.name}` has a tool retriever, whose tools are not known before; give it the tools of `wrap`"
+            )
+            raise UsageError(message)
+        for tool in each.tools or ():
+            if not isinstance(tool, SandboxedTool):
+                name = tool.metadata.name if isinstance(tool, BaseTool) else getattr(tool, "__name__", "?")
+                message = f"`{name}` of the agent `{each.name}` is not behind the gate; wrap it"
+                raise UsageError(message)
 
 
 def _checked(tool: object) -> BaseTool:

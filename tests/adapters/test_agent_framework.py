@@ -15,9 +15,12 @@ from agent_framework import (
     ChatResponse,
     ChatResponseUpdate,
     Content,
+    ContextProvider,
     FunctionInvocationContext,
     FunctionInvocationLayer,
     FunctionTool,
+    InMemoryHistoryProvider,
+    MCPStdioTool,
     Message,
     ResponseStream,
     function_middleware,
@@ -26,7 +29,7 @@ from agent_framework import (
 from gatekit import STRANGER, SpyRunner, kinds, open_gate, payment
 from suite import AdapterSuite, Driver, Heard, Made, elsewhere, made, shows_all_three
 
-from sandbox.adapters.agent_framework import Pauses, waiting, wrap
+from sandbox.adapters.agent_framework import Pauses, check, waiting, wrap
 from sandbox.errors import UsageError
 from sandbox.gate import Gate
 
@@ -125,6 +128,33 @@ def test_every_way_of_calling_the_tool_itself_goes_through_the_gate(tmp_path: Pa
 
 def test_the_example_runs_is_refused_and_is_short() -> None:
     shows_all_three("agent_framework_clerk")
+
+
+def test_an_agent_with_tools_of_another_kind_is_refused(tmp_path: Path) -> None:
+    @tool
+    def stray(x: int) -> int:
+        """Does something."""
+        return x
+
+    with open_gate(tmp_path) as gate:
+        tools = wrap(gate)
+        check(Agent(Scripted([]), tools=tools, context_providers=[InMemoryHistoryProvider()]))
+        inner = Agent(Scripted([]), name="inner", tools=tools)
+        for other, name in ((stray, "stray"), ({"type": "web_search"}, "web_search"), (inner.as_tool(), "inner")):
+            with pytest.raises(UsageError, match=f"`{name}` of the agent is not behind the gate"):
+                check(Agent(Scripted([]), tools=[*tools, other]))
+        with pytest.raises(UsageError, match="`served` of the agent is not behind the gate"):
+            check(Agent(Scripted([]), tools=[*tools, MCPStdioTool(name="served", command="true")]))
+        with pytest.raises(UsageError, match="`Skilled` may bring tools when the agent runs"):
+            check(Agent(Scripted([]), tools=tools, context_providers=[Skilled("x")]))
+        with pytest.raises(UsageError, match="`Other`, whose tools are not known"):
+            check(Other(Scripted([]), tools=tools))
+
+
+class Skilled(ContextProvider): ...
+
+
+class Other(Agent): ...
 
 
 # --- runs that pause ---------------------------------------------------------------------------------

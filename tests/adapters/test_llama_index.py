@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from gatekit import STRANGER, SpyRunner, open_gate
-from llama_index.core.agent.workflow import AgentWorkflow, FunctionAgent
+from llama_index.core.agent.workflow import AgentWorkflow, CodeActAgent, FunctionAgent, ReActAgent
 from llama_index.core.agent.workflow.workflow_events import ToolCallResult
 from llama_index.core.base.llms.types import ChatMessage, TextBlock, ToolCallBlock
 from llama_index.core.llms.mock import MockFunctionCallingLLM
@@ -19,7 +19,7 @@ from llama_index.core.tools import FunctionTool
 from llama_index.core.workflow import Context, HumanResponseEvent, InputRequiredEvent
 from suite import AdapterSuite, Driver, Heard, Made, elsewhere, made, shows_all_three
 
-from sandbox.adapters.llama_index import wrap
+from sandbox.adapters.llama_index import check, wrap
 from sandbox.adapters.ticket import read_ticket
 from sandbox.errors import UsageError
 from sandbox.gate import Gate
@@ -113,6 +113,32 @@ def test_agents_of_a_workflow_spend_one_budget(tmp_path: Path) -> None:
 
         asyncio.run(go())
     assert len(runner.permits) == 5
+
+
+def test_an_agent_is_checked_with_all_of_its_workflow(tmp_path: Path) -> None:
+    def stray(x: int) -> int:
+        return x
+
+    def run_code(code: str) -> str:
+        return code
+
+    with open_gate(tmp_path) as gate:
+        tools = wrap(gate)
+        good = FunctionAgent(name="a", description="a", tools=tools, llm=model_of([]), can_handoff_to=["b"])
+        check(
+            AgentWorkflow(
+                agents=[good, ReActAgent(name="b", description="b", tools=tools, llm=model_of([]))], root_agent="a"
+            )
+        )
+        bad = FunctionAgent(name="b", description="b", tools=[*tools, stray], llm=model_of([]))
+        with pytest.raises(UsageError, match="`stray` of the agent `b` is not behind the gate"):
+            check(AgentWorkflow(agents=[good, bad], root_agent="a"))
+        with pytest.raises(UsageError, match="`c` is a `CodeActAgent`, which may act without tools"):
+            check(CodeActAgent(run_code, name="c", description="c", tools=tools, llm=model_of([])))
+        finds = FunctionAgent(name="d", description="d", tools=tools, llm=model_of([]))
+        object.__setattr__(finds, "tool_retriever", object())
+        with pytest.raises(UsageError, match="`d` has a tool retriever"):
+            check(finds)
 
 
 def test_a_whole_module_of_bare_functions_is_refused(tmp_path: Path) -> None:
