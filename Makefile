@@ -2,6 +2,8 @@
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest
 
+unexport PYTHONDONTWRITEBYTECODE  # else each of the thousand processes of the tests compiles the package, and pytest's plug-ins, anew
+
 .PHONY: help setup demo test test-adapters check prove bench deep lock clean
 
 help:            ## what there is
@@ -42,3 +44,4 @@ lock: setup      ## resolve pyproject.toml anew into requirements.lock
 
 clean:           ## remove what was made here; the engine and its images stay
 	rm -rf .venv .setup .coverage .coverage.* .hypothesis .mypy_cache .ruff_cache .pytest_cache dist build
+	find . -name __pycache__ -prune -exec rm -rf {} +

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from types import FrameType
 
 import coverage
@@ -14,9 +14,12 @@ from docker.errors import DockerException
 from forkkit import forked, loaded
 from hypothesis import HealthCheck, settings
 
+from sandbox import engines
+
 __all__ = ["forked", "loaded"]  # fixtures
 
 OWNER_LABEL = "sandbox.owner.pid"
+TRACED = ("COVERAGE_PROCESS_CONFIG", "COVERAGE_PROCESS_START")  # what tells a process to trace itself
 DEEP_FACTOR = 6  # how many times more examples `make deep` searches than `make test`, where a test says nothing else
 os.environ["SANDBOX_CACHE"] = "off"  # what a test shows was shown now
 TEST_SECONDS = 180  # a test that hangs fails at this time and says where; the slowest takes a third of it
@@ -70,10 +73,24 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 
 @pytest.fixture(autouse=True)
 def children_untraced(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Processes that a `no_cover` test starts are not traced either."""
+    """Neither are processes that a `no_cover` test starts traced, nor ever solvers: killed, they keep no trace."""
+    monkeypatch.setattr(engines, "spawn", untraced(engines.spawn))
     if request.node.get_closest_marker("no_cover") is not None:
-        monkeypatch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)
-        monkeypatch.delenv("COVERAGE_PROCESS_START", raising=False)
+        for name in TRACED:
+            monkeypatch.delenv(name, raising=False)
+
+
+def untraced(start: Callable[..., object]) -> Callable[..., object]:
+    """The same start of a process, which is told of no tracing. Others may start theirs meanwhile."""
+
+    def started(*words: str) -> object:
+        kept = {name: value for name in TRACED if (value := os.environ.pop(name, None)) is not None}
+        try:
+            return start(*words)
+        finally:
+            os.environ.update(kept)
+
+    return started
 
 
 @pytest.hookimpl(wrapper=True)

@@ -14,6 +14,10 @@ from sandbox.audit import AuditLog, verify
 from sandbox.ir import Contract, IntSort, Period, Variable
 from sandbox.state import Store
 
+pytestmark = (
+    pytest.mark.no_cover
+)  # what is tested runs in processes of its own, and what they cover, the tests of their modules do
+
 ROOT = Path(__file__).parents[2]
 DAY = 86_400_000
 CONTRACT = Contract(

@@ -15,6 +15,10 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = (
+    pytest.mark.no_cover
+)  # what is tested runs in processes of its own, and what they cover, the tests of their modules do
+
 ROOT = Path(__file__).resolve().parents[2]
 NOWHERE = {"DOCKER_HOST": "tcp://127.0.0.1:1"}
 

@@ -13,6 +13,10 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
+pytestmark = (
+    pytest.mark.no_cover
+)  # what is tested runs in processes of its own, and what they cover, the tests of their modules do
+
 ROOT = Path(__file__).resolve().parents[2]
 TEXT = (ROOT / "docs" / "ci.md").read_text(encoding="utf-8")
 SNIPPETS = [YAML(typ="safe").load(body) for body in re.findall(r"^```yaml\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)]

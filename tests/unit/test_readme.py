@@ -13,6 +13,10 @@ import pytest
 
 from sandbox.compile import load_contract
 
+pytestmark = (
+    pytest.mark.no_cover
+)  # what is tested runs in processes of its own, and what they cover, the tests of their modules do
+
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text()
 BLOCKS = [
