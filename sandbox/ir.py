@@ -726,6 +726,11 @@ class RunServer:
     resources: str = ""
     prompts: tuple[GrantedPrompt, ...] = ()
 
+    @property
+    def judges(self) -> frozenset[str]:
+        """The tools that judge resources and prompts, by name."""
+        return frozenset({self.resources, *(each.tool for each in self.prompts)} - {""})
+
 
 @dataclass(frozen=True, slots=True)
 class Workspace:

@@ -14,7 +14,7 @@ from pathlib import Path
 from sandbox.compile import cost, folders
 from sandbox.compile.contract import Loaded
 from sandbox.errors import Place
-from sandbox.ir import Argument, Assignment, Contract, Run, RunTool, Tool
+from sandbox.ir import Argument, Assignment, Contract, Run, RunServer, RunTool, Tool
 from sandbox.lang.source import Problems, shown
 
 _Path = tuple[str | int, ...]
@@ -69,6 +69,7 @@ class _Pair:
             if other is not None:
                 self.check_arguments(tool, other, secrets=True)
                 self._check_run(tool.run, other.run, "tools", tool.name, "run")
+                self._check_judge(tool, other)
 
     def check_facts(self) -> None:
         """What both declare of the session is declared alike."""
@@ -110,6 +111,17 @@ class _Pair:
         elif _is_relative(run) and _folder(self._here.contract) != _folder(self._there.contract):
             where = f"the `{at[-1]}` at {place} means other files, for it lies in another folder"
             self._wrong(f"{where}; let one spec have it", *at)
+
+    def _check_judge(self, tool: Tool, other: Tool) -> None:
+        """What judges a server's resource or prompt in one spec runs in none."""
+        server = "what a server offers, and has a `run`"
+        if tool.name in _judges(self._here.contract) and other.run is not None:
+            place = self._place("tools", tool.name, "run")
+            self._wrong(f"`{tool.name}` judges {server} at {place}; take that out", "server")
+        if tool.name in _judges(self._there.contract) and tool.run is not None:
+            place = self._place("server")
+            message = f"`{tool.name}` judges {server} here, see {place}; take it out"
+            self._wrong(message, "tools", tool.name, "run")
 
     def check_state(self) -> None:
         """What a spec and its ceiling both declare is one thing to the proof: equal declarations, equal `then`."""
@@ -158,6 +170,12 @@ def _meaning(argument: Argument) -> tuple[object, ...]:
 
 def _is_relative(run: Run) -> bool:
     return run.workspace is not None or isinstance(run.what, RunTool)
+
+
+def _judges(contract: Contract) -> frozenset[str]:
+    """The tools of a spec that judge what its server offers besides tools."""
+    what = contract.server.what if contract.server is not None else None
+    return what.judges if isinstance(what, RunServer) else frozenset()
 
 
 def _folder(contract: Contract) -> Path:

@@ -8,6 +8,7 @@ from typing import Final
 
 from sandbox.compile.bounds import implies, truth
 from sandbox.compile.lint_origins import lint_origins
+from sandbox.compile.lint_serving import lint_serving
 from sandbox.compile.lint_stages import lint_stages
 from sandbox.errors import Place, Problem
 from sandbox.ir import (
@@ -59,7 +60,7 @@ _NEVER_A_DASH = re.compile(r"\^?[A-Za-z0-9/_]|\^?\[[A-Za-z0-9/_]")
 
 def lint(contract: Contract) -> tuple[Problem, ...]:
     """What looks unintended in a contract, in the order of its places. An empty tuple is no praise."""
-    found = [*_of_state(contract), *_of_contract(contract)]
+    found = [*_of_state(contract), *_of_contract(contract), *lint_serving(contract)]
     for tool in contract.tools:
         found += [*_of_tool(tool), *_of_keys(contract, tool), *_of_argv(tool), *lint_stages(tool), *lint_origins(tool)]
         found += [remark for stage in stages_of(tool) for rule in stage.rules for remark in _of_rule(stage, rule)]

@@ -72,8 +72,11 @@ class SessionWorkspace:
         self._stack.close()
 
     @contextlib.contextmanager
-    def call(self, frozen: Frozen, changes: Changes) -> Iterator[Callable[[Outcome], Outcome]]:
-        """One call's turn: the view equals the workspace when it begins; what is yielded settles its outcome, once."""
+    def call(self, frozen: Frozen, changes: Changes | None) -> Iterator[Callable[[Outcome], Outcome]]:
+        """One call's turn: the view equals the workspace when it begins; what is yielded settles its outcome, once.
+
+        Where `changes` is None the call commits nothing: what it wrote is taken back before the next one.
+        """
         with self._locked():
             self._refresh(frozen)
             settled = False
@@ -115,8 +118,8 @@ class SessionWorkspace:
         self._left = marks_of(self._target)
         self._stale = False
 
-    def _settle(self, frozen: Frozen, outcome: Outcome, changes: Changes) -> Outcome:
-        if not self._writable:
+    def _settle(self, frozen: Frozen, outcome: Outcome, changes: Changes | None) -> Outcome:
+        if not self._writable or changes is None:
             return outcome
         if outcome.status != "ok":
             self._stale = True

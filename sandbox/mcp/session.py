@@ -199,7 +199,7 @@ class ServerSession:
                 broker.await_ready()
                 if self._workspace is None:
                     return broker.settle(self._ask(live, permit, tool))
-                changes = Changes(tool.changes is not None, judge)
+                changes = self._changes(tool, judge)
                 with self._workspace.call(lambda: self._frozen(live.served), changes) as settle:
                     return settle(broker.settle(self._ask(live, permit, tool)))
         except (SandboxError, OSError, RecursionError) as error:
@@ -209,6 +209,13 @@ class ServerSession:
         except BaseException:
             self._end("interrupted")
             raise
+
+    def _changes(self, tool: Tool, judge: ChangeJudge | None) -> Changes | None:
+        """How what the call changes is judged; a read or a prompt changes nothing but by express rules."""
+        declared = tool.changes is not None or judge is not None
+        if channel_of(self._granted, tool.name) != "tools/call" and not declared:
+            return None
+        return Changes(tool.changes is not None, judge)
 
     def _ask(self, live: _Live, permit: Permit, tool: Tool) -> Outcome:
         channel = channel_of(self._granted, tool.name)

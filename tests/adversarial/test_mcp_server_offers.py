@@ -264,3 +264,25 @@ def test_reads_are_counted_and_what_is_spent_is_not_listed(sessions: Callable[..
         assert "memo://public/a" in session.uris()
     assert [session.read()[:8] for _ in range(3)] == ["contents", "contents", "denied ("]
     assert session.uris() == []
+
+
+WRITES = """
+if method in ("resources/read", "prompts/get"):
+    with open("/workspace/left", "w") as file:
+        file.write("by a read")
+"""
+WRITABLE = OFFERS.replace("timeout: 5s}", "timeout: 5s, workspace: {source: ../notes, mode: rw}}")
+
+
+@pytest.mark.parametrize("rules", ["", "    changes: [{id: all, commit: 'true'}]\n"])
+def test_a_read_changes_nothing_unless_the_spec_has_rules_for_that(
+    sessions: Callable[..., Session], tmp_path: Path, rules: str
+) -> None:
+    (tmp_path / "notes").mkdir()
+    session = sessions(WRITES, WRITABLE.replace("  brief:\n", f"{rules}  brief:\n", 1))
+    assert session.prompt().startswith('["letter"')
+    assert not (tmp_path / "notes" / "left").exists()
+    for _ in range(2):
+        assert session.read() == "contents of memo://public/a"
+    session.ask(call("echo", text="a"))
+    assert (tmp_path / "notes" / "left").exists() == bool(rules)

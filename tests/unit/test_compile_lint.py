@@ -84,3 +84,17 @@ tools:
 def test_what_is_seldom_meant_is_pointed_out(tmp_path: Path, text: str, messages: list[str]) -> None:
     found = lint(load_contract(write(tmp_path, spec(text))))
     assert sorted(problem.message for problem in found) == sorted(messages)
+
+
+def test_a_prefix_in_the_middle_of_a_part_of_a_uri_is_told(tmp_path: Path) -> None:
+    text = (
+        "sandbox: 1\nname: x\nserver: {resources: read}\ntools:\n"
+        "  read:\n    args: {uri: {type: string, max_size: 99}}\n    rules:\n"
+        "      - {id: a, allow: \"args.uri.startsWith('memo://public')\"}\n"
+        "      - {id: b, allow: \"args.uri.startsWith('memo://open/') || args.uri.startsWith('note:')\"}\n"
+    )
+    told = [problem.message for problem in lint(load_contract(write(tmp_path, text)))]
+    prefix = "the prefix `memo://public` in rule `a` has no slash at its end and begins `memo://public-other` too"
+    assert told == [prefix]
+    without = text.replace("server: {resources: read}\n", "")
+    assert lint(load_contract(write(tmp_path, without))) == ()

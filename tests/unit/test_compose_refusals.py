@@ -277,3 +277,17 @@ def test_what_a_success_writes_is_compared_too(tmp_path: Path) -> None:
     assert refused("one") == [
         "one.yaml:11:21: the ceiling moves `b` otherwise, at two.yaml:6:3; write the same `on_success` in both"
     ]
+
+
+TEXTS = ONE.replace(", b: {type: int}", "")
+SERVED = TEXTS.replace("    run: {argv: [/bin/true]}\n", "").replace("tools:\n", "server: {prompts: {t: p}}\ntools:\n")
+
+
+def test_what_judges_a_prompt_in_one_spec_runs_in_none() -> None:
+    write(Path(), one=SERVED, two=TEXTS.replace("name: one", "name: two"))
+    assert refused("one", "two") == [
+        "two.yaml:10:5: `t` judges what a server offers, and has a `run` here, see one.yaml:5:1; take it out"
+    ]
+    assert refused("two", "one") == [
+        "one.yaml:5:1: `t` judges what a server offers, and has a `run` at two.yaml:10:5; take that out"
+    ]
