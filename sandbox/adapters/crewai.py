@@ -8,8 +8,9 @@ calls.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NoReturn
+from typing import Any, Final, NoReturn
 
+from crewai import Agent, Crew
 from crewai.tools import BaseTool
 from crewai.tools.structured_tool import CrewStructuredTool
 from pydantic import BaseModel, ConfigDict, PrivateAttr
@@ -20,6 +21,9 @@ from sandbox.gate import Gate
 from sandbox.host import HostFunction
 from sandbox.ir import Json
 from sandbox.session import SessionSource
+
+BRINGING: Final = ("apps", "mcps", "skills", "memory", "allow_code_execution", "multimodal")
+"""What of an agent brings tools when a task begins; one of the same name as another takes its place."""
 
 
 class Unread(BaseModel):
@@ -72,6 +76,30 @@ def wrap(gate: Gate, tools: Sequence[object] | None = None, *, session: SessionS
     permit, else it serves for its description only. Raises UsageError for what the gate could not see or judge.
     """
     return [SandboxedTool(front) for front in fronts_for(gate, tools, session, _checked, _host_of)]
+
+
+def check(crew: Crew) -> None:
+    """UsageError, naming it, for what the crew's agents could do around the gate: other tools, or what brings them."""
+    if crew.memory:
+        refuse_unseen("memory", "of the crew brings tools of its own")
+    managers = [] if crew.manager_agent is None else [crew.manager_agent]
+    for agent in (*crew.agents, *managers):
+        if type(agent) is not Agent:
+            message = f"`{agent.role}` is a `{type(agent).__name__}`, whose tools are not known; take an `Agent`"
+            raise UsageError(message)
+        for name in BRINGING:
+            if getattr(agent, name, None):
+                refuse_unseen(name, f"of the agent `{agent.role}` brings tools of its own")
+        _check_tools(agent.tools, f"agent `{agent.role}`")
+    for task in crew.tasks:
+        _check_tools(task.tools, "task")
+
+
+def _check_tools(tools: Sequence[object] | None, whose: str) -> None:
+    for tool in tools or ():
+        if not isinstance(tool, SandboxedTool):
+            message = f"`{getattr(tool, 'name', '?')}` of the {whose} is not behind the gate; wrap it"
+            raise UsageError(message)
 
 
 def _schema_of(front: Front) -> type[BaseModel]:

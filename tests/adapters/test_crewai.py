@@ -23,7 +23,7 @@ from crewai.utilities import agent_utils
 from gatekit import STRANGER, SpyRunner, kinds, open_gate, payment
 from suite import HOST, AdapterSuite, Driver, Heard, Made, made
 
-from sandbox.adapters.crewai import wrap
+from sandbox.adapters.crewai import check, wrap
 from sandbox.errors import UsageError
 from sandbox.gate import Gate
 
@@ -163,6 +163,36 @@ def test_a_coworker_that_is_delegated_to_goes_through_the_same_gate(tmp_path: Pa
         crew_of(boss, [], payer).kickoff()
     assert len(runner.permits) == 1
     assert kinds(tmp_path).count("denied") == 1
+
+
+def test_a_crew_is_checked_with_all_of_its_agents_and_tasks(tmp_path: Path) -> None:
+    @crew_tool("stray")
+    def stray(x: int) -> int:
+        """Does something."""
+        return x
+
+    with open_gate(tmp_path) as gate:
+        tools, model = wrap(gate), scripted([])
+        good = Agent(role="payer", goal="pay", backstory="b", llm=model, tools=tools)
+        check(crew_of(model, tools, good))
+        for more, text in (
+            ({"tools": [*tools, stray]}, "`stray` of the agent `other` is not behind the gate"),
+            ({"allow_code_execution": True}, "`allow_code_execution` of the agent `other` brings tools"),
+            ({"multimodal": True}, "`multimodal` of the agent `other` brings tools"),
+            ({"apps": ["gmail"]}, "`apps` of the agent `other` brings tools"),
+            ({"mcps": ["https://mcp.example.com"]}, "`mcps` of the agent `other` brings tools"),
+        ):
+            other = Agent(role="other", goal="g", backstory="b", llm=model, **more)
+            with pytest.raises(UsageError, match=text):
+                check(crew_of(model, tools, other))
+        crew = crew_of(model, tools)
+        crew.manager_agent = Agent(role="boss", goal="g", backstory="b", llm=model, tools=[stray])
+        with pytest.raises(UsageError, match="`stray` of the agent `boss`"):
+            check(crew)
+        crew = crew_of(model, tools)
+        crew.tasks[0].tools = [stray]
+        with pytest.raises(UsageError, match="`stray` of the task"):
+            check(crew)
 
 
 def test_every_way_of_calling_the_tool_itself_goes_through_the_gate(tmp_path: Path) -> None:
