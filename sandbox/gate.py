@@ -516,7 +516,7 @@ class Gate:
         for _ in range(MAX_ROUNDS):
             if decision.verdict == "ask":
                 approvals = self._consent.obtain(way.call, way.shared.tool, decision, approvals)
-            asked = self.basis(decision)
+            asked = self.basis(decision) if decision.verdict == "ask" else ""
             decision, permit = self._reserve(way, said, approvals, nonce, asked)
             if permit is not None:
                 return decision, permit
