@@ -14,8 +14,8 @@ from sandbox.events import emit
 from sandbox.execute.broker.credentials import read_secrets
 from sandbox.execute.broker.lease import broker_for
 from sandbox.execute.config import ContainerConfig, Isolation, Placement, compile_config
-from sandbox.execute.container import new_name, run_call
-from sandbox.execute.engine import HOW_TO_GET, Engine
+from sandbox.execute.container import run_call
+from sandbox.execute.engine import HOW_TO_GET, Engine, new_name
 from sandbox.execute.gvisor import check_isolation, granted_isolation, runtime_of
 from sandbox.execute.image import find_image
 from sandbox.execute.owner import Owner

@@ -18,7 +18,7 @@ from typing import Final, Literal, TypeAlias
 from sandbox.call import Call, Outcome
 from sandbox.errors import SandboxFailure
 from sandbox.execute.config import ContainerConfig, Placement, gvisor_runtime, verify_effects
-from sandbox.execute.engine import Attachment, Ended, Engine
+from sandbox.execute.engine import Attachment, Ended, Engine, new_name
 from sandbox.execute.gvisor import in_our_words
 from sandbox.execute.protocol import (
     END,
@@ -98,11 +98,6 @@ def run_call(
     with _failures(seen):
         _observe(engine, config, placement, call, tool, seen, name or new_name(), before_call)
     return _judge(seen, config)
-
-
-def new_name() -> str:
-    """A name that no container has: it is removed by it, also if its creation was interrupted."""
-    return f"sandbox-{secrets.token_hex(8)}"
 
 
 def make_ready(engine: Engine, config: ContainerConfig, placement: Placement, name: str) -> Ready:
@@ -188,7 +183,7 @@ def _greet(engine: Engine, container: str, stream: Attachment, config: Container
     reader = FrameReader(config.output)
     effects = engine.seen(_read_hello(_hello(stream, reader)))
     if config.isolation == "gvisor":
-        effects = in_our_words(effects, engine.process(container), gvisor_runtime(config))
+        effects = in_our_words(effects, engine.process(container), gvisor_runtime(config), container)
     verify_effects(config, effects)
     engine.verify_confined(config, effects)
     return reader

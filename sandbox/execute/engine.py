@@ -9,11 +9,12 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import secrets
 import select
 import socket
 import struct
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
@@ -64,6 +65,7 @@ _UNREADABLE: Final = (KeyError, TypeError, ValueError, AttributeError, Recursion
 
 _REMAPPED: Final = re.compile(r"/(\d+)\.(\d+)/?$")
 
+_OUR_NAME: Final = re.compile(r"/?sandbox-[0-9a-f]{16}")
 _STREAM_HEADER: Final = struct.Struct(">BxxxL")
 _STDOUT: Final = 1
 _CHUNK: Final = 64 * 1024
@@ -342,10 +344,23 @@ class Engine:
                 self.client.wait(container, timeout=REQUEST_TIMEOUT_S, condition="removed")  # someone else removes it
 
     def labelled(self, label: str) -> tuple[tuple[str, Mapping[str, str]], ...]:
-        """Every container, running or not, that has the label: id and labels."""
+        """Every container of our making, running or not, that has the label: id and labels.
+
+        One with another name is not: an image that was made of a container of ours gives its labels to others.
+        """
         with engine_errors("list containers"):
             found = self.client.containers(all=True, filters={"label": [label]})
-            return tuple((str(item["Id"]), dict(item["Labels"])) for item in found)
+            return tuple((str(item["Id"]), dict(item["Labels"])) for item in found if is_ours(item["Names"]))
+
+
+def new_name() -> str:
+    """A name that no container has: it is removed by it, also if its creation was interrupted."""
+    return f"sandbox-{secrets.token_hex(8)}"
+
+
+def is_ours(names: Iterable[str]) -> bool:
+    """Whether one of a container's names is as `new_name` makes them."""
+    return any(_OUR_NAME.fullmatch(name) for name in names)
 
 
 def _runtimes(listed: Json) -> dict[str, tuple[str, ...]]:

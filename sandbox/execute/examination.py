@@ -6,8 +6,8 @@ from sandbox.errors import EnvironmentLacking
 from sandbox.execute.benchmark import Account, Judged, judge
 from sandbox.execute.config import Placement, config_of
 from sandbox.execute.confinement import Kernel
-from sandbox.execute.container import make_ready, new_name
-from sandbox.execute.engine import Engine
+from sandbox.execute.container import make_ready
+from sandbox.execute.engine import Engine, new_name
 from sandbox.execute.folders import private_folder
 from sandbox.execute.image import find_image
 from sandbox.execute.owner import Owner

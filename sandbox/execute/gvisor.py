@@ -105,7 +105,9 @@ def runtime_of(engine: Engine, config: ContainerConfig) -> str:
     return f"{engine.version.rpartition(', ')[0]}, {gvisor_runtime(config)}"
 
 
-def in_our_words(effects: Mapping[str, Json], pid: int, runtime: str = GVISOR_RUNTIME) -> Mapping[str, Json]:
+def in_our_words(
+    effects: Mapping[str, Json], pid: int, runtime: str = GVISOR_RUNTIME, container: str = ""
+) -> Mapping[str, Json]:
     """The effects of a gVisor container as a container's; `pid` is its sandbox's process on the host.
 
     Raises:
@@ -121,13 +123,16 @@ def in_our_words(effects: Mapping[str, Json], pid: int, runtime: str = GVISOR_RU
         **effects,
         "status": {**_told(effects), **status} if isinstance(status, dict) else status,
         "mounts": [_mount(each) for each in mounts] if isinstance(mounts, list) else mounts,
-        "cgroup": dict(limits_of(pid)),
+        "cgroup": dict(limits_of(pid, container)),
     }
 
 
-def limits_of(pid: int) -> Mapping[str, Json]:
-    """The limits of the cgroups of a process on this host; '' for each that cannot be read, which no container has."""
-    groups = _groups(pid)
+def limits_of(pid: int, container: str = "") -> Mapping[str, Json]:
+    """The limits of the cgroups of a process on this host; '' for each that cannot be read, which no container has.
+
+    So it is for cgroups that are not named by the container: the engine's word for which process that is may be old.
+    """
+    groups = {name: path for name, path in _groups(pid).items() if container in path}
     return {name: _limit(groups, *places) for name, places in _LIMITS.items()}
 
 

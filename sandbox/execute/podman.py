@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 from sandbox.errors import EnvironmentLacking, SandboxFailure
 from sandbox.execute.config import ContainerConfig, Placement
 from sandbox.execute.confinement import Kernel, verify_account, walls_of
-from sandbox.execute.engine import Attachment, Ended, Engine, engine_errors
+from sandbox.execute.engine import Attachment, Ended, Engine, engine_errors, is_ours
 from sandbox.execute.podman_words import (
     part,
     refuse,
@@ -122,6 +122,8 @@ class Podman(Engine):
         told = self.inspect(container)
         with engine_errors("tell what the runtime was given"):
             place = Path(str(told["OCIConfigPath"]))
+            if place.parts[-3:] != (container, "userdata", "config.json"):
+                refuse("configuration", f"that of `{container}`", place)
             given = _object(json.loads(place.read_text(encoding="utf-8")))
             of_image: Json = []
             if strange_variables(config, given):
@@ -205,12 +207,16 @@ class Podman(Engine):
                     raise OSError(str(report["Err"]))
 
     def labelled(self, label: str) -> tuple[tuple[str, Mapping[str, str]], ...]:
-        """Every container, running or not, that has the label: id and labels."""
+        """Every container of our making, running or not, that has the label: id and labels."""
         with engine_errors("list containers"):
             filters = json.dumps({"label": [label]})
             answer = self._ask("GET", "/containers/json", params={"all": "true", "filters": filters})
             found = _objects(_read(answer, "list containers"))
-            return tuple((str(each["Id"]), _texts(_object(each["Labels"]))) for each in found)
+            return tuple(
+                (str(each["Id"]), _texts(_object(each["Labels"])))
+                for each in found
+                if is_ours(map(str, _list(each["Names"])))
+            )
 
     def _json(self, method: str, path: str, what: str, body: Json = None) -> Mapping[str, Json]:
         """What comes back, an object; an answer without content is an empty one."""
@@ -247,10 +253,14 @@ def _object(value: Json) -> dict[str, Json]:
     return value
 
 
-def _objects(value: Json) -> list[dict[str, Json]]:
+def _list(value: Json) -> list[Json]:
     if not isinstance(value, list):
         raise TypeError(type(value).__name__)
-    return [_object(each) for each in value]
+    return value
+
+
+def _objects(value: Json) -> list[dict[str, Json]]:
+    return [_object(each) for each in _list(value)]
 
 
 def _texts(value: Mapping[str, Json]) -> dict[str, str]:

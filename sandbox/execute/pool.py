@@ -25,8 +25,8 @@ from sandbox.errors import SandboxError, SandboxFailure, UsageError
 from sandbox.events import emit
 from sandbox.execute.cold import ColdRunner, Job, check_expiry, check_permit, not_started
 from sandbox.execute.config import Isolation, Placement
-from sandbox.execute.container import make_ready, new_name, run_ready
-from sandbox.execute.engine import Engine
+from sandbox.execute.container import make_ready, run_ready
+from sandbox.execute.engine import Engine, new_name
 from sandbox.execute.meter import Meter, PoolStats, spread
 from sandbox.execute.owner import Owner
 from sandbox.execute.protocol import one_line

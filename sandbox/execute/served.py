@@ -15,8 +15,8 @@ from typing import Final, Literal
 
 from sandbox.errors import SandboxFailure
 from sandbox.execute.config import ContainerConfig, Placement
-from sandbox.execute.container import Ready, make_ready, new_name
-from sandbox.execute.engine import Engine
+from sandbox.execute.container import Ready, make_ready
+from sandbox.execute.engine import Engine, new_name
 from sandbox.execute.protocol import END, KEY_SIZE, STDERR, STDOUT, input_frames, one_line, read_ending, server_frame
 from sandbox.execute.stopping import Execution
 

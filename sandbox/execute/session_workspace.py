@@ -164,7 +164,7 @@ class SessionWorkspace:
 
 def _digest(folder: int, name: str) -> str:
     with (
-        opened(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, folder) as descriptor,
+        opened(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, folder) as descriptor,
         os.fdopen(os.dup(descriptor), "rb") as file,
     ):
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -18,7 +18,7 @@ import pytest
 
 from sandbox.errors import SandboxFailure
 from sandbox.execute.cold import ColdRunner
-from sandbox.execute.engine import Attachment, Ended, Engine
+from sandbox.execute.engine import Attachment, Ended, Engine, new_name
 from sandbox.execute.owner import LABEL_PID, LABEL_PROJECT, Owner, owner_of
 from sandbox.execute.reap import reap
 from sandbox.ir import Json, Workspace
@@ -81,16 +81,21 @@ def test_the_containers_of_a_living_owner_are_left_alone(engine: docker.DockerCl
         "elsewhere": {**labels, "sandbox.owner.namespace": "pid:[1]", "sandbox.owner.start": "1"},
         "reused number": {**labels, "sandbox.owner.start": "1"},
         "before a boot": {**labels, "sandbox.owner.boot": "another"},
+        "of an image that has our labels": {**labels, "sandbox.owner.start": "1"},
     }
     image = ColdRunner(connected).prepare(execkit.contract_of(execkit.python_tool()), execkit.python_tool())
+    names = {name: new_name() for name in others} | {"of an image that has our labels": "somebody-s-own"}
     made = {
-        name: engine.containers.create(f"sha256:{image.image_digest}", ["/usr/bin/python3"], labels=each)
+        name: engine.containers.create(
+            f"sha256:{image.image_digest}", ["/usr/bin/python3"], labels=each, name=names[name]
+        )
         for name, each in others.items()
     }
     try:
         reap(connected)
         left = {container.id for container in engine.containers.list(all=True, ignore_removed=True)}
-        assert {name for name, container in made.items() if container.id in left} == {"living", "unknown", "elsewhere"}
+        kept = {name for name, container in made.items() if container.id in left}
+        assert kept == {"living", "unknown", "elsewhere", "of an image that has our labels"}
     finally:
         for container in made.values():
             with contextlib.suppress(docker.errors.NotFound):

@@ -222,7 +222,8 @@ def test_what_podman_gives_a_runtime_is_looked_at_before_it_starts(
 ) -> None:
     written = given()
     written["process"] = {**dict(written["process"]), **process}  # type: ignore[call-overload]  # an object
-    place = tmp_path / "config.json"
+    place = tmp_path / "c0ffee" / "userdata" / "config.json"
+    place.parent.mkdir(parents=True)
     place.write_text(json.dumps(written))
     told = {
         "OCIConfigPath": str(place),
@@ -238,3 +239,5 @@ def test_what_podman_gives_a_runtime_is_looked_at_before_it_starts(
             engine.verify(PODMAN_CONFIG, PODMAN_PLACEMENT, "c0ffee")
     else:
         engine.verify(PODMAN_CONFIG, PODMAN_PLACEMENT, "c0ffee")
+    with pytest.raises(SandboxFailure, match="configuration should be `that of `another``"):
+        engine.verify(PODMAN_CONFIG, PODMAN_PLACEMENT, "another")

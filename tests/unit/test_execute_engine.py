@@ -22,7 +22,7 @@ from sandbox.errors import EnvironmentLacking, SandboxFailure
 from sandbox.execute import image
 from sandbox.execute import reap as reaping
 from sandbox.execute.cold import ColdRunner
-from sandbox.execute.engine import Attachment, Engine, _first_ids, _insist
+from sandbox.execute.engine import Attachment, Engine, _first_ids, _insist, new_name
 from sandbox.execute.owner import Owner
 
 SOON = 5.0
@@ -165,7 +165,8 @@ def test_one_container_that_cannot_be_removed_does_not_stop_a_start(monkeypatch:
 
     class Stuck(Client):
         def containers(self, **_kwargs: object) -> list[dict[str, object]]:
-            return [{"Id": name, "Labels": labels} for name in ("stuck", "free")]
+            names = {"stuck": [f"/{new_name()}"], "free": ["/alias", f"/{new_name()}"], "theirs": ["/sandbox-mine"]}
+            return [{"Id": id_, "Labels": labels, "Names": listed} for id_, listed in names.items()]
 
         def remove_container(self, container: str, **_kwargs: object) -> None:
             if container == "stuck":

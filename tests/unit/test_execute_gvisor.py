@@ -139,6 +139,16 @@ def test_no_limits_are_read_at_the_root_or_above_it(tmp_path: Path, monkeypatch:
     assert set(limits_of(1).values()) == {""}
 
 
+def test_limits_are_read_where_the_container_s_own_name_stands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An engine's word for which process it is may be old by now, and the number another's."""
+    monkeypatch.setattr("sandbox.execute.gvisor._CGROUPS", tmp_path)
+    monkeypatch.setattr("sandbox.execute.gvisor._groups", lambda _: {"pids": "/docker/abc", "memory": "/docker/abc"})
+    (tmp_path / "pids/docker/abc").mkdir(parents=True)
+    (tmp_path / "pids/docker/abc/pids.max").write_text("7\n")
+    assert limits_of(1, "abc")["pids"] == "7"
+    assert set(limits_of(1, "def").values()) == {""}
+
+
 def test_our_own_groups_can_be_read_and_a_process_that_is_gone_has_none() -> None:
     assert set(limits_of(2**22 + 1).values()) == {""}
     assert limits_of(os.getpid()).keys() == {"memory", "swap", "cpu", "pids"}

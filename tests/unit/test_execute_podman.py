@@ -305,7 +305,8 @@ class Telling(Podman):
 def test_what_the_configuration_does_not_have_is_read_in_podman_s_account(
     change: Callable[[Given], None], match: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    place = tmp_path / "config.json"
+    place = tmp_path / CONTAINER / "userdata" / "config.json"
+    place.parent.mkdir(parents=True)
     place.write_text(json.dumps(given()))
     told = {**copy.deepcopy(TOLD), "OCIConfigPath": str(place)}
     change(told)
