@@ -23,7 +23,8 @@ TRACED = ("COVERAGE_PROCESS_CONFIG", "COVERAGE_PROCESS_START")  # what tells a p
 DEEP_FACTOR = 6  # how many times more examples `make deep` searches than `make test`, where a test says nothing else
 os.environ["SANDBOX_CACHE"] = "off"  # what a test shows was shown now
 TEST_SECONDS = 180  # a test that hangs fails at this time and says where; the slowest takes a third of it
-LONG_TEST_SECONDS = 3_600  # the same, of a test of the long runs
+HEAVY_TEST_SECONDS = 3_600  # the same, of one that builds images, or runs a suite of its own
+LONG_TEST_SECONDS = 6 * 3_600  # the same, of the long runs: 140,000 expressions take 20 minutes of a processor
 
 REPEATABLE = settings(deadline=None, print_blob=True, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("repeatable", REPEATABLE)
@@ -98,8 +99,8 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
     """Ends a test that hangs, with the place where it waits."""
     deep = item.config.getoption("hypothesis_profile") == "deep"
     before = signal.signal(signal.SIGALRM, too_late)
-    heavy = item.get_closest_marker("adapters") is not None  # it builds images, or runs a suite of its own
-    signal.alarm(LONG_TEST_SECONDS if deep or heavy else TEST_SECONDS)
+    heavy = item.get_closest_marker("adapters") is not None
+    signal.alarm(LONG_TEST_SECONDS if deep else HEAVY_TEST_SECONDS if heavy else TEST_SECONDS)
     try:
         return (yield)
     finally:
