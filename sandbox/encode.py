@@ -755,12 +755,15 @@ def comparable(type_: ArgType) -> bool:
 
 
 def differing(term: ListTerm) -> list[z3.BoolRef]:
-    """Elements that are there are pairwise different."""
+    """Elements that are there are pairwise different.
+
+    Of a whole list those before one that is there are there too; of some elements that stand for one it is not so.
+    """
     present = elements(term)
     return [
-        z3.Implies(later_there, z3.Not(same(earlier, later)))
+        z3.Implies(later_there if term.few is None else z3.And(there, later_there), z3.Not(same(earlier, later)))
         for position, (later_there, later) in enumerate(present)
-        for _, earlier in present[:position]
+        for there, earlier in present[:position]
     ]
 
 

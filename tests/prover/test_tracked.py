@@ -302,6 +302,23 @@ def test_that_it_proves_nothing_matters(tmp_path: Path, monkeypatch: Patch) -> N
     assert name_of(decided(spec, subject)) == "unknown"
 
 
+@pytest.mark.parametrize(
+    ("items", "rule"),
+    [
+        pytest.param("bool", "args.xs[0] != args.xs[1]", id="bool"),
+        pytest.param("{type: record, fields: {b: {type: bool}}}", "args.xs[0].b != args.xs[1].b", id="record"),
+    ],
+)
+def test_an_element_that_is_not_there_differs_from_none(tmp_path: Path, items: str, rule: str) -> None:
+    """There are no three booleans: that all elements differ says nothing of one that is not there."""
+    said = f"size(args.xs) > 1 && {rule}"
+    (each,) = load_properties(load(tmp_path, said, "size(args.xs) == 2", "max_size: 5, unique: true", items))
+    few = asked(each.contract, each.properties[0]).fewer()
+    assert elements(few)["xs"] == 3
+    assert not is_excluded(few)
+    assert name_of(decided(each.contract, each.properties[0])) == "refuted"
+
+
 # --- what is told of it ------------------------------------------------------------------------------
 
 
