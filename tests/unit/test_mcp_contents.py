@@ -6,9 +6,11 @@ import base64
 import json
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from sandbox.ir import Json
-from sandbox.mcp.cleaning import MAX_ITEMS, Unfit
+from sandbox.mcp.cleaning import MAX_ITEMS, Unfit, clean_text
 from sandbox.mcp.contents import clean_contents, clean_prompt
 from sandbox.strict_json import Tree, read
 
@@ -148,3 +150,52 @@ def test_data_that_is_written_as_a_number_is_passed_on_as_text() -> None:
         read(b'{"contents": [{"uri": "memo://a", "mimeType": "image/png", "blob": 1234}]}'), URI, ("image",), 1_000
     )["contents"]
     assert type(found["blob"]) is str
+
+
+TREES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=8) | st.sampled_from([URI, "user", "text", DATA]),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(
+                [
+                    "contents",
+                    "messages",
+                    "uri",
+                    "text",
+                    "blob",
+                    "mimeType",
+                    "role",
+                    "content",
+                    "type",
+                    "resultType",
+                    "_meta",
+                ]
+            ),
+            inner,
+            max_size=5,
+        )
+    ),
+    max_leaves=16,
+)
+KINDS = st.lists(st.sampled_from(["text", "image", "audio", "structured"]), max_size=4)
+
+
+@given(TREES, KINDS)
+def test_whatever_a_server_answers_nothing_but_its_shape_is_passed_on(answer: Json, kinds: list[str]) -> None:
+    told = {"contents": [answer], "messages": [answer]} if not isinstance(answer, dict) else answer
+    try:
+        for each in clean_contents(tree(told), URI, kinds, 10_000)["contents"]:
+            assert each.keys() <= {"uri", "mimeType", "text", "blob"}
+            assert each["uri"] == URI
+            assert ("text" in each) != ("blob" in each)
+            assert all(clean_text(text) == text for text in each.values())
+    except Unfit:
+        pass
+    try:
+        for each in clean_prompt(tree(told), kinds, 10_000)["messages"]:
+            assert each.keys() == {"role", "content"}
+            assert each["role"] == "user"
+            assert each["content"].keys() <= {"type", "text", "data", "mimeType"}
+    except Unfit:
+        pass

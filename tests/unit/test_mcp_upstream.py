@@ -58,16 +58,20 @@ def test_a_server_that_knows_only_the_new_way_is_asked_in_it() -> None:
             return [line({"jsonrpc": "2.0", "id": message["id"], "error": {"code": -32022, "message": "no"}})]
         if message["method"] == "server/discover":
             named: Json = {"io.modelcontextprotocol/serverInfo": {"name": "new", "version": "2"}}
-            return [result(message, {"supportedVersions": ["2026-07-28"], "_meta": named})]
+            told: Json = {"supportedVersions": ["2026-07-28"], "capabilities": {"prompts": {}}, "_meta": named}
+            return [result(message, told)]
+        if message["method"] == "prompts/list":
+            return [result(message, {"resultType": "complete", "prompts": [{"name": "a"}]})]
         return well_behaved(message)
 
     channel = ScriptedChannel(answer)
     upstream = Upstream(channel, 10_000)
     upstream.open(0)
-    upstream.list_all(0)
+    listed = upstream.list_all(0, prompts=True, resources=True)
+    assert (list(listed.tools), list(listed.prompts), listed.resources) == (["echo"], ["a"], {})
     assert upstream.server == "new 2"
     versions = [m["params"].get("_meta", {}).get("io.modelcontextprotocol/protocolVersion") for m in channel.sent]
-    assert versions == [None, "2026-07-28", "2026-07-28"]
+    assert versions == [None, "2026-07-28", "2026-07-28", "2026-07-28"]
 
 
 def lost(call: Answers, limit: int = 10_000) -> tuple[str, str]:
