@@ -366,8 +366,9 @@ def test_a_view_is_mounted_committed_and_gone(space: Path) -> None:
     assert (space / "four").read_text() == "4"
 
 
+@pytest.mark.parametrize("fifo", [False, True])
 @pytest.mark.parametrize("many", [False, True])
-def test_content_that_is_not_what_was_judged_is_never_committed(many: bool, space: Path) -> None:
+def test_content_that_is_not_what_was_judged_is_never_committed(many: bool, fifo: bool, space: Path) -> None:
     """Nobody can write in a view by then; should somebody, what was judged is what is committed, or nothing is."""
 
     class Late:
@@ -378,7 +379,12 @@ def test_content_that_is_not_what_was_judged_is_never_committed(many: bool, spac
 
         def objection(self, changes: tuple[Change, ...]) -> None:
             assert changes
-            (self._view / "four").write_text("changed after it was judged")
+            late = self._view / "four"
+            if fifo:
+                late.unlink()
+                os.mkfifo(late)  # opening one waits for a writer, as a rule
+            else:
+                late.write_text("changed after it was judged")
 
     before = sorted(path.name for path in space.iterdir())
     with transaction_of(space) as transaction:
