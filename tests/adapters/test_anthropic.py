@@ -15,7 +15,7 @@ from anthropic import Anthropic, AsyncAnthropic
 from anthropic.lib.tools import BetaBuiltinFunctionTool, beta_async_tool, beta_tool
 from gatekit import STRANGER, SpyRunner, open_gate
 from scripted_api import Script, events
-from suite import AdapterSuite, Driver, Heard, Made, made, shows_all_three
+from suite import AdapterSuite, Driver, Heard, Made, elsewhere, made, shows_all_three
 
 from sandbox.adapters.anthropic import execute, waiting, wrap, wrap_async
 from sandbox.errors import UsageError
@@ -149,6 +149,34 @@ def test_a_block_that_waits_for_a_person_is_answered_and_runs_once(tmp_path: Pat
         assert execute(tools, asked, answers=answers)["is_error"]
         assert execute(tools, block(made(STRANGER, "11.00")), answers=answers)["is_error"]
     assert [permit.approved_by for permit in runner.permits] == [("ann",)]
+
+
+def pause(folder: Path) -> None:
+    """A loop of one's own that stores the block that waits, and what Ann answers to it."""
+    asked = block(made(STRANGER))
+    with open_gate(folder) as gate:
+        answers = {asked.id: waiting(wrap(gate), asked).answer(approved_by=["ann"])}
+    (folder / "paused.json").write_text(json.dumps({"block": vars(asked), "answers": answers}))
+
+
+def resume(folder: Path) -> dict[str, object]:
+    stored, runner = json.loads((folder / "paused.json").read_text()), SpyRunner()
+    with open_gate(folder, runner=runner) as gate:
+        result = execute(wrap(gate), SimpleNamespace(**stored["block"]), answers=stored["answers"])
+    return {"told": result["content"], "by": [each.approved_by for each in runner.permits]}
+
+
+def test_a_block_that_waits_is_answered_by_another_process_once_and_not_where_it_was_changed(tmp_path: Path) -> None:
+    pause(tmp_path)
+    first, again = elsewhere(__name__, tmp_path), elsewhere(__name__, tmp_path)
+    assert (json.loads(first["told"]), first["by"], again["by"]) == ({"done": True}, [["ann"]], [])
+    pause(tmp_path)
+    file = tmp_path / "paused.json"
+    stored = json.loads(file.read_text())
+    stored["block"]["input"]["amount"] = "11.00"
+    file.write_text(json.dumps(stored))
+    changed = elsewhere(__name__, tmp_path)
+    assert ("is for another call" in changed["told"], changed["by"]) == (True, [])
 
 
 def test_the_example_runs_is_refused_and_is_short() -> None:

@@ -23,10 +23,11 @@ from agents import (
     function_tool,
     set_tracing_disabled,
 )
+from agents.exceptions import ModelBehaviorError
 from agents.sandbox import SandboxAgent
 from agents.testing import ScriptedModel, assistant_message, function_call
 from gatekit import STRANGER, SpyRunner, open_gate
-from suite import AdapterSuite, Driver, Heard, Made, made, shows_all_three
+from suite import AdapterSuite, Driver, Heard, Made, elsewhere, made, shows_all_three
 
 from sandbox.adapters.openai_agents import check, waiting, wrap
 from sandbox.errors import UsageError
@@ -106,22 +107,47 @@ def paused(gate: Gate, answers: dict[str, object], turns: Sequence[Sequence[Made
     return agent_on(tools, turns), tools
 
 
-def test_a_run_that_waits_for_a_person_is_resumed_by_another_process_and_runs_once(tmp_path: Path) -> None:
-    runner, answers = SpyRunner(), {}
-    with open_gate(tmp_path, runner=runner) as gate:
-        agent, tools = paused(gate, answers, [[made(STRANGER)]])
+def pause(folder: Path) -> None:
+    """Run until a call waits for a person; store the state of the run, and what Ann answers."""
+    with open_gate(folder) as gate:
+        agent, tools = paused(gate, {}, [[made(STRANGER)]])
         result = Runner.run_sync(agent, "go")
         (item,) = result.interruptions
-        answers["c0_0"] = waiting(tools, item).answer(approved_by=["ann"])
-        stored = result.to_state().to_string()
-    with open_gate(tmp_path, runner=runner) as later:
-        agent, _ = paused(later, json.loads(json.dumps(answers)), [])
-        state = asyncio.run(RunState.from_string(agent, stored))
-        for each in state.get_interruptions():
-            state.approve(each)
-        (answer,) = heard(Runner.run_sync(agent, state))
-    assert json.loads(answer.text) == {"done": True}
-    assert [permit.approved_by for permit in runner.permits] == [("ann",)]
+        answers = {"c0_0": waiting(tools, item).answer(approved_by=["ann"])}
+    (folder / "paused.json").write_text(json.dumps({"state": result.to_state().to_string(), "answers": answers}))
+
+
+def resume(folder: Path) -> dict[str, object]:
+    stored, runner = json.loads((folder / "paused.json").read_text()), SpyRunner()
+    with open_gate(folder, runner=runner) as gate:
+        agent, _ = paused(gate, stored["answers"], [])
+        state = asyncio.run(RunState.from_string(agent, stored["state"]))
+        try:
+            for each in state.get_interruptions():
+                state.approve(each)
+        except ModelBehaviorError as error:
+            return {"told": [str(error)], "by": []}
+        told = [each.text for each in heard(Runner.run_sync(agent, state))]
+    return {"told": told, "by": [each.approved_by for each in runner.permits]}
+
+
+def test_a_run_that_waits_for_a_person_is_resumed_by_another_process_and_runs_once(tmp_path: Path) -> None:
+    pause(tmp_path)
+    first, again = elsewhere(__name__, tmp_path), elsewhere(__name__, tmp_path)
+    assert ([json.loads(each) for each in first["told"]], first["by"]) == ([{"done": True}], [["ann"]])
+    assert again["by"] == []
+    assert "approval.used" in again["told"][0]
+
+
+def test_a_stored_run_that_was_changed_is_refused_by_the_sdk_before_it_comes_to_the_gate(tmp_path: Path) -> None:
+    pause(tmp_path)
+    file = tmp_path / "paused.json"
+    stored = json.loads(file.read_text())
+    assert "10.00" in stored["state"]
+    file.write_text(json.dumps({**stored, "state": stored["state"].replace("10.00", "11.00")}))
+    found = elsewhere(__name__, tmp_path)
+    assert "a different invocation" in found["told"][0]
+    assert found["by"] == []
 
 
 @pytest.mark.parametrize("always", [False, True])

@@ -17,7 +17,7 @@ from pydantic_ai.models.function import AgentInfo, DeltaToolCall, FunctionModel
 from pydantic_ai.native_tools import CodeExecutionTool, WebSearchTool
 from pydantic_ai.output import NativeOutput, PromptedOutput, TextOutput, ToolOutput
 from pydantic_ai.toolsets import FunctionToolset
-from suite import AdapterSuite, Driver, Heard, Made, made, shows_all_three
+from suite import AdapterSuite, Driver, Heard, Made, elsewhere, made, shows_all_three
 
 from sandbox.adapters.pydantic_ai import check, wrap
 from sandbox.adapters.ticket import read_ticket
@@ -102,25 +102,47 @@ def paused(gate: Gate, turns: Sequence[Sequence[Made]]) -> Agent:
     return Agent(model_of(turns), toolsets=[wrap(gate, pause=True)], output_type=[str, DeferredToolRequests])
 
 
-def test_a_run_that_waits_for_a_person_is_resumed_by_another_process_and_runs_once(tmp_path: Path) -> None:
-    runner = SpyRunner()
-    with open_gate(tmp_path, runner=runner) as gate:
+STORED = TypeAdapter(DeferredToolResults)
+
+
+def pause(folder: Path) -> None:
+    """Run until a call waits for a person; store the messages, and what Ann answers."""
+    with open_gate(folder) as gate:
         result = paused(gate, [[made(STRANGER)]]).run_sync("go")
-        stored = result.all_messages_json()
-        (waits,) = result.output.approvals
-        ticket = json.dumps(result.output.metadata[waits.tool_call_id])
-    results = DeferredToolResults(
-        approvals={waits.tool_call_id: True},
-        metadata={waits.tool_call_id: read_ticket(json.loads(ticket)).answer(approved_by=["ann"])},
+    (waits,) = (each.tool_call_id for each in result.output.approvals)
+    answer = read_ticket(json.loads(json.dumps(result.output.metadata[waits]))).answer(approved_by=["ann"])
+    (folder / "messages.json").write_bytes(result.all_messages_json())
+    (folder / "results.json").write_bytes(
+        STORED.dump_json(DeferredToolResults(approvals={waits: True}, metadata={waits: answer}))
     )
-    results = TypeAdapter(DeferredToolResults).validate_json(TypeAdapter(DeferredToolResults).dump_json(results))
-    with open_gate(tmp_path, runner=runner) as later:
-        history = ModelMessagesTypeAdapter.validate_json(stored)
-        done = paused(later, []).run_sync(message_history=history, deferred_tool_results=results)
-        again = paused(later, []).run_sync(message_history=history, deferred_tool_results=results)
-    assert json.loads(heard(done.all_messages())[0].text) == {"done": True}
-    assert "approval.used" in heard(again.all_messages())[0].text
-    assert [permit.approved_by for permit in runner.permits] == [("ann",)]
+
+
+def resume(folder: Path) -> dict[str, object]:
+    runner = SpyRunner()
+    history = ModelMessagesTypeAdapter.validate_json((folder / "messages.json").read_bytes())
+    results = STORED.validate_json((folder / "results.json").read_bytes())
+    with open_gate(folder, runner=runner) as gate:
+        done = paused(gate, []).run_sync(message_history=history, deferred_tool_results=results)
+    told = [each.text for each in heard(done.all_messages())]
+    return {"told": told, "by": [each.approved_by for each in runner.permits]}
+
+
+def test_a_run_that_waits_for_a_person_is_resumed_by_another_process_and_runs_once(tmp_path: Path) -> None:
+    pause(tmp_path)
+    first, again = elsewhere(__name__, tmp_path), elsewhere(__name__, tmp_path)
+    assert ([json.loads(each) for each in first["told"]], first["by"]) == ([{"done": True}], [["ann"]])
+    assert again["by"] == []
+    assert "approval.used" in again["told"][0]
+
+
+def test_a_stored_run_that_was_changed_runs_nothing(tmp_path: Path) -> None:
+    pause(tmp_path)
+    file = tmp_path / "messages.json"
+    assert b"10.00" in file.read_bytes()
+    file.write_bytes(file.read_bytes().replace(b"10.00", b"11.00"))
+    found = elsewhere(__name__, tmp_path)
+    assert "is for another call" in found["told"][0]
+    assert found["by"] == []
 
 
 def test_an_approval_without_a_name_runs_nothing(tmp_path: Path) -> None:
