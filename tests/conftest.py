@@ -64,6 +64,12 @@ def deep_factor(item: pytest.Item) -> int:
     return DEEP_FACTOR if own is None else own.args[0]
 
 
+@pytest.fixture
+def longer(request: pytest.FixtureRequest) -> int:
+    """How many times more a search without Hypothesis looks at: 1, and in `make deep` what its `deep_factor` says."""
+    return deep_factor(request.node) if request.config.getoption("hypothesis_profile") == "deep" else 1
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_sessionstart(session: pytest.Session) -> None:
     """Ends what traced a worker from its start: what pytest-cov starts next is all that `no_cover` stops."""

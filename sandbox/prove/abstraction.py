@@ -12,6 +12,7 @@ from typing import Final
 import z3
 
 from sandbox.errors import Fault
+from sandbox.prove.nodes import Node, Raw, nodes_in, sort_kind_of
 
 _KEPT: Final = frozenset(
     {
@@ -40,6 +41,8 @@ _KEPT: Final = frozenset(
     }
 )
 """Operators that mean the same in the abstraction; a free constant is one of the last kind, without operands."""
+
+_PLAIN: Final = (z3.Z3_BOOL_SORT, z3.Z3_INT_SORT)
 
 
 def abstracted(terms: Iterable[z3.BoolRef]) -> tuple[z3.BoolRef, ...]:
@@ -71,12 +74,12 @@ def concerning(terms: Iterable[z3.BoolRef], core: Iterable[z3.ExprRef]) -> tuple
 
 def constants_of(terms: Iterable[z3.ExprRef]) -> frozenset[str]:
     """The names of the free constants in the terms."""
-    return frozenset(str(node.decl().name()) for node in _nodes(terms) if _is_free(node))
+    return frozenset(str(each.decl().name()) for each in _free(terms))
 
 
 def free_constants(terms: Iterable[z3.ExprRef]) -> list[z3.ExprRef]:
     """The free constants in the terms, each once, in the order of their names."""
-    found = {str(node.decl().name()): node for node in _nodes(terms) if _is_free(node)}
+    found = {str(each.decl().name()): each for each in _free(terms)}
     return [found[name] for name in sorted(found)]
 
 
@@ -87,28 +90,25 @@ def is_plain(node: object) -> bool:
 
 def _foreign(terms: tuple[z3.ExprRef, ...]) -> list[z3.ExprRef]:
     """The outermost subterms that are a truth value or an integer, and are made of something else."""
-    found: dict[int, z3.ExprRef] = {}
-    seen: set[int] = set()
-    pending = list(reversed(terms))
-    while pending:
-        node = pending.pop()
-        if node.get_id() in seen:
-            continue
-        seen.add(node.get_id())
+    found: list[z3.ExprRef] = []
+
+    def into(node: Node) -> tuple[Raw, ...]:
         if _means_the_same(node):
-            pending += reversed(node.children())
-        else:
-            found[node.get_id()] = node
-    return list(found.values())
+            return node.children[::-1]
+        found.append(node.term())
+        return ()
+
+    for _ in nodes_in(reversed(terms), into):
+        pass
+    return found
 
 
-def _means_the_same(node: z3.ExprRef) -> bool:
-    if not z3.is_app(node) or not is_plain(node) or node.decl().kind() not in _KEPT:
+def _means_the_same(node: Node) -> bool:
+    if node.kind not in _KEPT or node.sort_kind() not in _PLAIN:
         return False
-    children = node.children()
-    if node.decl().kind() == z3.Z3_OP_UNINTERPRETED:
-        return not children
-    return all(is_plain(child) for child in children)
+    if node.kind == z3.Z3_OP_UNINTERPRETED:
+        return not node.children
+    return all(sort_kind_of(child, node.ctx) in _PLAIN for child in node.children)
 
 
 def _stand_in(number: int, term: z3.ExprRef) -> z3.ExprRef:
@@ -124,16 +124,5 @@ def _substituted(term: z3.BoolRef, pairs: list[tuple[z3.ExprRef, z3.ExprRef]]) -
     return z3.BoolRef(z3.Z3_substitute(term.ctx.ref(), term.as_ast(), len(pairs), old, new), term.ctx)
 
 
-def _nodes(terms: Iterable[z3.ExprRef]) -> Iterable[z3.ExprRef]:
-    seen: set[int] = set()
-    pending = list(terms)
-    while pending:
-        node = pending.pop()
-        if node.get_id() not in seen:
-            seen.add(node.get_id())
-            yield node
-            pending += node.children()
-
-
-def _is_free(node: z3.ExprRef) -> bool:
-    return bool(z3.is_const(node) and node.decl().kind() == z3.Z3_OP_UNINTERPRETED)
+def _free(terms: Iterable[z3.ExprRef]) -> Iterable[z3.ExprRef]:
+    return (node.term() for node in nodes_in(terms) if node.is_free())

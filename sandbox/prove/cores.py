@@ -12,6 +12,8 @@ from typing import Final, Literal, TypeAlias
 
 import z3
 
+from sandbox.prove.nodes import Raw, node_of, raw_of
+
 MAX_PARTS: Final = 500
 """Conjuncts that are marked; of a query about a whole shell line there are thousands, and marking costs."""
 
@@ -37,18 +39,20 @@ class Marked:
 
 def conjuncts(terms: Iterable[z3.BoolRef]) -> Core:
     """The terms, taken apart at every conjunction and negated disjunction, each part once, in order."""
-    found: dict[int, z3.BoolRef] = {}
-    pending = list(reversed(list(terms)))
+    found: dict[Raw | tuple[Raw], z3.BoolRef] = {}
+    whole = list(terms)
+    pending = [(raw_of(term), True) for term in reversed(whole)]
     while pending:
-        term = pending.pop()
-        if z3.is_and(term):
-            pending += reversed(term.children())
-        elif z3.is_not(term) and z3.is_or(term.arg(0)):
-            pending += [z3.Not(each) for each in reversed(term.arg(0).children())]
-        elif z3.is_not(term) and z3.is_not(term.arg(0)):
-            pending.append(term.arg(0).arg(0))
-        elif not z3.is_true(term):
-            found.setdefault(term.get_id(), term)
+        raw, holds = pending.pop()
+        node = node_of(raw, whole[0].ctx)
+        if node.kind == z3.Z3_OP_NOT:
+            pending.append((node.children[0], not holds))
+        elif node.kind == (z3.Z3_OP_AND if holds else z3.Z3_OP_OR):
+            pending += [(child, holds) for child in reversed(node.children)]
+        elif not holds and (raw,) not in found:
+            found[raw,] = z3.Not(node.term())
+        elif holds and node.kind != z3.Z3_OP_TRUE and raw not in found:
+            found[raw] = node.term()
     return tuple(found.values())
 
 

@@ -17,6 +17,7 @@ import z3
 
 from sandbox.encode import Environment, in_range, single, symbol
 from sandbox.ir import Bound, EnumType, StringType
+from sandbox.prove.nodes import nodes_in
 from sandbox.regex import to_z3
 
 OWN_KEY: Final = "key@"
@@ -62,18 +63,10 @@ def at_every_key(env: Environment, said: Said) -> tuple[z3.BoolRef, ...]:
 
 def keys_in(terms: Iterable[z3.BoolRef]) -> tuple[z3.ExprRef, ...]:
     """Every key at which an array is read or written in the terms, in the order in which they are met."""
-    seen: set[int] = set()
     found: dict[int, z3.ExprRef] = {}
-    pending: list[z3.ExprRef] = list(terms)
-    while pending:
-        node = pending.pop()
-        if node.get_id() in seen:
-            continue
-        seen.add(node.get_id())
-        if z3.is_select(node) or z3.is_store(node):
-            key = node.arg(1)
-            found[key.get_id()] = key
-        pending += node.children()
+    for node in nodes_in(terms):
+        if node.kind in {z3.Z3_OP_SELECT, z3.Z3_OP_STORE} and node.children[1] not in found:
+            found[node.children[1]] = node.child(1).term()
     return tuple(found.values())
 
 

@@ -52,6 +52,7 @@ ENCODER: Final = (
     "prove/likeness.py",
     "prove/mentions.py",
     "prove/needing.py",
+    "prove/nodes.py",
     "prove/obligations.py",
     "prove/ordered.py",
     "prove/outside.py",

@@ -12,6 +12,8 @@ from typing import Final, TypeAlias
 
 import z3
 
+from sandbox.prove.nodes import nodes_in
+
 _Length: TypeAlias = Callable[[z3.SeqRef, int], z3.BoolRef]
 
 
@@ -102,11 +104,4 @@ def _negated_memberships(term: z3.BoolRef) -> Iterator[z3.BoolRef]:
 
 def subterms(term: z3.ExprRef) -> Iterator[z3.ExprRef]:
     """The term and each one inside of it, once."""
-    seen: set[int] = set()
-    pending = [term]
-    while pending:
-        node = pending.pop()
-        if node.get_id() not in seen:
-            seen.add(node.get_id())
-            yield node
-            pending += node.children()
+    return (node.term() for node in nodes_in((term,)))

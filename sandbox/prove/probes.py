@@ -32,6 +32,7 @@ from sandbox.ir import (
     TimestampSort,
     Variable,
 )
+from sandbox.prove.nodes import Raw, node_of, raw_of
 from sandbox.prove.sameness import PREFIX
 from sandbox.prove.scopes import FACTS
 
@@ -92,32 +93,38 @@ def alike(terms: Iterable[z3.ExprRef]) -> list[z3.BoolRef]:
         if one.arg(0).eq(other.arg(0)):
             said.append(z3.Implies(one.arg(1) == other.arg(1), one == other))
     strings = [key for key in keys if z3.is_string(key)][:MOST_KEYS]
-    said += [(one == other) == (other == one) for one, other in itertools.combinations(strings, 2)]
+    places = range(len(strings))
+    equal = {(one, other): strings[one] == strings[other] for one, other in itertools.permutations(places, 2)}
+    said += [equal[one, other] == equal[other, one] for one, other in itertools.combinations(places, 2)]
     said += [
-        z3.Implies(z3.And(one == other, other == third), one == third)
-        for one, other, third in itertools.permutations(strings, 3)
+        z3.Implies(z3.And(equal[one, other], equal[other, third]), equal[one, third])
+        for one, other, third in itertools.permutations(places, 3)
     ]
     return said
 
 
 def _read(terms: Iterable[z3.ExprRef]) -> tuple[list[z3.ExprRef], list[z3.ExprRef]]:
     """What is read of arrays in the terms, and of those that these are made of; the keys, and what is compared."""
-    read: dict[int, z3.ExprRef] = {}
-    keys: dict[int, z3.ExprRef] = {}
-    seen: set[int] = set()
-    pending = list(terms)
+    alive = list(terms)  # a node is its own as long as a term has it
+    read: dict[Raw, z3.ExprRef] = {}
+    keys: dict[Raw, z3.ExprRef] = {}
+    seen: set[Raw] = set()
+    pending = [raw_of(term) for term in alive]
     while pending:
-        node = pending.pop()
-        if node.get_id() in seen:
+        raw = pending.pop()
+        if raw in seen:
             continue
-        seen.add(node.get_id())
-        pending += node.children()
-        if z3.is_select(node):
-            read[node.get_id()] = node
-            keys[node.arg(1).get_id()] = node.arg(1)
-            pending += _meaning(node)
-        elif z3.is_eq(node) and z3.is_string(node.arg(0)):
-            keys.update({each.get_id(): each for each in node.children()})
+        seen.add(raw)
+        node = node_of(raw, alive[0].ctx)
+        pending += node.children
+        if node.kind == z3.Z3_OP_SELECT:
+            read[raw] = node.term()
+            keys[node.children[1]] = node.child(1).term()
+            meaning = _meaning(read[raw])
+            alive += meaning
+            pending += [raw_of(each) for each in meaning]
+        elif node.kind == z3.Z3_OP_EQ and node.child(0).is_string():
+            keys.update({child: node.child(at).term() for at, child in enumerate(node.children)})
     return list(read.values()), list(keys.values())
 
 

@@ -16,6 +16,7 @@ import z3
 
 from sandbox.encode import Environment, ListTerm, RecordTerm, Term, single
 from sandbox.ir import ArgvType, ListType, ShellType, Tool, UrlType
+from sandbox.prove.nodes import Node, Raw, nodes_in
 from sandbox.regex import z3_string
 
 ADDRESS: Final = ("is_ip", "is_private")
@@ -74,22 +75,12 @@ def few(term: Term, most: int) -> Term:
 
 def constants_in(terms: Iterable[z3.BoolRef]) -> frozenset[int]:
     """The ids of the free constants that stand in the terms."""
-    seen: set[int] = set()
-    found: set[int] = set()
-    pending: list[z3.ExprRef] = list(terms)
-    while pending:
-        node = pending.pop()
-        if node.get_id() in seen:
-            continue
-        seen.add(node.get_id())
-        if z3.is_app_of(node, z3.Z3_OP_SEQ_IN_RE):
-            pending.append(node.arg(0))  # a pattern has no constants that are free
-            continue
-        children = node.children()
-        if not children and z3.is_const(node) and node.decl().kind() == z3.Z3_OP_UNINTERPRETED:
-            found.add(node.get_id())
-        pending += children
-    return frozenset(found)
+    return frozenset(node.id for node in nodes_in(terms, _no_pattern) if node.is_free())
+
+
+def _no_pattern(node: Node) -> tuple[Raw, ...]:
+    """A pattern has no constants that are free."""
+    return node.children[:1] if node.kind == z3.Z3_OP_SEQ_IN_RE else node.children
 
 
 def _short(term: Term) -> Term:

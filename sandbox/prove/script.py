@@ -16,6 +16,7 @@ import z3
 from sandbox.canonical import printable
 from sandbox.prove.cores import Core, conjuncts
 from sandbox.prove.equations import in_words
+from sandbox.prove.nodes import nodes_in
 from sandbox.prove.obligations import Query
 from sandbox.prove.positive import positively
 from sandbox.prove.record import FormName
@@ -64,15 +65,6 @@ def parts_of(query: Query, form: FormName) -> Core:
 
 def declarations(terms: Iterable[z3.ExprRef]) -> list[str]:
     """The free constants in the terms, declared in the order of their names."""
-    seen: set[int] = set()
-    found: dict[str, str] = {}
-    pending = list(terms)
-    while pending:
-        node = pending.pop()
-        if node.get_id() in seen:
-            continue
-        seen.add(node.get_id())
-        if z3.is_app(node) and node.decl().kind() == z3.Z3_OP_UNINTERPRETED:
-            found[str(node.decl().name())] = node.decl().sexpr()
-        pending += node.children()
+    free = (node.term().decl() for node in nodes_in(terms) if node.kind == z3.Z3_OP_UNINTERPRETED)
+    found = {str(each.name()): each.sexpr() for each in free}
     return [found[name] for name in sorted(found)]

@@ -23,7 +23,7 @@ from sandbox.prove.positive import positively
 from sandbox.prove.record import AnswerName, FormName
 from sandbox.prove.script import script_of
 from sandbox.prove.second import second_opinion
-from sandbox.prove.stringwise import MANY, by_string, marked_by_string
+from sandbox.prove.stringwise import MANY, by_string, marked_by_string, strings_apart
 from sandbox.prove.tape import Tape
 
 QUERY_RLIMIT: Final = 60_000_000
@@ -285,7 +285,7 @@ class Desk:
 
     def _by_string(self, terms: tuple[z3.BoolRef, ...]) -> Search | None:
         """The answer of `stringwise`, where there are enough of them and it has one."""
-        solver = self._apart(self.rlimit)
+        solver = self._apart(self.rlimit) if strings_apart(terms) >= MANY else None
         if solver is None:
             return None
         try:
@@ -299,7 +299,9 @@ class Desk:
 
     def _marked_by_string(self, query: Query) -> Marked:
         """As `stringwise` answers of marked parts; `unknown` where there are no strings, or too much to be marked."""
-        parts, solver = conjuncts(query.terms), self._apart(TASTE_RLIMIT) if query.strings else None
+        if not query.strings or not strings_apart(query.terms):
+            return Marked("unknown")
+        parts, solver = conjuncts(query.terms), self._apart(TASTE_RLIMIT)
         if solver is None or len(parts) > MAX_PARTS:
             return Marked("unknown")
         try:

@@ -20,6 +20,7 @@ from sandbox.machine import is_window
 from sandbox.prove.cores import conjuncts
 from sandbox.prove.focus import for_tool
 from sandbox.prove.mentions import facts_in
+from sandbox.prove.nodes import nodes_in
 from sandbox.prove.obligations import (
     Ground,
     Query,
@@ -192,15 +193,4 @@ def words_of(argument: Argument, part: z3.BoolRef, number: int) -> str:
 
 def _names(part: z3.BoolRef) -> set[str]:
     """The names of the free constants in a term."""
-    seen: set[int] = set()
-    names: set[str] = set()
-    pending: list[z3.ExprRef] = [part]
-    while pending:
-        node = pending.pop()
-        if node.get_id() in seen:
-            continue
-        seen.add(node.get_id())
-        if z3.is_const(node) and node.decl().kind() == z3.Z3_OP_UNINTERPRETED:
-            names.add(str(node.decl().name()))
-        pending += node.children()
-    return names
+    return {str(node.term().decl().name()) for node in nodes_in((part,)) if node.is_free()}

@@ -10,14 +10,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import permutations
 from typing import Final, Literal, TypeAlias
 
 import z3
 
 from sandbox.prove.cores import Core, Marked
 from sandbox.prove.guess import Guess, guess, tree_of
-from sandbox.regex import python_string, z3_string
-from sandbox.regex.syntax import Node
+from sandbox.prove.nodes import Node, Raw, nodes_in
+from sandbox.regex import python_string, syntax, z3_string
 
 MANY: Final = 2
 """Strings; one Z3 decides alone, and as well."""
@@ -43,13 +44,18 @@ class _Words:
     strings: dict[int, z3.SeqRef] = field(default_factory=dict)
     atoms: dict[int, _Atoms] = field(default_factory=dict)
     mixed: set[int] = field(default_factory=set)
-    _trees: dict[int, Node | None] = field(default_factory=dict)
+    _trees: dict[int, syntax.Node | None] = field(default_factory=dict)
 
-    def tree(self, key: int, atom: z3.BoolRef) -> Node | None:
+    def tree(self, key: int, atom: z3.BoolRef) -> syntax.Node | None:
         """The language that an atom speaks of, where it is known."""
         if key not in self._trees:
             self._trees[key] = tree_of(atom)
         return self._trees[key]
+
+
+def strings_apart(terms: Iterable[z3.BoolRef]) -> int:
+    """How many strings of the terms can be looked at apart."""
+    return len(_found(terms).strings)
 
 
 def by_string(terms: Iterable[z3.BoolRef], solver: z3.Solver) -> z3.ModelRef | Literal["unsat"] | None:
@@ -118,30 +124,31 @@ def _solved(words: _Words, truths: _Truths, solver: z3.Solver) -> z3.ModelRef | 
     return None
 
 
-def _found(terms: list[z3.BoolRef]) -> _Words:
+def _found(terms: Iterable[z3.BoolRef]) -> _Words:
     """The free strings that stand in atoms only."""
     words = _Words()
-    seen: set[int] = set()
-    pending: list[z3.ExprRef] = list(terms)
-    while pending:
-        node = pending.pop()
-        if node.get_id() in seen:
-            continue
-        seen.add(node.get_id())
-        if (atom := _atom(node)) is not None:
-            string, key = atom
-            words.strings[string.get_id()] = string
-            words.atoms.setdefault(string.get_id(), {})[key] = node
-        elif z3.is_string(node) and z3.is_const(node):
-            words.mixed.add(node.get_id())
-        else:
-            pending += node.children()
-    for string in words.mixed & set(words.strings):
-        del words.strings[string], words.atoms[string]
+    atoms: dict[Raw, tuple[Node, int]] = {}
+
+    def into(node: Node) -> tuple[Raw, ...]:
+        atom = _atom(node)
+        if atom is None:
+            return node.children
+        atoms[node.raw] = atom
+        return ()
+
+    for node in nodes_in(terms, into):
+        if not node.children and node.kind is not None and node.is_string():
+            words.mixed.add(node.id)
+        elif node.raw in atoms:
+            string, key = atoms[node.raw]
+            words.strings[string.id] = string.term()
+            words.atoms.setdefault(string.id, {})[key] = node.term()
+    for mixed in words.mixed & set(words.strings):
+        del words.strings[mixed], words.atoms[mixed]
     return words
 
 
-def _atom(node: z3.ExprRef) -> tuple[z3.SeqRef, int] | None:
+def _atom(node: Node) -> tuple[Node, int] | None:
     """Of a predicate of a free string and nothing else: the string, and what tells the predicate from others.
 
     That is a membership, an equality with a constant, or a comparison of the length with one. The first two are told by
@@ -149,31 +156,26 @@ def _atom(node: z3.ExprRef) -> tuple[z3.SeqRef, int] | None:
     """
     if (sized := _sized(node)) is not None:
         return sized
-    member, equal = z3.is_app_of(node, z3.Z3_OP_SEQ_IN_RE), z3.is_eq(node)
+    member, equal = node.kind == z3.Z3_OP_SEQ_IN_RE, node.kind == z3.Z3_OP_EQ
     if not member and not equal:
         return None
-    string, other = node.arg(0), node.arg(1)
-    if equal and z3.is_string_value(string):
+    string, other = node.child(0), node.child(1)
+    if equal and string.is_text():
         string, other = other, string
-    if equal and not z3.is_string_value(other):
+    if equal and not other.is_text():
         return None
-    return (string, int(other.get_id())) if _is_free(string) else None
+    return (string, other.id) if string.is_free() else None
 
 
-def _sized(node: z3.ExprRef) -> tuple[z3.SeqRef, int] | None:
+def _sized(node: Node) -> tuple[Node, int] | None:
     """A comparison of a free string's length with a number, on either side of it."""
-    kind = node.decl().kind() if z3.is_app(node) else None
-    if kind not in _RELATIONS:
+    if node.kind not in _RELATIONS:
         return None
-    for side, (size, number) in enumerate((node.children(), reversed(node.children()))):
-        if z3.is_int_value(number) and z3.is_app_of(size, z3.Z3_OP_SEQ_LENGTH) and _is_free(size.arg(0)):
-            relation = 2 * _RELATIONS.index(kind) + side
-            return size.arg(0), -1 - (2 * len(_RELATIONS) * int(number.get_id()) + relation)
+    for side, (size, number) in enumerate(permutations((node.child(0), node.child(1)))):
+        if number.is_integer() and size.kind == z3.Z3_OP_SEQ_LENGTH and size.child(0).is_free():
+            relation = 2 * _RELATIONS.index(node.kind) + side
+            return size.child(0), -1 - (2 * len(_RELATIONS) * number.id + relation)
     return None
-
-
-def _is_free(string: z3.ExprRef) -> bool:
-    return bool(z3.is_app_of(string, z3.Z3_OP_UNINTERPRETED)) and string.num_args() == 0
 
 
 def _replaced(term: z3.BoolRef, pairs: Sequence[tuple[z3.ExprRef, z3.ExprRef]]) -> z3.BoolRef:

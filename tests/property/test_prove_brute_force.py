@@ -67,13 +67,16 @@ from sandbox.prove import unroll
 from sandbox.prove.spoken import read_invariant
 from sandbox.prove.verdicts import Proved, Refuted, Unknown, Vacuous, Verdict, invariant_of
 
-pytestmark = pytest.mark.no_cover  # a search goes the same ways many times; others cover them
+pytestmark = [
+    pytest.mark.no_cover,  # a search goes the same ways many times; others cover them
+    pytest.mark.deep_factor(50),  # 100,000 specs in `make deep`, with those of the other searches
+]
 
 PERIOD_MS = 1_000
 STEP_MS = PERIOD_MS // 2
 MAX_STATES, MAX_RICH_STATES = 1_500, 200
 COLOURS = ("red", "green")
-CHUNKS, RICH_CHUNKS, SUCCESS_CHUNKS, PER_CHUNK = 10, 3, 4, 25
+CHUNKS, RICH_CHUNKS, SUCCESS_CHUNKS, PER_CHUNK = 10, 8, 8, 25
 RECORD = RecordType((Argument("a", IntType(0, 1)), Argument("b", IntType(0, 1), optional=True)))
 RECORD_SORT = sort_of(RECORD)
 SESSION = (Argument("k", IntType(0, 1)), Argument("s", BoolType()))
@@ -427,21 +430,23 @@ def agrees(verdict: Verdict, subject: Property, *, shown: bool) -> bool:
 
 
 @pytest.mark.parametrize("chunk", range(CHUNKS))
-def test_no_definite_verdict_is_wrong(chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    compare(random.Random(f"brute force {chunk}"), PER_CHUNK, monkeypatch, rich=False)  # noqa: S311 - not a secret
+def test_no_definite_verdict_is_wrong(chunk: int, longer: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    dice = random.Random(f"brute force {chunk}")  # noqa: S311 - not a secret
+    compare(dice, PER_CHUNK * longer, monkeypatch, rich=False)
 
 
 @pytest.mark.parametrize("chunk", range(RICH_CHUNKS))
 def test_none_is_wrong_about_records_sessions_defaults_and_the_time(
-    chunk: int, monkeypatch: pytest.MonkeyPatch
+    chunk: int, longer: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    compare(random.Random(f"rich brute force {chunk}"), PER_CHUNK, monkeypatch, rich=True)  # noqa: S311 - not a secret
+    dice = random.Random(f"rich brute force {chunk}")  # noqa: S311 - not a secret
+    compare(dice, PER_CHUNK * longer, monkeypatch, rich=True)
 
 
 @pytest.mark.parametrize("chunk", range(SUCCESS_CHUNKS))
-def test_none_is_wrong_about_what_a_success_enables(chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_none_is_wrong_about_what_a_success_enables(chunk: int, longer: int, monkeypatch: pytest.MonkeyPatch) -> None:
     dice = random.Random(f"brute force of successes {chunk}")  # noqa: S311 - not a secret
-    compare(dice, PER_CHUNK, monkeypatch, rich=False, successes=True)
+    compare(dice, PER_CHUNK * longer, monkeypatch, rich=False, successes=True)
 
 
 def compare(

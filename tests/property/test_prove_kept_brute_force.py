@@ -14,10 +14,13 @@ from sandbox.ir import Contract, Property
 from sandbox.prove import unroll
 from sandbox.prove.verdicts import Proved, Refuted, Unknown, Vacuous, Verdict, replay_of
 
-pytestmark = pytest.mark.no_cover  # a search goes the same ways many times; others cover them
+pytestmark = [
+    pytest.mark.no_cover,  # a search goes the same ways many times; others cover them
+    pytest.mark.deep_factor(50),  # 100,000 specs in `make deep`, with those of the other searches
+]
 
 
-CHUNKS, PER_CHUNK = 18, 50
+CHUNKS, PER_CHUNK = 21, 50
 MOST_WORLDS, MOST_CALLS = 200, 3
 TAKEN = {None: 0.25, 0: 0.1}
 
@@ -79,8 +82,11 @@ def compared(dice: random.Random) -> Compared:
 
 
 @pytest.mark.parametrize("chunk", range(CHUNKS))
-def test_no_definite_verdict_on_sets_and_maps_is_wrong(chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_definite_verdict_on_sets_and_maps_is_wrong(
+    chunk: int, longer: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(unroll, "MAX_CALLS", MOST_CALLS)
-    tally = none_is_wrong(f"kept {chunk}", PER_CHUNK, compared)
-    assert tally["Unknown"] <= PER_CHUNK // 3, tally
-    assert min(tally["Proved"], tally["Refuted"]) > PER_CHUNK // 10, tally
+    count = PER_CHUNK * longer
+    tally = none_is_wrong(f"kept {chunk}", count, compared)
+    assert tally["Unknown"] <= count // 3, tally
+    assert min(tally["Proved"], tally["Refuted"]) > count // 10, tally

@@ -37,7 +37,10 @@ from sandbox.prove import needing, unroll
 from sandbox.prove.focus import for_tool
 from sandbox.prove.verdicts import Proved, Refuted, Unknown, Vacuous, Verdict, replay_of
 
-pytestmark = pytest.mark.no_cover  # a search goes the same ways many times; others cover them
+pytestmark = [
+    pytest.mark.no_cover,  # a search goes the same ways many times; others cover them
+    pytest.mark.deep_factor(50),  # 100,000 specs in `make deep`, with those of the other searches
+]
 
 
 CHUNKS, PER_CHUNK = 6, 40
@@ -136,11 +139,14 @@ def compared(dice: random.Random) -> Compared:
 
 
 @pytest.mark.parametrize("chunk", range(CHUNKS))
-def test_no_definite_verdict_on_what_must_come_before_is_wrong(chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_definite_verdict_on_what_must_come_before_is_wrong(
+    chunk: int, longer: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(unroll, "MAX_CALLS", MOST_CALLS)
-    tally = none_is_wrong(f"needs {chunk}", PER_CHUNK, compared)
-    assert tally["Unknown"] <= PER_CHUNK // 2, tally
-    assert min(tally["Proved"], tally["Refuted"]) > PER_CHUNK // 20, tally
+    count = PER_CHUNK * longer
+    tally = none_is_wrong(f"needs {chunk}", count, compared)
+    assert tally["Unknown"] <= count // 2, tally
+    assert min(tally["Proved"], tally["Refuted"]) > count // 20, tally
 
 
 def _when_permitted(tool: Tool, come: State, before: Expr) -> Tool:

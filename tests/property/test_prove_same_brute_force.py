@@ -47,7 +47,10 @@ from sandbox.ir import (
 from sandbox.prove import unroll
 from sandbox.prove.verdicts import Proved, Refuted, Unknown, Vacuous, Verdict, replay_of
 
-pytestmark = pytest.mark.no_cover  # a search goes the same ways many times; others cover them
+pytestmark = [
+    pytest.mark.no_cover,  # a search goes the same ways many times; others cover them
+    pytest.mark.deep_factor(50),  # 100,000 specs in `make deep`, with those of the other searches
+]
 
 CHUNKS, PER_CHUNK = 10, 10
 MOST_WORLDS = 160
@@ -230,9 +233,9 @@ def compared(dice: random.Random, share: float = 0.6) -> Compared:
 
 @pytest.mark.parametrize("chunk", range(CHUNKS))
 def test_no_definite_verdict_on_what_must_come_before_with_equal_values_is_wrong(
-    chunk: int, monkeypatch: pytest.MonkeyPatch
+    chunk: int, longer: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(unroll, "MAX_CALLS", MOST_CALLS)
-    tally = none_is_wrong(f"same {chunk}", PER_CHUNK, compared)
-    assert tally["Unknown"] < PER_CHUNK - 1, tally
+    tally = none_is_wrong(f"same {chunk}", PER_CHUNK * longer, compared)
+    assert tally["Unknown"] < PER_CHUNK * longer - 1, tally
     assert tally["Proved"] + tally["Refuted"] > 1, tally

@@ -10,7 +10,6 @@ import itertools
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import cache
 
 from sandbox.evaluate import Env, evaluate, truth
 from sandbox.ir import (
@@ -94,10 +93,17 @@ class Worlds:
         self.timed = any(variable.period is not None for variable in contract.variables)
         self.sessions = products(contract.session, "session.")
         self.calls = {tool.name: products(tool.arguments) for tool in contract.tools}
-        self.evaluated: Callable[[Expr], Callable[[Env], Value]] = cache(evaluate)
+        self.compiled: dict[int, Callable[[Env], Value]] = {}
         self.verdicts = {tool.name: evaluate(verdict_of(tool)) for tool in contract.tools}
         self.rules = {tool.name: evaluate(rule_of(tool)) for tool in contract.tools}
         self.found = self._found(most)
+
+    def evaluated(self, expr: Expr) -> Callable[[Env], Value]:
+        """What an expression of the contract means; it is told by its id, for to hash it takes longer than all else."""
+        found = self.compiled.get(id(expr))
+        if found is None:
+            found = self.compiled[id(expr)] = evaluate(expr)
+        return found
 
     def _found(self, most: int) -> dict[World, int] | None:
         first = [World(frozenset(), half) for half in (range(HALVES) if self.timed else (0,))]
