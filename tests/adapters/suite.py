@@ -72,6 +72,7 @@ class Driver(Protocol):
     keeps_text: bool
     """Whether the adapter gets the arguments as the model's text; else the framework's own JSON reader is before it."""
 
+    # `by_closures`, where it is so: closures of the adapter hold what the gate runs, beside the gate
     # `refuses_first`, where there is one: with which words the framework itself refuses an unknown argument
 
     def tools(self, gate: Gate, given: Sequence[object] | None = None) -> list[object]:
@@ -240,7 +241,7 @@ class AdapterSuite:
             tools = driver.tools(gate, [driver.own_tool(send_money, "send_money")])
             ran, denied = driver.run(tools, [[made()], [made(amount="6000")]], driver.ways[0])
             assert not by_attribute(tools[0], send_money)
-            assert not reaches(tools[0], send_money, but=Gate)
+            assert getattr(driver, "by_closures", False) or not reaches(tools[0], send_money, but=Gate)
             assert reaches(tools[0], send_money)  # in the gate's own hands
         assert ("sent" in ran.text, "denied" in denied.text, seen) == (True, True, ["10.00"])
 

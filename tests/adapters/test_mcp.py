@@ -85,6 +85,7 @@ class Loop:
 class McpDriver:
     ways = ("async",)
     keeps_text = False
+    by_closures = True  # it asks the servers for their tools, too
 
     def __init__(self, loop: Loop) -> None:
         self.loop = loop
