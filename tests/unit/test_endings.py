@@ -13,7 +13,7 @@ from sandbox.call import Outcome
 from sandbox.errors import Fault, RecordBroken
 from sandbox.gate import Gate
 from sandbox.ir import Json
-from sandbox.receipts import Balance, check_receipts, ended
+from sandbox.receipts import Balance, check_receipts, told
 
 JUDGED = """\
 sandbox: 1
@@ -152,22 +152,22 @@ def test_what_a_tool_says_in_words_that_are_no_text_is_noted_as_it_is_recorded(t
     assert kinds(tmp_path) == ["intent", "outcome"]
 
 
-def test_only_a_record_of_an_ending_is_one(tmp_path: Path) -> None:
+def test_only_a_record_of_an_intent_or_an_ending_is_one(tmp_path: Path) -> None:
     log = AuditLog(tmp_path / "state.audit.jsonl", lambda: 0)
     log.append("intent", {"nonce": "abc"})
     log.append("denied", {"reason": "abc", "nonce": "abc"})
     log.append("cancelled", {"nonce": "abc", "restored": True})
     log.append("outcome", {"receipt": {"nonce": "of another"}, "reason": "abc"})
-    assert ended(log.path, {"abc"}) == {("abc", "cancelled")}
+    assert told(log.path, {"abc"}) == {("abc", "intent"), ("abc", "cancelled")}
     with log.path.open("ab") as file:
         file.write(b'{"kind": "outcome", "abc')
-    assert ended(log.path, {"abc"}) == {("abc", "cancelled")}
+    assert told(log.path, {"abc"}) == {("abc", "intent"), ("abc", "cancelled")}
     with pytest.raises(RecordBroken, match="cannot be read"):
-        ended(tmp_path / "gone", {"abc"})
+        told(tmp_path / "gone", {"abc"})
     with log.path.open("ab") as file:
         file.write(b"\n")
     with pytest.raises(RecordBroken, match="cannot be read"):
-        ended(log.path, {"abc"})
+        told(log.path, {"abc"})
 
 
 def test_the_next_call_does_not_wait_for_notes_that_cannot_be_let_go(
