@@ -16,6 +16,7 @@ from sandbox.prove.likeness import Unlike
 from sandbox.prove.mentions import variables_in
 from sandbox.prove.outside import looked_up_outside
 from sandbox.prove.rewrite import Wider, wide_variable
+from sandbox.prove.roomless import perhaps_not_stored
 from sandbox.prove.sides import Side, every_fact, expressions, read_together, wider_enums
 
 Names: TypeAlias = tuple[Mapping[str, str], ...]
@@ -34,8 +35,10 @@ class Judged:
     `permitted` is that none of the others denies, `allowed` that all of them allow; both are about raw calls, so that a
     spec denies what it does not parse. `left_out` tells which raw calls are not spoken of. `outside` are the sets and
     maps that the first spec may be asked for what is outside of their type, which denies whatever the rules say, and
-    `others_outside` those of the others; none where all of that is the very same. `same` is that nothing has to be
-    proved: the rules are the very same, and so is all that they read.
+    `others_outside` those of the others; none where all of that is the very same. `stored` are the sets and maps
+    for which a permit of the first spec may want room, or write one key twice, which denies too, and not in all of the
+    others alike; `others_stored` those of the others. `same` is that nothing has to be proved: the rules are the very
+    same, and so is all that they read.
     """
 
     tool: Tool
@@ -45,6 +48,8 @@ class Judged:
     same: bool = False
     outside: frozenset[str] = frozenset()
     others_outside: frozenset[str] = frozenset()
+    stored: frozenset[str] = frozenset()
+    others_stored: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +102,8 @@ def beside(spec: Contract, others: Sequence[Contract], prefix: str) -> Beside:
         name: _with_outside(_judged(name, sides, names_of, tainted, left_out[name]), specs)
         for name, sides in read.items()
     }
+    if prefix == OLD:  # beside a ceiling, which judges too, nothing is let through that it cannot store
+        judged = {name: _with_stored(each, specs, names_of, tainted) for name, each in judged.items()}
     doubtful = frozenset(name for name, sides in read.items() if _reads(sides, names_of) & tainted)
     return Beside(machine, judged, unlike, doubtful, names_of)
 
@@ -226,6 +233,21 @@ def _lookups(spec: Contract, tool: Tool) -> tuple[object, ...]:
     types = frozenset((variable.name, variable.key) for variable in spec.variables)
     rules = frozenset((rule.kind, rule.when) for rule in tool.rules)
     return rules, tool.then, tool.on_success, tool.arguments, spec.session, types
+
+
+def _with_stored(judged: Judged, specs: Sequence[Contract], names: Names, tainted: frozenset[str]) -> Judged:
+    """With what a permit may not come to be stored in, unless that is one variable to all, which all move alike."""
+    described = [(spec, tool) for spec in specs if (tool := spec.tool(judged.tool.name)) is not None]
+    if len(described) < len(specs):
+        return judged
+    every = [
+        {own[each]: each for each in perhaps_not_stored(spec, tool)}
+        for (spec, tool), own in zip(described, names, strict=True)
+    ]
+    common = set.intersection(*map(set, every)) - tainted
+    own, *others = (frozenset(each for at, each in found.items() if at not in common) for found in every)
+    theirs = frozenset().union(*others)
+    return replace(judged, same=judged.same and not own and not theirs, stored=own, others_stored=theirs)
 
 
 def _parsed(side: Side, condition: Expr) -> Expr:

@@ -61,6 +61,7 @@ ENCODER: Final = (
     "prove/probes.py",
     "prove/quiet.py",
     "prove/rewrite.py",
+    "prove/roomless.py",
     "prove/run.py",
     "prove/sameness.py",
     "prove/script.py",

@@ -128,12 +128,22 @@ def _shown_for(specs: Beside, subject: Property, holds: Holds) -> Finding:
                 f"`{name}` may ask `state.{min(outside)}` for what is outside of its type, which denies whatever the "
                 "rules say; give the argument the type that is kept there"
             )
+        if subject.newly and (stored := _denied_unstored(specs.judged[name], subject.newly)):
+            return GaveUp(
+                f"`{name}` may be denied, whatever the rules say, because `state.{min(stored)}` is full or would have "
+                "one key written twice, and that is not so in both versions"
+            )
     return holds
 
 
 def _denied_outside(judged: Judged, newly: Newly) -> frozenset[str]:
     """What may deny, and is not spoken of, where that would be a difference: what only denies more, allows no more."""
     return judged.outside if newly == "denied" else judged.others_outside
+
+
+def _denied_unstored(judged: Judged, newly: Newly) -> frozenset[str]:
+    """As `_denied_outside`, of what cannot be stored."""
+    return judged.stored if newly == "denied" else judged.others_stored
 
 
 # --- a state that is not known to be reached ---------------------------------------------------------

@@ -348,20 +348,22 @@ WIDER = KEPT.replace('key: {type: string, pattern: "[a-z]+"}', "key: {type: stri
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "pay"),
+    ("old", "new", "pay", "meet"),
     [
-        (KEPT, WIDER, "?"),  # keys that were refused: newly allowed
-        (WIDER, KEPT, "?"),  # newly denied
-        (KEPT, KEPT.replace('items: {type: string, pattern: "[a-z]+"}', "items: {type: string}"), "?"),
-        (KEPT, KEPT.replace("args.urgent && !(args.to in state.known)", "!(args.to in state.known) && args.urgent"), "?"),
-        (KEPT, KEPT.replace('allow: "state.spent[args.to] < 5"', 'ask: "state.spent[args.to] < 5"'), "?"),
-        (KEPT, KEPT.replace("{id: few,", "{id: some,"), ""),
-        (KEPT.replace("[a-z0-9]{1,8}", "[a-z]+"), WIDER.replace("[a-z0-9]{1,8}", "[a-z]+"), ""),
+        (KEPT, WIDER, "?", ""),  # keys that were refused: newly allowed
+        (WIDER, KEPT, "?", ""),  # newly denied
+        (KEPT, KEPT.replace('items: {type: string, pattern: "[a-z]+"}', "items: {type: string}"), "?", "?"),
+        (KEPT, KEPT.replace("args.urgent && !(args.to in state.known)", "!(args.to in state.known) && args.urgent"), "?", ""),
+        (KEPT, KEPT.replace('allow: "state.spent[args.to] < 5"', 'ask: "state.spent[args.to] < 5"'), "?", ""),
+        (KEPT, KEPT.replace("{id: few,", "{id: some,"), "", ""),
+        (KEPT.replace("[a-z0-9]{1,8}", "[a-z]+"), WIDER.replace("[a-z0-9]{1,8}", "[a-z]+"), "", ""),
     ],
 )  # fmt: skip
-def test_what_is_denied_for_its_key_is_never_called_the_same(old: str, new: str, pay: str, tmp_path: Path) -> None:
+def test_what_is_denied_for_its_key_is_never_called_the_same(
+    old: str, new: str, pay: str, meet: str, tmp_path: Path
+) -> None:
     """Such a call is denied whatever the rules say, and which calls those are depends on what a rule looks at first."""
-    assert found(compared(tmp_path, new, old)) == {"pay": pay, "meet": ""}
+    assert found(compared(tmp_path, new, old)) == {"pay": pay, "meet": meet}
 
 
 ROLES = """\
@@ -406,3 +408,51 @@ def test_two_defaults_come_from_two_places(tmp_path: Path) -> None:
     assert found(compared(tmp_path, TO, TO)) == {"pay": ""}
     never_asked = "'user' in origin(args.to)", "args.to != 'x'"
     assert found(compared(tmp_path, other.replace(*never_asked), TO.replace(*never_asked))) == {"pay": ""}
+
+
+ROOM = """\
+sandbox: 1
+name: room
+state:
+  known: {type: set, items: {type: string}, initial: [], max_size: 1}
+  spent: {type: map, key: {type: string}, value: int, initial: 0}
+tools:
+  meet:
+    args: {to: {type: string, max_size: 8}}
+    rules: [{id: all, allow: true}]
+    then: {known: state.known.add(args.to)}
+  pay:
+    args: {to: {type: string, max_size: 8}, by: {type: string, max_size: 8}}
+    rules: [{id: all, allow: true}]
+    then: {"spent[args.to]": "state.spent[args.to] + 1", "spent[args.by]": "1"}
+"""
+NO_SET = "".join(line for line in ROOM.splitlines(keepends=True) if "known" not in line)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "meet", "pay"),
+    [
+        (ROOM, ROOM.replace("max_size: 1}", "max_size: 100}"), "?", ""),  # a second one was denied, as `state_full`
+        (ROOM, NO_SET, "?", ""),
+        (NO_SET, ROOM, "?", ""),  # newly denied
+        (ROOM, ROOM.replace(', "spent[args.by]": "1"', ""), "", "?"),  # the same name twice was `state.key_twice`
+        (ROOM, ROOM.replace("{id: all, allow: true}", "{id: every, allow: true}"), "", ""),
+        (ROOM, ROOM.replace("args: {to: {type: string, max_size: 8}}\n", "args: {to: {type: string, max_size: 8}}\n    description: it\n"), "", ""),
+    ],
+)  # fmt: skip
+def test_what_is_denied_because_it_cannot_be_stored_is_never_called_the_same(
+    old: str, new: str, meet: str, pay: str, tmp_path: Path
+) -> None:
+    result = compared(tmp_path, new, old)
+    assert found(result) == {"meet": meet, "pay": pay}
+    assert result.exit_code == (3 if meet or pay else 0)
+
+
+def test_a_set_of_fewer_names_than_it_has_room_for_is_never_full(tmp_path: Path) -> None:
+    names = "      known: {type: set, items: {type: enum, values: [a, b]}, initial: [], max_size: 2}\n"
+    old = ROOM.replace("  known: {type: set, items: {type: string}, initial: [], max_size: 1}\n", names[4:])
+    old = old.replace(
+        "meet:\n    args: {to: {type: string, max_size: 8}}", "meet:\n    args: {to: {type: enum, values: [a, b]}}"
+    )
+    new = "".join(line for line in old.splitlines(keepends=True) if "known" not in line)
+    assert found(compared(tmp_path, new, old)) == {"meet": "", "pay": ""}
