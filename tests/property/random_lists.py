@@ -140,6 +140,44 @@ def random_spec(dice: random.Random, deep: int = 2) -> tuple[Contract, Property]
     )
 
 
+def tight_spec(dice: random.Random) -> tuple[Contract, Property]:
+    """As `random_spec`, of what is near the limits of how many elements it takes: some in a list, and pairs of them."""
+    most = dice.choice((1, 1, 2))
+    sizes = [(dice.choice((0, 2, 2, 3)), dice.choice((3, 4) if most == 1 else (3,))) for _ in range(2)]
+    lists = [ListType(IntType(0, most), *sorted(size), unique=dice.random() < 0.1) for size in sizes]
+    arguments = tuple(Argument(name, type_) for name, type_ in zip("xy", lists, strict=True))
+    clauses = tuple(clause(dice, arguments, most) for _ in range(dice.randint(2, 4)))
+    tool = Tool("t", arguments, (Rule("r", "allow", And(clauses)),))
+    return Contract("random", (tool,)), Property("p", "never", clause(dice, arguments, most), ("t",))
+
+
+def clause(dice: random.Random, arguments: tuple[Argument, ...], most: int, deep: int = 1) -> Expr:
+    one, other = (Arg(each.name, sort_of(each.type)) for each in dice.choices(arguments, k=2))
+    value = number(dice.randint(0, most))
+    x, y = Bound(f"x{deep}", INT), Bound(f"y{deep}", INT)
+    quantifiers = (All, All, Exists, ExistsOne)
+    match dice.choice(("in", "in", "pair", "pair", "pair", "some", "size", *(["sense"] * 2 * (deep > 0)))):
+        case "in":
+            said: Expr = Member(value, one)
+        case "pair":
+            inner: Expr = dice.choice(quantifiers)(y, other, compared(dice, x, y))
+            inner = Or((inner, Eq(x, value))) if dice.random() < 0.2 else inner
+            said = dice.choice(quantifiers)(x, one, inner)
+        case "some":
+            said = dice.choice(quantifiers)(x, one, compared(dice, x, value))
+        case "size":
+            said = Lt(number(dice.randint(0, 2)), Size(one))
+        case _:
+            parts = [clause(dice, arguments, most, deep - 1) for _ in range(2)]
+            counted = [Ite(part, number(1), number(0)) for part in parts]
+            said = dice.choice((Eq(*counted), Ite(parts[0], parts[1], Not(parts[1])), Eq(counted[0], value)))
+    return Not(said) if dice.random() < 0.25 else said
+
+
+def compared(dice: random.Random, one: Expr, other: Expr) -> Expr:
+    return dice.choice((Eq(one, other), Not(Eq(one, other)), Lt(one, other), Le(other, one)))
+
+
 def random_list(dice: random.Random, name: str) -> Argument:
     records = dice.random() < 0.25
     most = dice.randint(2, 3) if records else dice.randint(2, 6)
