@@ -101,6 +101,8 @@ VICTIM = """
 import sys
 from sandbox import Gate
 gate = Gate.open(sys.argv[1])
+if sys.argv[2] == "late":  # its first call, which waits for all that is started, is over by then
+    gate.call({"tool": "run_code", "args": {"code": "result = 1"}})
 print("open", flush=True)
 while True:
     gate.call({"tool": "run_code", "args": {"code": "result = 1"}})
@@ -114,9 +116,9 @@ def killed_at_random(folder: Path, engine: docker.DockerClient, kills: int) -> N
     moments = random.Random(kills)  # noqa: S311  # the same ones every time
     connected = Engine.connect()
     try:
-        for _ in range(kills):
+        for number in range(kills):
             victim = subprocess.Popen(
-                [sys.executable, "-c", VICTIM, str(spec)],
+                [sys.executable, "-c", VICTIM, str(spec), "late" if number % 2 else "early"],
                 env={**os.environ, "PYTHONPATH": str(execkit.PROJECT)},
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
