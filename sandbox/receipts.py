@@ -45,7 +45,7 @@ def check_receipts(path: Path) -> Balance:
                 if not isinstance(receipt, dict):
                     raise _misfit(path, number, "the outcome has no receipt")
                 intent = intents.pop(_nonce(receipt, path, number), None)
-                if intent is None or any(intent.get(name) != receipt.get(name) for name in BOUND):
+                if intent is None or not _fits(intent, receipt):
                     raise _misfit(path, number, "the receipt is not that of a call that was intended")
                 receipts += 1
             case "interrupted":
@@ -56,6 +56,15 @@ def check_receipts(path: Path) -> Balance:
             case _:
                 pass  # nothing ran
     return Balance(receipts, interrupted, len(intents.keys() - cancelled))
+
+
+def _fits(intent: Mapping[str, Json], receipt: Mapping[str, Json]) -> bool:
+    """Whether a receipt is of the call that was intended, with everything that its permit bound."""
+    decision = intent.get("decision")
+    call = decision.get("call") if isinstance(decision, dict) else None
+    digest = call.get("call_digest") if isinstance(call, dict) else None
+    bound = all(intent.get(name) == receipt.get(name) for name in BOUND)
+    return bound and digest is not None and digest == receipt.get("call_digest")
 
 
 def told(path: Path, nonces: AbstractSet[str]) -> frozenset[tuple[str, str]]:

@@ -9,12 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from sandbox import machine
 from sandbox.call import Call, Decision, Rejected, Value
 from sandbox.decide import NO_FACTS, EnginePair, decide, succeed
-from sandbox.ir import Contract
+from sandbox.ir import TIMESTAMP_RANGE, Contract
 from sandbox.machine import StateFullError, StoredState, apply_then, effective, tick
+
+NO_TIME: Final = "the clock is outside of the years 1 to 9999"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +44,8 @@ def take_step(
     if isinstance(call, Rejected):
         return Step(Decision("deny", call.reason_code, call.reason))
     now = tick(contract, stored, now_ms)
+    if not is_known_time(now.clock_ms):
+        return Step(denied(call, "fault.clock", NO_TIME))
     missing = [fact.name for fact in contract.session if fact.name not in session]
     if missing:
         return Step(denied(call, "session.missing", f"the host did not supply the session fact `{missing[0]}`"))
@@ -82,6 +87,8 @@ def take_success(
     if tool is None or not tool.on_success:
         return Landing()
     now = tick(contract, stored, now_ms)
+    if not is_known_time(now.clock_ms):
+        return Landing(None, "fault.clock", NO_TIME)
     success = succeed(engines, call, effective(contract, now), facts_at(now.clock_ms, session))
     if success.reason_code:
         return Landing(None, success.reason_code, success.reason)
@@ -90,6 +97,11 @@ def take_success(
     except StateFullError as full:
         return Landing(None, "state_full", f"{full}; what the call enables was not noted")
     return Landing(after if after != now else None)
+
+
+def is_known_time(clock_ms: int) -> bool:
+    """Whether it is an instant that a rule may read as `now`, which is all that proofs range over."""
+    return TIMESTAMP_RANGE[0] <= clock_ms <= TIMESTAMP_RANGE[1]
 
 
 def facts_at(clock_ms: int, session: Mapping[str, Value]) -> dict[str, Value]:

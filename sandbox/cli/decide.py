@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from typing import BinaryIO, Final
 
 import click
 
 from sandbox.cli.decision import decision_document, exit_code_of
-from sandbox.cli.output import json_option
+from sandbox.cli.output import json_option, json_text
 from sandbox.cli.session import origins_option, session_option
 from sandbox.cli.times import Duration, Instant
 from sandbox.compile import load_policy
@@ -64,7 +63,7 @@ def _judge_lines(rehearsal: Rehearsal, calls: BinaryIO, start_ms: int, step_ms: 
     for number, raw in enumerate(read_lines(calls), start=1):
         decision = rehearsal.advance(raw, start_ms + (number - 1) * step_ms)
         document = decision_document(decision, several=several)
-        click.echo(json.dumps({"line": number, **document}, ensure_ascii=False))
+        click.echo(json_text({"line": number, **document}))
         codes.add(exit_code_of(decision))
     return next(code for code in (5, 1, 3, 0) if code in codes)
 

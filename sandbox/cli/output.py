@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final, TypeVar
 
@@ -12,6 +13,8 @@ if TYPE_CHECKING:
     from sandbox.ir import Json
 
 SCHEMA_VERSION: Final = 1
+
+_LONE: Final = re.compile("[\ud800-\udfff]")
 
 F = TypeVar("F", bound=Callable[..., object])
 
@@ -27,9 +30,15 @@ def state_option(command: F) -> F:
     return click.option("--state", metavar="URL", help=help_text)(command)
 
 
+def json_text(document: Mapping[str, Json], indent: int | None = None) -> str:
+    """A document as JSON text that is valid UTF-8: of a name that is none, the bytes are escapes."""
+    text = json.dumps(document, ensure_ascii=False, indent=indent)
+    return _LONE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
 def print_document(document: Mapping[str, Json]) -> None:
     """One JSON document, its schema version first."""
-    click.echo(json.dumps({"schema_version": SCHEMA_VERSION, **document}, ensure_ascii=False, indent=2))
+    click.echo(json_text({"schema_version": SCHEMA_VERSION, **document}, indent=2))
 
 
 def print_error(message: str, reason_code: str, *, as_json: bool) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from dataclasses import dataclass, replace
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Final, Literal, cast
 import click
 
 from sandbox.cache import Cache
-from sandbox.cli.output import json_option, show
+from sandbox.cli.output import json_option, json_text, show
 from sandbox.cli.unchanged import Inputs, Printed, Unchanged
 from sandbox.errors import UsageError
 
@@ -120,7 +119,7 @@ def command(
         )
         printed = _proved(paths or (DEFAULT_PATH,), options, asked, files)
     if as_json:
-        click.echo(json.dumps(printed.document, ensure_ascii=False, indent=2))
+        click.echo(json_text(printed.document, indent=2))
     else:
         for line in printed.lines:
             click.echo(line)

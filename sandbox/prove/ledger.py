@@ -28,10 +28,15 @@ MAX_LEDGER: Final = 64 * 1024 * 1024
 SOLVERS: Final = ("z3-solver", "cvc5")
 
 ENCODER: Final = (
+    "canonical.py",
+    "emails.py",
+    "encode.py",
     "ir.py",
     "machine.py",
     "origins.py",
-    "encode.py",
+    "parse.py",
+    "shell.py",
+    "strict_json.py",
     "lang/*.lark",
     "lang/*.py",
     "times.py",

@@ -65,6 +65,13 @@ def edge(monkeypatch: pytest.MonkeyPatch) -> Iterator[SpyRunner]:
 # --- the program -------------------------------------------------------------------------------------
 
 
+def test_a_name_that_is_no_utf_8_is_escaped_in_json() -> None:
+    result = run("check", "a\udcff.yaml", "--json")
+    assert result.exit_code == 2
+    assert "a\udcff.yaml" in document(result)["error"]["message"]
+    assert rb"a\udcff.yaml" in result.stdout_bytes
+
+
 @pytest.mark.parametrize(
     "words",
     [[name] for name in COMMANDS] + [["audit", "verify"], ["audit", "show"], ["audit", "tail"], ["image", "build"]],

@@ -221,6 +221,8 @@ def test_an_intent_without_an_ending_is_unfinished_unless_it_was_cancelled(
         lambda lines: lines.append(lines[1]),
         lambda lines: lines[1]["body"]["receipt"].update(image_digest="f" * 64),
         lambda lines: lines[1]["body"]["receipt"].update(approved_by=["eve"]),
+        lambda lines: lines[1]["body"]["receipt"].update(call_digest="f" * 64),
+        lambda lines: lines[0]["body"].pop("decision"),
         lambda lines: lines[1]["body"].pop("receipt"),
         lambda lines: lines[0]["body"].pop("nonce"),
     ],

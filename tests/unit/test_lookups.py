@@ -116,6 +116,20 @@ def test_a_full_set_denies_and_says_which(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize("now", [ir.TIMESTAMP_RANGE[0] - 1, ir.TIMESTAMP_RANGE[1] + 1, 2**80, -(2**80)])
+def test_an_instant_that_no_rule_may_read_denies(tmp_path: Path, now: int) -> None:
+    """Proofs range over the instants that RFC 3339 can write; beyond, a rule about `now` could do what none says."""
+    contract = load_contract(write(tmp_path, KEEPING))
+    engines = EnginePair(Evaluator(contract), None)
+    call = parse_call('{"tool": "add", "args": {"a": "cid", "b": "x"}}', contract)
+    step = take_step(engines, contract, initial_state(contract, now), call, now)
+    assert (step.after, step.decision.verdict, step.decision.reason_code) == (None, "deny", "fault.clock")
+    early, late = ir.TIMESTAMP_RANGE
+    assert (
+        take_step(engines, contract, initial_state(contract, early), call, late).decision.reason_code != "fault.clock"
+    )
+
+
 ITEMS = st.sampled_from(["a", "b", "c", "d"])
 
 
