@@ -46,6 +46,7 @@ class Person:
         return Refused("ann", "not today")
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("spec", SPECS)
 def test_every_recorded_output_is_judged_as_expected_at_the_command_line(spec: str, tmp_path: Path) -> None:
     emitted = recorded(spec)

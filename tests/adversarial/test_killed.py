@@ -90,6 +90,7 @@ def check(folder: Path) -> tuple[int, int, list[str]]:
     return effects, cents, found
 
 
+@pytest.mark.no_cover
 def test_wherever_the_process_is_killed_nothing_is_lost_doubled_or_half_written(tmp_path: Path) -> None:
     folders = killed(tmp_path, "ok")
     seen = [check(folder) for folder in folders]
@@ -101,6 +102,7 @@ def test_wherever_the_process_is_killed_nothing_is_lost_doubled_or_half_written(
     assert {("interrupted",), ("outcome",)} == {tuple(endings(folder)) for folder in folders}
 
 
+@pytest.mark.no_cover
 def test_wherever_it_is_killed_while_it_gives_back_what_never_started_the_record_says_how_it_ended(
     tmp_path: Path,
 ) -> None:

@@ -288,6 +288,7 @@ def said_by(*words: object, stdin: str = "") -> str:
     return result.output
 
 
+@pytest.mark.usefixtures("forked")
 @pytest.mark.parametrize("tries", [1, 6, 51])
 def test_commands_print_nothing_of_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tries: int) -> None:
     monkeypatch.setattr("sandbox.execute.cold.ColdRunner", SpyRunner)

@@ -22,6 +22,8 @@ from sandbox.decide import Confirmation, EnginePair, Evaluator
 from sandbox.errors import EnvironmentLacking
 from sandbox.strict_json import MAX_MESSAGE_BYTES
 
+pytestmark = pytest.mark.usefixtures("forked")
+
 ROOT = Path(__file__).resolve().parents[2]
 NOON = "2026-01-01T12:00:00Z"
 
