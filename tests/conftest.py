@@ -13,12 +13,12 @@ import pytest
 from docker.errors import DockerException
 from forkkit import forked, loaded
 from hypothesis import HealthCheck, settings
+from leftkit import left_behind
 
 from sandbox import engines
 
 __all__ = ["forked", "loaded"]  # fixtures
 
-OWNER_LABEL = "sandbox.owner.pid"
 TRACED = ("COVERAGE_PROCESS_CONFIG", "COVERAGE_PROCESS_START")  # what tells a process to trace itself
 DEEP_FACTOR = 6  # how many times more examples `make deep` searches than `make test`, where a test says nothing else
 os.environ["SANDBOX_CACHE"] = "off"  # what a test shows was shown now
@@ -47,7 +47,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if item.get_closest_marker("containers"):
             item.add_marker(pytest.mark.xdist_group("containers"))
-            item.add_marker(pytest.mark.usefixtures("nothing_left"))
 
 
 def search_longer(test: object, factor: int) -> None:
@@ -130,10 +129,13 @@ def engine() -> Iterator[docker.DockerClient]:
     client.close()
 
 
-@pytest.fixture
-def nothing_left(engine: docker.DockerClient) -> Iterator[None]:
-    """After the test no container that belongs to this process is there, running or stopped."""
-    yield
-    mine = {"label": f"{OWNER_LABEL}={os.getpid()}"}
-    left = [container.name for container in engine.containers.list(all=True, filters=mine, ignore_removed=True)]
+@pytest.fixture(autouse=True)
+def nothing_left(request: pytest.FixtureRequest) -> Iterator[str]:
+    """After a container test no container that belongs to this process is there, running or stopped."""
+    if request.node.get_closest_marker("containers") is None:
+        yield ""
+        return
+    engine: docker.DockerClient = request.getfixturevalue("engine")
+    yield "looked after"
+    left = left_behind(engine)
     assert not left, f"containers were left behind: {left}"

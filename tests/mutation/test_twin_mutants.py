@@ -44,6 +44,12 @@ Key: TypeAlias = tuple[str, str, str, str]
 
 EQUIVALENT: dict[Key, str] = {
     (
+        "encode",
+        "elements",
+        "return list(zip(items.few.there, items.items, strict=True))",
+        "return list(zip(items.few.there, items.items, strict=False))",
+    ): "few elements and what tells of each are made together, as many of the one as of the other",
+    (
         "evaluate",
         "OF_ARGUMENT",
         "operator.eq: lambda name, value: lambda env: env.args[name] == value",
