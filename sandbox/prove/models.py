@@ -46,7 +46,7 @@ SHRINK_RLIMIT: Final = 1_000_000
 SHRINK_S: Final = 20.0
 """Seconds, whatever the units: on a machine that does something else as well."""
 
-LENGTHS: Final = (0, 1, 2, 4, 8, 16, 32, 64)
+LENGTHS: Final = (0, 1, 2, 3, 4, 8, 16, 32, 64)
 """Sizes that strings and lists are tried at, the smallest first."""
 
 PLAIN: Final = (("A", "0", "a", "/"), ("A-Z", "0-9", "a-z", "/"), ("A-Z", "0-9", "a-z", "-./", "_", "@"))
