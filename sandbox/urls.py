@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
+from unicodedata import normalize
 from urllib.parse import unquote
 
 from sandbox.call import Rejected
@@ -69,8 +70,10 @@ def parse_url(text: str, schemes: tuple[str, ...]) -> Mapping[str, Value] | Reje
     parts = _read(text)
     if parts is None or _read(show_url(parts)) != parts or len(show_url(parts)) > MAX_URL:
         return _refused("a well-formed URL with a host name or address, and no port 0,")
-    if _hides_dots(str(parts["path"])):
-        return _refused("a URL without `.` and `..` in an encoding, or behind an encoded slash, of its path")
+    if hides_dots(str(parts["path"])):
+        return _refused(
+            "a URL without `.` and `..` in an encoding, or behind an encoded slash, of its path, which is UTF-8,"
+        )
     return MappingProxyType(parts)
 
 
@@ -96,6 +99,25 @@ def is_private(host: str) -> bool:
             return address not in _PUBLIC_V6 or any(address in network for network in _INNER_V6)
         case None:
             return "." not in host or any(host.endswith(f".{name}") for name in INNER_NAMES)
+
+
+def hides_dots(path: str) -> bool:
+    """Whether, to a server that decodes the path (again), or laxly, a segment of it is `.` or `..`.
+
+    Lax are those that take a dot or a slash which is encoded in more bytes than it has, or one that only looks like it.
+    """
+    for _ in range(MAX_DECODINGS):
+        try:
+            decoded = unquote(path, errors="strict")
+        except UnicodeDecodeError:
+            return True
+        segments = re.split(r"[/\\]", normalize("NFKC", decoded))
+        if any(segment.partition(";")[0] in {".", ".."} for segment in segments):
+            return True
+        if decoded == path:
+            return False
+        path = decoded
+    return True
 
 
 def _read(text: str) -> dict[str, Value] | None:
@@ -133,19 +155,6 @@ def _address(host: str) -> IPv4Address | IPv6Address | None:
         return ip_address(host)
     except ValueError:
         return None
-
-
-def _hides_dots(path: str) -> bool:
-    """Whether, to a server that decodes the path (again), a segment of it is `.` or `..`."""
-    for _ in range(MAX_DECODINGS):
-        decoded = unquote(path)
-        segments = re.split(r"[/\\]", decoded)
-        if any(segment.partition(";")[0] in {".", ".."} for segment in segments):
-            return True
-        if decoded == path:
-            return False
-        path = decoded
-    return True
 
 
 def _refused(accepted: str) -> Rejected:

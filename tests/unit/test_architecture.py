@@ -125,6 +125,8 @@ SAME_LAYER: frozenset[tuple[str, str]] = frozenset(
         ("spec", "urls"),  # a host has the one spelling that the URL parser gives
         ("urls", "call"),
         ("encode", "url_shapes"),
+        ("uris", "call"),
+        ("uris", "urls"),  # one way to tell what a path hides, and what is canonical of the web
         ("url_shapes", "urls"),  # the names and networks that are private
         ("host", "handed"),
         ("execute", "handed"),

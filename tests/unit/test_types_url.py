@@ -115,6 +115,14 @@ REFUSED = [
     *("http://[fe80::1%eth0]/", "http://[]", "http://[:::1]", "http://[::1]:99999", "http://[v1.x]", "http://[::1]@a"),
     *("http://a/..%2fb", "http://a/%2e%2e%2fb", "http://a/b%2f..%2fc", "http://a/..%5cb", "http://a/%252e%252e/b"),
     *("http://a/..;/b", "http://a/..;x=1/b", "http://a/.%252e/b", "http://a/%25%32%65%25%32%65/b", "http://a/.%2f"),
+    *(
+        "http://a/%C0%AE%C0%AE/b",
+        "http://a/b%C0%AFc",
+        "http://a/%E0%80%AE%E0%80%AE/",
+        "http://a/%25C0%25AE",
+        "http://a/%FF",
+    ),
+    *("http://a/%EF%BC%8E%EF%BC%8E/b", "http://a/..%EF%BC%8Fb", "http://a/%E2%80%A5/b", "http://a/\uff0e\uff0e/b"),
     *("http://a/%2525252525", "http://a/.;/b", f"http://{'a' * 64}.org", f"http://{'a.' * 127}aa", "http://xn--/\\"),
     *(f"http://a/{'b' * MAX_URL}", f"http://a/{'é' * (MAX_URL // 6)}", f"http://a/?{'é' * (MAX_URL // 6)}"),
 ]
