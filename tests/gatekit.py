@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Sequence
 from decimal import Decimal
@@ -13,6 +16,9 @@ from sandbox.call import Outcome, Permit
 from sandbox.execute.runner import Prepared
 from sandbox.gate import Gate
 from sandbox.ir import Contract, Json, Tool
+
+LEFT_S = 300
+"""Seconds in which a program that dies many times has done so."""
 
 KNOWN: dict[str, str] = {}  # texts of specs, and their digests
 
@@ -154,3 +160,20 @@ def left_running(gate: Gate) -> None:
     gate._store._connection.execute(
         "UPDATE reservations SET nonce = 'left-' || nonce, status = 'running', owner_pid = 1, owner_start = 'gone'"
     )
+
+
+def left_by(program: Path, root: Path, *words: str, fewest: int) -> list[Path]:
+    """The folders below `root` that a program has left, one for each moment at which it was stopped, in order."""
+    tests = Path(__file__).resolve().parent
+    done = subprocess.run(  # a program of the tests
+        [sys.executable, program, root, *words],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join((str(tests), str(tests.parent)))},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=LEFT_S,
+    )
+    assert done.returncode == 0, done.stderr
+    count = int(done.stdout.split()[-1])
+    assert count >= fewest, done.stderr
+    return [root / str(number) for number in range(1, count + 1)]

@@ -115,7 +115,8 @@ class Pauses(FunctionMiddleware):
         if isinstance(tool, SandboxedTool):
             said = self._answers.get(call_id)
             values = _values(context.arguments)
-            ticket = None if said is not None else await asyncio.to_thread(tool._front.ticket, values)  # noqa: SLF001
+            front = tool._front  # noqa: SLF001  # of a tool of this module
+            ticket = None if said is not None else await asyncio.to_thread(front.ticket, values)
             if ticket is not None:
                 occurrence = context.metadata.get("function_call_occurrence_id")
                 context.result = _request(ticket, values, call_id, str(occurrence or call_id))

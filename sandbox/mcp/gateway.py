@@ -44,8 +44,6 @@ from sandbox.strict_json import Tree
 from sandbox.uris import is_one_reading
 
 SERVER_VERSION: Final = "1"
-CALL_FIELDS: Final = frozenset({"name", "arguments", "_meta"})
-READ_FIELDS: Final = frozenset({"uri", "_meta"})
 PARTS: Final = frozenset({"content", "contents", "messages"})
 """What a result of the real server holds: of a tool, a resource, a prompt."""
 
@@ -123,20 +121,16 @@ class Gateway:
 
     def _call(self, client: Client, request: Request) -> bytes:
         name, arguments = request.params.get("name"), request.params.get("arguments", {})
-        extra = sorted(request.params.keys() - CALL_FIELDS)
-        if extra:
-            return error_of(
-                request.id, INVALID_PARAMS, f"{quoted(extra[0])} is not granted; send `name` and `arguments`"
-            )
+        if (refusal := _ungranted(request, "name", "arguments")) is not None:
+            return refusal
         if type(name) is not str or not isinstance(arguments, dict):
             return error_of(request.id, INVALID_PARAMS, "a call has a `name`, and its `arguments` are an object")
         return _answered(client, request, self._judge_and_run(name, arguments))
 
     def _read(self, client: Client, request: Request) -> bytes:
         uri = request.params.get("uri")
-        extra = sorted(request.params.keys() - READ_FIELDS)
-        if extra:
-            return error_of(request.id, INVALID_PARAMS, f"{quoted(extra[0])} is not granted; send `uri`")
+        if (refusal := _ungranted(request, "uri")) is not None:
+            return refusal
         if type(uri) is not str or not is_one_reading(uri):
             wanted = "a `uri` is absolute, in ASCII and its normal form, without user info, fragment and dot segments"
             return error_of(request.id, INVALID_PARAMS, wanted)
@@ -149,11 +143,8 @@ class Gateway:
 
     def _prompt(self, client: Client, request: Request) -> bytes:
         name, arguments = request.params.get("name"), request.params.get("arguments", {})
-        extra = sorted(request.params.keys() - CALL_FIELDS)
-        if extra:
-            return error_of(
-                request.id, INVALID_PARAMS, f"{quoted(extra[0])} is not granted; send `name` and `arguments`"
-            )
+        if (refusal := _ungranted(request, "name", "arguments")) is not None:
+            return refusal
         granted = next((each for each in self._granted.prompts if type(name) is str and each.prompt == name), None)
         if granted is None or not isinstance(arguments, dict):
             return error_of(request.id, INVALID_PARAMS, "there is no such prompt, or its `arguments` are no object")
@@ -236,6 +227,15 @@ class Gateway:
 
 def _identity() -> dict[str, Json]:
     return {"name": "sandbox", "version": SERVER_VERSION}
+
+
+def _ungranted(request: Request, *fields: str) -> bytes | None:
+    """The refusal of a request that says more than these fields, and what belongs to every request; else None."""
+    extra = sorted(request.params.keys() - {*fields, "_meta"})
+    if not extra:
+        return None
+    wanted = " and ".join(f"`{each}`" for each in fields)
+    return error_of(request.id, INVALID_PARAMS, f"{quoted(extra[0])} is not granted; send {wanted}")
 
 
 def _answered(client: Client, request: Request, result: Mapping[str, Json], *, cached: bool = False) -> bytes:

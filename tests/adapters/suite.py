@@ -338,6 +338,14 @@ def elsewhere(module: str, folder: Path) -> dict[str, object]:
     return found
 
 
+def runs_once_elsewhere(module: str, folder: Path) -> None:
+    """A run that was stored in the folder goes on in another process, as Ann said; and in a third one never again."""
+    first, again = elsewhere(module, folder), elsewhere(module, folder)
+    assert ([json.loads(each) for each in first["told"]], first["by"]) == ([{"done": True}], [["ann"]])
+    assert again["by"] == []
+    assert "approval.used" in again["told"][0]
+
+
 def recorded_calls(*, whole: bool) -> Iterator[Made]:
     """The recorded agent's calls of `send_money`; those whose arguments any JSON reader takes alike, unless `whole`."""
     for line in map(json.loads, RECORDED.read_text(encoding="ascii").splitlines()):

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-from gatekit import PAYMENTS, SpyRunner, digest_of, kinds, left_running, open_gate, payment, records, spec_file
+from gatekit import PAYMENTS, SpyRunner, digest_of, kinds, left_by, left_running, open_gate, payment, records, spec_file
 from killed_gate import NEWER
 
 from sandbox.audit import verify
@@ -38,19 +35,7 @@ def kept_endings(gate: Gate) -> int:
 
 def killed(root: Path, what: str, fewest: int = FEWEST_STEPS) -> list[Path]:
     """What was left by a process that was killed at its first step, at its second, and so on to the last."""
-    tests = Path(__file__).resolve().parents[1]
-    done = subprocess.run(
-        [sys.executable, PROGRAM, root, what],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join((str(tests), str(tests.parent)))},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=300,
-    )
-    assert done.returncode == 0, done.stderr
-    steps = int(done.stdout.split()[-1])
-    assert steps >= fewest, done.stderr
-    return [root / str(step) for step in range(1, steps + 1)]
+    return left_by(PROGRAM, root, what, fewest=fewest)
 
 
 def endings(folder: Path) -> list[str]:

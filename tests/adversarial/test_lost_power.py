@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-from gatekit import open_gate, records
+from gatekit import left_by, open_gate, records
 from powerless_gate import SPEC
 
 from sandbox.audit import verify
@@ -18,22 +15,6 @@ from sandbox.receipts import check_receipts
 PROGRAM = Path(__file__).with_name("powerless_gate.py")
 FEWEST = 16
 ENDINGS = {"outcome", "cancelled", "interrupted"}
-
-
-def moments(root: Path, outcome: str, tool: str) -> list[Path]:
-    tests = Path(__file__).resolve().parents[1]
-    done = subprocess.run(
-        [sys.executable, PROGRAM, root, outcome, tool],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join((str(tests), str(tests.parent)))},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=300,
-    )
-    assert done.returncode == 0, done.stderr
-    count = int(done.stdout.split()[-1])
-    assert count >= FEWEST
-    return [root / str(number) for number in range(1, count + 1)]
 
 
 def check(folder: Path) -> tuple[str, ...]:
@@ -78,6 +59,6 @@ def check(folder: Path) -> tuple[str, ...]:
 def test_whenever_the_power_is_lost_nothing_is_lost_doubled_or_claimed(
     tmp_path: Path, outcome: str, tool: str, ended: tuple[str, ...]
 ) -> None:
-    seen = [check(folder) for folder in moments(tmp_path, outcome, tool)]
+    seen = [check(folder) for folder in left_by(PROGRAM, tmp_path, outcome, tool, fewest=FEWEST)]
     assert (ended * 2) == seen[-1]
     assert {(), ended, ("interrupted",), ("intent", "interrupted")} <= set(seen)

@@ -106,7 +106,7 @@ class Phrases:
         return (one, other) if self.dice.random() < 0.5 else (other, one)
 
     def part(self, element: Expr) -> Expr:
-        sort = element.sort if isinstance(element, Bound) else element.of.sort.item  # type: ignore[union-attr]
+        sort = element.sort if isinstance(element, Bound) else element.of.sort.item  # type: ignore[union-attr]  # an index
         return Field(element, self.dice.choice("ab"), INT) if isinstance(sort, RecordSort) else element
 
     def integer(self, bound: tuple[Bound, ...]) -> Expr:

@@ -183,7 +183,7 @@ def under_every_element_one_is_enough(patch: Patch) -> None:
     whole = demand._of_element
 
     def only_the_first(place: object, element: tuple[str, int | None], *rest: object, every: bool) -> Iterator[object]:
-        return whole(place, element, *rest, every=every) if element[1] == 0 else iter(())  # type: ignore[arg-type]
+        return whole(place, element, *rest, every=every) if element[1] == 0 else iter(())  # type: ignore[arg-type]  # passed on
 
     patch.setattr(demand, "_of_element", only_the_first)
 
@@ -208,7 +208,7 @@ def lists_are_as_long_as_they_are_shown(patch: Patch) -> None:
     whole = tracked._few
 
     def short(built: tracked._Built, *rest: object) -> ListTerm:
-        few = whole(built, *rest)  # type: ignore[arg-type]
+        few = whole(built, *rest)  # type: ignore[arg-type]  # passed on
         built.facts.append(few.length <= len(few.items))
         return few
 
@@ -219,7 +219,7 @@ def an_index_names_any_element(patch: Patch) -> None:
     whole = tracked._few
 
     def first(built: tracked._Built, *rest: object) -> ListTerm:
-        few = whole(built, *rest)  # type: ignore[arg-type]
+        few = whole(built, *rest)  # type: ignore[arg-type]  # passed on
         return replace(few, few=replace(few.few, at=lambda _: few.items[0]))
 
     patch.setattr(tracked, "_few", first)
@@ -233,7 +233,7 @@ def a_model_of_few_elements_is_one_of_the_whole(patch: Patch) -> None:
     whole = obligations.about_call
 
     def few_only(*args: object, **named: object) -> Query:
-        query = whole(*args, **named)  # type: ignore[arg-type]
+        query = whole(*args, **named)  # type: ignore[arg-type]  # passed on
         return query.fewer() or query
 
     patch.setattr(obligations, "about_call", few_only)
